@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# lhv's front door. Kbuild describes the module; this file only calls it.
+#
+#   make			lhv.ko for the running kernel, and vmctl
+#   make KDIR=/path/to/build	the same for another kernel
+#   make install | uninstall	PREFIX=/usr/local, DESTDIR= for packagers
+#   make test [T=PATTERN]	everything, or the tests whose name has PATTERN
+#   make demo [INTERACTIVE=1]	a Debian guest on lhv, in an emulated AMD machine
+#   make clean
+
+KREL ?= $(shell uname -r)
+KDIR ?= /lib/modules/$(KREL)/build
+PREFIX ?= /usr/local
+SBINDIR ?= $(PREFIX)/sbin
+MANDIR ?= $(PREFIX)/share/man
+UDEVDIR ?= $(if $(DESTDIR),/usr/lib,/etc)/udev/rules.d
+INSTALL ?= install
+
+man8 := $(wildcard Documentation/man/*.8)
+kmake = $(MAKE) -C $(KDIR) M=$(CURDIR)
+krel = sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' $(KDIR)/include/generated/utsrelease.h
+
+all: modules vmctl
+
+modules: | $(KDIR)
+	$(kmake) modules
+
+$(KDIR):
+	@echo "No kernel headers at $(KDIR)." >&2
+	@echo "Install them (apt-get install linux-headers-$(KREL)) or set KDIR=." >&2
+	@exit 1
+
+vmctl:
+	$(MAKE) -C vmctl
+
+install: modules vmctl
+	$(kmake) INSTALL_MOD_PATH=$(DESTDIR) modules_install
+	$(INSTALL) -D -m 0755 vmctl/vmctl $(DESTDIR)$(SBINDIR)/vmctl
+	$(INSTALL) -D -m 0644 udev/60-lhv.rules $(DESTDIR)$(UDEVDIR)/60-lhv.rules
+ifneq ($(man8),)
+	$(INSTALL) -D -m 0644 -t $(DESTDIR)$(MANDIR)/man8 $(man8)
+endif
+ifeq ($(DESTDIR),)
+	depmod -a $$($(krel))
+	-udevadm control --reload 2>/dev/null
+endif
+
+uninstall:
+	rel=$$($(krel)) && find $(DESTDIR)/lib/modules/$$rel -name 'lhv.ko*' -delete
+	rm -f $(DESTDIR)$(SBINDIR)/vmctl $(DESTDIR)$(UDEVDIR)/60-lhv.rules
+	rm -f $(addprefix $(DESTDIR)$(MANDIR)/man8/,$(notdir $(man8)))
+ifeq ($(DESTDIR),)
+	depmod -a $$($(krel))
+	-udevadm control --reload 2>/dev/null
+endif
+
+test:
+	selftests/run $(if $(T),'$(T)')
+
+demo:
+	INTERACTIVE='$(INTERACTIVE)' selftests/demo
+
+# Needs no kernel headers: what was built for a kernel may outlive them.
+clean:
+	find . -path ./.git -prune -o -path ./build -prune -o \
+		\( -name '*.o' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' \
+		   -o -name '.*.cmd' -o -name '*.o.d' \) -type f -exec rm -f {} +
+	rm -f Module.symvers modules.order .module-common.o .Module.symvers.cmd
+	rm -rf build
+	$(MAKE) -C vmctl clean
+
+.PHONY: all modules vmctl install uninstall test demo clean

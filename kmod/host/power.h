@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* lhv host/ - suspend and resume of the boot CPU, after and before all others. */
+#ifndef LHV_HOST_POWER_H
+#define LHV_HOST_POWER_H
+
+/**
+ * struct lhv_host_power_ops - called on the boot CPU, interrupts off, tasks frozen
+ * @suspend: right before the machine sleeps; 0 or -errno to stay awake
+ * @resume: right after it woke up
+ */
+struct lhv_host_power_ops {
+	int (*suspend)(void);
+	void (*resume)(void);
+};
+
+/* One user, the module itself. */
+void lhv_host_power_register(const struct lhv_host_power_ops *ops);
+void lhv_host_power_unregister(void);
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * lhv host/ - speculation mitigations around guest entry, as the host's
+ * configuration asks.
+ *
+ * The host decides at boot and says so in its CPU feature bits; here they are
+ * only obeyed. The assembly half is spec_asm.S.
+ */
+#ifndef LHV_HOST_SPEC_H
+#define LHV_HOST_SPEC_H
+
+#include <linux/percpu.h>
+#include <asm/cpufeature.h>
+#include <asm/nospec-branch.h>
+
+#include "msr.h"
+
+extern const u16 lhv_host_verw_sel;
+
+/**
+ * lhv_host_spec_ctrl() - the value SPEC_CTRL has to have in the host
+ *
+ * 0 where the CPU has no such MSR. Context: preemption off.
+ */
+static __always_inline u64 lhv_host_spec_ctrl(void)
+{
+	return cpu_feature_enabled(X86_FEATURE_MSR_SPEC_CTRL) ?
+	       this_cpu_read(x86_spec_ctrl_current) : 0;
+}
+
+/**
+ * lhv_host_ibpb_on_switch() - another vCPU than the last one is about to run on this CPU
+ *
+ * Flushes the indirect branch predictor, unless the host does so at every exit anyway.
+ * Context: preemption off.
+ */
+static inline void lhv_host_ibpb_on_switch(void)
+{
+#ifdef X86_FEATURE_IBPB_ON_VMEXIT
+	if (cpu_feature_enabled(X86_FEATURE_IBPB_ON_VMEXIT))
+		return;
+#endif
+#ifdef X86_FEATURE_USE_IBPB
+	if (cpu_feature_enabled(X86_FEATURE_USE_IBPB))
+#else
+	/* The switch that replaced the feature bit is closed to us: do it where it can matter. */
+	if (cpu_feature_enabled(X86_FEATURE_IBPB) && boot_cpu_has_bug(X86_BUG_SPECTRE_V2) &&
+	    !cpu_mitigations_off())
+#endif
+		lhv_host_wrmsr(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
+}
+
+/**
+ * lhv_host_guest_ran() - a guest ran on this CPU in this task
+ *
+ * Where the host asks for it, the predictors are flushed on the way to the VMM (VMSCAPE).
+ * Context: preemption off.
+ */
+static __always_inline void lhv_host_guest_ran(void)
+{
+#ifdef X86_FEATURE_IBPB_EXIT_TO_USER
+	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
+		this_cpu_write(x86_ibpb_exit_to_user, true);
+#endif
+}
+
+#endif

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * lhv - module init and exit, the choice of the backend, and what happens to the
+ * hardware when CPUs come and go, the machine sleeps, reboots or kexecs.
+ *
+ * The order of loading is the order of the ladder in lhv_init(); unloading walks it
+ * down. The module can't be unloaded while an fd is open: the fds hold it.
+ */
+#include <linux/cpu.h>
+#include <linux/cpuhotplug.h>
+#include <linux/module.h>
+#include <linux/reboot.h>
+
+#include "chardev.h"
+#include "lhv.h"
+#include "host/power.h"
+
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
+const struct lhv_backend *lhv_backend;
+
+static const struct lhv_backend * const backends[] = {
+	&lhv_svm_backend,
+};
+
+/* ---- which CPUs are ours ---- */
+
+/*
+ * Set on a CPU between cpu_up and cpu_down. The run loop looks at it with preemption off;
+ * hotplug clears it from a thread on that very CPU, so no vCPU is in the guest there then.
+ */
+static DEFINE_PER_CPU(bool, cpu_on);
+static bool all_off;	/* the machine goes down: no vCPU enters any more */
+static int hotplug_state;
+
+bool lhv_cpu_usable(void)
+{
+	return this_cpu_read(cpu_on) && !READ_ONCE(all_off);
+}
+
+static int cpu_up_here(unsigned int cpu)
+{
+	unsigned long flags;
+	int ret;
+
+	local_irq_save(flags);
+	ret = lhv_backend->cpu_up();
+	if (!ret)
+		this_cpu_write(cpu_on, true);
+	local_irq_restore(flags);
+	if (ret)
+		pr_err("lhv: CPU %u: %s is in use by another hypervisor (error %d); CPU not brought up\n",
+		       cpu, lhv_backend->name, ret);
+	return ret;
+}
+
+static int cpu_down_here(unsigned int cpu)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	if (this_cpu_read(cpu_on)) {
+		this_cpu_write(cpu_on, false);
+		lhv_backend->cpu_down();
+	}
+	local_irq_restore(flags);
+	return 0;
+}
+
+static void cpu_down_ipi(void *unused)
+{
+	cpu_down_here(smp_processor_id());
+}
+
+/* Suspend: all other CPUs are unplugged by now, tasks are frozen, interrupts off. */
+static int suspend(void)
+{
+	cpu_down_here(smp_processor_id());
+	return 0;
+}
+
+static void resume(void)
+{
+	cpu_up_here(smp_processor_id());
+}
+
+/*
+ * Reboot, poweroff, kexec: get every vCPU out of the guest for good, then switch
+ * virtualization off, for the next kernel finds the CPUs as we leave them.
+ */
+static int reboot(struct notifier_block *nb, unsigned long event, void *unused)
+{
+	struct lhv_vm *vm;
+
+	WRITE_ONCE(all_off, true);
+	mutex_lock(&lhv_vms_lock);
+	list_for_each_entry(vm, &lhv_vms, link)
+		lhv_request_all(vm, LHV_REQ_UNBLOCK, true);
+	mutex_unlock(&lhv_vms_lock);
+	on_each_cpu(cpu_down_ipi, NULL, 1);
+	return NOTIFY_OK;
+}
+
+static struct notifier_block reboot_notifier = { .notifier_call = reboot };
+
+static const struct lhv_host_power_ops power_ops = { .suspend = suspend, .resume = resume };
+
+/* ---- what the module tells about itself, under /sys/module/lhv/parameters ---- */
+
+static int get_backend(char *buf, const struct kernel_param *kp)
+{
+	return sysfs_emit(buf, "%s\n", lhv_backend ? lhv_backend->name : "none");
+}
+
+static int get_features(char *buf, const struct kernel_param *kp)
+{
+	return lhv_backend ? lhv_backend->describe(buf, PAGE_SIZE) : 0;
+}
+
+static const struct kernel_param_ops backend_ops = { .get = get_backend };
+static const struct kernel_param_ops features_ops = { .get = get_features };
+module_param_cb(backend, &backend_ops, NULL, 0444);
+MODULE_PARM_DESC(backend, "read-only: hardware interface in use (svm)");
+module_param_cb(features, &features_ops, NULL, 0444);
+MODULE_PARM_DESC(features, "read-only: hardware features, found and missing");
+
+/* ---- load and unload ---- */
+
+/*
+ * The first backend whose hardware is there decides. What the others said (-ENODEV) is
+ * not interesting then.
+ */
+static int choose_backend(void)
+{
+	int i, ret = -ENODEV;
+
+	for (i = 0; i < ARRAY_SIZE(backends); i++) {
+		ret = backends[i]->probe();
+		if (ret == -ENODEV)
+			continue;
+		if (!ret)
+			lhv_backend = backends[i];
+		return ret;
+	}
+	pr_err("lhv: this CPU has no AMD-V; nothing to drive\n");
+	return ret;
+}
+
+static int __init lhv_init(void)
+{
+	int ret;
+
+	ret = choose_backend();
+	if (ret)
+		return ret;
+	ret = lhv_host_fpu_setup();
+	if (ret)
+		return ret;
+	ret = lhv_irq_module_init();
+	if (ret)
+		goto err_fpu;
+	ret = lhv_backend->setup();
+	if (ret)
+		goto err_irq;
+	lhv_cpuid_setup();
+	static_call_update(lhv_enter, lhv_backend->enter);
+	static_call_update(lhv_handle_exit, lhv_backend->handle_exit);
+
+	hotplug_state = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "virt/lhv:online",
+					  cpu_up_here, cpu_down_here);
+	ret = hotplug_state;
+	if (ret < 0)
+		goto err_backend;
+	lhv_host_power_register(&power_ops);
+	register_reboot_notifier(&reboot_notifier);
+	ret = lhv_chardev_init();
+	if (ret)
+		goto err_power;
+	pr_info("lhv: ready, backend %s\n", lhv_backend->name);
+	return 0;
+
+err_power:
+	unregister_reboot_notifier(&reboot_notifier);
+	lhv_host_power_unregister();
+	cpuhp_remove_state(hotplug_state);
+err_backend:
+	lhv_backend->teardown();
+err_irq:
+	lhv_irq_module_exit();
+err_fpu:
+	lhv_host_fpu_teardown();
+	return ret;
+}
+
+static void __exit lhv_exit(void)
+{
+	lhv_chardev_exit();
+	unregister_reboot_notifier(&reboot_notifier);
+	lhv_host_power_unregister();
+	cpuhp_remove_state(hotplug_state);
+	lhv_backend->teardown();
+	lhv_irq_module_exit();
+	lhv_host_fpu_teardown();
+}
+
+module_init(lhv_init);
+module_exit(lhv_exit);
+
+MODULE_DESCRIPTION("lhv, the Loadable HyperVisor");
+MODULE_LICENSE("GPL");

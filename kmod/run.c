@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * lhv - the run loop: gate, pending work, enter, dispatch, leave.
+ *
+ * What enters: KVM_RUN, and requests for a vCPU from any context.
+ * What leaves: a kvm_run exit reason.
+ *
+ *   KVM_RUN -> lhv_vcpu_run
+ *     serve slow work (signals, INIT/SIPI, kvmclock, HLT)
+ *     atomic tier: FPU in; { pending? enter; dispatch }*; FPU out
+ *     what has to sleep is dispatched again here, in the slow tier
+ *
+ * A vCPU is made to look at its pending word by this protocol, which loses no
+ * wake-up:
+ *
+ *   vCPU:       mode = IN_GUEST;  full barrier;  read pending;  enter
+ *   requester:  set pending bit;  full barrier;  read mode;     kick if IN_GUEST
+ *
+ * Interrupts are off from before the mode is set until after the guest exited,
+ * so a kick that arrives in between forces the exit as soon as the guest is
+ * entered.
+ */
+#include <linux/cpumask.h>
+#include <linux/percpu.h>
+#include <linux/sched/clock.h>
+#include <linux/sched/signal.h>
+#include <linux/signal.h>
+#include <linux/smp.h>
+#include <linux/vtime.h>
+
+#include "lhv.h"
+#include "trace.h"
+
+/* Adaptive halt polling: grow on a short halt, shrink on a long one. */
+static unsigned int halt_poll_max_ns = 200000;
+module_param(halt_poll_max_ns, uint, 0644);
+MODULE_PARM_DESC(halt_poll_max_ns, "longest time in ns that a halted vCPU polls before it sleeps, 0: never (default 200000)");
+
+#define LHV_HALT_POLL_START_NS	10000
+
+DEFINE_STATIC_CALL(lhv_enter, lhv_no_enter);
+DEFINE_STATIC_CALL(lhv_handle_exit, lhv_no_handle_exit);
+
+/* Never called: the static calls point into the backend before the first vCPU exists. */
+bool lhv_no_enter(struct lhv_vcpu *vcpu)
+{
+	return false;
+}
+
+enum lhv_next lhv_no_handle_exit(struct lhv_vcpu *vcpu)
+{
+	return LHV_FATAL;
+}
+
+enum lhv_next lhv_internal_error(struct lhv_vcpu *vcpu, u32 suberror, u32 n, const u64 *data)
+{
+	struct kvm_run *run = vcpu->run;
+
+	n = min_t(u32, n, ARRAY_SIZE(run->internal.data));
+	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	run->internal.suberror = suberror;
+	run->internal.ndata = n;
+	memcpy(run->internal.data, data, n * sizeof(*data));
+	return LHV_EXIT_USER;
+}
+
+/* ---- requests ---- */
+
+/**
+ * lhv_kick() - make a vCPU look at its pending word now
+ * @vcpu: the vCPU
+ *
+ * Context: any but NMI. The caller has set the pending bit, with a full barrier behind it.
+ */
+void lhv_kick(struct lhv_vcpu *vcpu)
+{
+	rcuwait_wake_up(&vcpu->wait);
+	if (READ_ONCE(vcpu->mode) == LHV_IN_GUEST &&
+	    cmpxchg(&vcpu->mode, LHV_IN_GUEST, LHV_KICKED) == LHV_IN_GUEST)
+		lhv_host_kick_cpu(READ_ONCE(vcpu->cpu));
+}
+
+static void nop_ipi(void *unused)
+{
+}
+
+/**
+ * lhv_request_all() - make every vCPU of a VM do something before its next entry
+ * @vm: the VM
+ * @req: what
+ * @wait: return only when every vCPU that was in the guest has left it
+ *
+ * Context: with @wait, preemptible or at least interrupts on; without, any but NMI.
+ */
+void lhv_request_all(struct lhv_vm *vm, enum lhv_req req, bool wait)
+{
+	struct lhv_vcpu *vcpu;
+	cpumask_var_t cpus;
+	bool have_mask;
+	int i;
+
+	if (!wait) {
+		lhv_for_each_vcpu(i, vcpu, vm)
+			lhv_request(vcpu, req);
+		return;
+	}
+
+	have_mask = zalloc_cpumask_var(&cpus, GFP_ATOMIC | __GFP_NOWARN);
+	lhv_for_each_vcpu(i, vcpu, vm) {
+		set_bit(req, &vcpu->pending);
+		smp_mb__after_atomic();	/* pairs with the one behind mode = IN_GUEST */
+		if (READ_ONCE(vcpu->mode) == LHV_OUTSIDE_GUEST)
+			continue;
+		if (have_mask)
+			cpumask_set_cpu(READ_ONCE(vcpu->cpu), cpus);
+		else
+			smp_call_function_single(READ_ONCE(vcpu->cpu), nop_ipi, NULL, true);
+	}
+	if (have_mask && !cpumask_empty(cpus)) {
+		preempt_disable();
+		smp_call_function_many(cpus, nop_ipi, NULL, true);
+		preempt_enable();
+	}
+	if (have_mask)
+		free_cpumask_var(cpus);
+}
+
+/* ---- HLT ---- */
+
+/* An event that ends HLT is there, or work that only the slow tier serves. */
+static bool has_event(struct lhv_vcpu *vcpu)
+{
+	if (READ_ONCE(vcpu->pending) & LHV_SLOW_REQS)
+		return true;
+	if (vcpu->mp_state != KVM_MP_STATE_HALTED)
+		return false;
+	if (READ_ONCE(vcpu->pv_unhalted))
+		return true;
+	if (vcpu->ev.exc.pending || vcpu->ev.exc.injected || vcpu->ev.nmi_injected)
+		return true;
+	if (atomic_read(&vcpu->ev.nmi_pending) && lhv_backend->nmi_allowed(vcpu))
+		return true;
+	return lhv_backend->irq_allowed(vcpu) && lhv_irq_pending(vcpu);
+}
+
+/**
+ * lhv_vcpu_runnable() - would the vCPU execute instructions now?
+ * @vcpu: the vCPU
+ *
+ * Context: own thread, slow tier.
+ */
+bool lhv_vcpu_runnable(struct lhv_vcpu *vcpu)
+{
+	return vcpu->mp_state == KVM_MP_STATE_RUNNABLE || has_event(vcpu);
+}
+
+static bool poll_for_event(struct lhv_vcpu *vcpu)
+{
+	u64 end = local_clock() + vcpu->halt_poll_ns;
+
+	while (!need_resched() && !signal_pending(current)) {
+		if (has_event(vcpu))
+			return true;
+		if (local_clock() >= end)
+			break;
+		cpu_relax();
+	}
+	return false;
+}
+
+static void adapt_polling(struct lhv_vcpu *vcpu, u64 halted_ns)
+{
+	u64 max = READ_ONCE(halt_poll_max_ns);
+
+	if (halted_ns > max)
+		vcpu->halt_poll_ns /= 2;
+	else if (halted_ns > vcpu->halt_poll_ns)
+		vcpu->halt_poll_ns = max(vcpu->halt_poll_ns * 2, (u64)LHV_HALT_POLL_START_NS);
+	vcpu->halt_poll_ns = min(vcpu->halt_poll_ns, max);
+}
+
+/* Sleep until an event, slow work or a signal. */
+static void block(struct lhv_vcpu *vcpu)
+{
+	u64 start = local_clock();
+
+	vcpu->nr_halts++;
+	if (!poll_for_event(vcpu))
+		rcuwait_wait_event(&vcpu->wait, has_event(vcpu) || signal_pending(current),
+				   TASK_INTERRUPTIBLE);
+	adapt_polling(vcpu, local_clock() - start);
+}
+
+/* ---- slow work ---- */
+
+static int exit_intr(struct lhv_vcpu *vcpu)
+{
+	vcpu->run->exit_reason = KVM_EXIT_INTR;
+	return -EINTR;
+}
+
+/*
+ * Serve what only the slow tier can. Returns 0 to go on, 1 to leave KVM_RUN with
+ * kvm_run filled, or -errno.
+ */
+static int slow_work(struct lhv_vcpu *vcpu)
+{
+	int ret;
+
+	for (;;) {
+		lhv_steal_check(vcpu);
+		if (READ_ONCE(vcpu->pending) & LHV_SLOW_REQS) {
+			clear_bit(LHV_REQ_UNBLOCK, &vcpu->pending);
+			if (test_bit(LHV_REQ_DEAD, &vcpu->pending))
+				return -EIO;
+			if (test_and_clear_bit(LHV_REQ_TRIPLE_FAULT, &vcpu->pending)) {
+				vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
+				return 1;
+			}
+			if (test_and_clear_bit(LHV_REQ_APIC, &vcpu->pending))
+				lhv_lapic_accept_events(vcpu);
+			if (test_and_clear_bit(LHV_REQ_IOAPIC_EOI, &vcpu->pending)) {
+				vcpu->run->exit_reason = KVM_EXIT_IOAPIC_EOI;
+				vcpu->run->eoi.vector = vcpu->pending_eoi;
+				return 1;
+			}
+			if (test_and_clear_bit(LHV_REQ_CLOCK, &vcpu->pending))
+				lhv_clock_update(vcpu);
+			if (test_and_clear_bit(LHV_REQ_STEAL, &vcpu->pending))
+				lhv_steal_update(vcpu);
+			if (test_and_clear_bit(LHV_REQ_EXIT, &vcpu->pending))
+				return exit_intr(vcpu);
+		}
+
+		if (vcpu->mp_state != KVM_MP_STATE_RUNNABLE) {
+			if (vcpu->mp_state == KVM_MP_STATE_HALTED && has_event(vcpu)) {
+				vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+				WRITE_ONCE(vcpu->pv_unhalted, false);
+				lhv_request_self(vcpu, LHV_REQ_EVENT);
+			} else {
+				block(vcpu);
+			}
+		}
+
+		if (signal_pending(current))
+			return exit_intr(vcpu);
+		ret = lhv_host_handle_work();
+		if (ret)
+			return exit_intr(vcpu);
+		if (vcpu->mp_state == KVM_MP_STATE_RUNNABLE)
+			return 0;
+	}
+}
+
+/* ---- the VMM's own interrupt controller ---- */
+
+static bool may_take_user_irq(struct lhv_vcpu *vcpu)
+{
+	return vcpu->ev.user_irq < 0 && !vcpu->ev.irq.injected && !vcpu->ev.irq.queued &&
+	       !vcpu->ev.exc.pending && lhv_backend->irq_allowed(vcpu);
+}
+
+/* The VMM asked for KVM_EXIT_IRQ_WINDOW_OPEN, and the window is open. */
+static bool window_open(struct lhv_vcpu *vcpu)
+{
+	return vcpu->user_irq_window && may_take_user_irq(vcpu);
+}
+
+static void publish_irq_state(struct lhv_vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	run->if_flag = !!(vcpu->rflags & X86_EFLAGS_IF);
+	run->cr8 = vcpu->cr8;
+	run->apic_base = lhv_lapic_get_base(vcpu);
+	run->ready_for_interrupt_injection =
+		vcpu->vm->irq.mode == LHV_IRQCHIP_KERNEL || may_take_user_irq(vcpu);
+}
+
+/* ---- the atomic tier ---- */
+
+/* Interrupts off, mode is IN_GUEST: serve what must be served now. False: go slow first. */
+static bool prepare_entry(struct lhv_vcpu *vcpu)
+{
+	if (READ_ONCE(vcpu->pending) & LHV_SLOW_REQS)
+		return false;
+	if (lhv_host_work_pending())
+		return false;
+	if (unlikely(window_open(vcpu)))
+		return false;
+	if (test_and_clear_bit(LHV_REQ_TLB_FLUSH, &vcpu->pending))
+		lhv_backend->sync_tlb(vcpu);
+	if (test_and_clear_bit(LHV_REQ_EVENT, &vcpu->pending))
+		lhv_event_inject(vcpu);
+	return true;
+}
+
+static __always_inline bool must_prepare(struct lhv_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->pending) || lhv_host_work_pending();
+}
+
+/*
+ * Enter the guest again and again while exits can be handled without sleeping.
+ * LHV_RESUME: slow work waits. LHV_SLEEP: the last exit does.
+ */
+static enum lhv_next run_atomic(struct lhv_vcpu *vcpu)
+{
+	enum lhv_next next = LHV_RESUME;
+	bool entered;
+
+	lhv_host_fpu_load(vcpu->cpu_state.fpu,
+			  vcpu->cr4 & X86_CR4_OSXSAVE ? vcpu->cpu_state.xcr0 : 0);
+	if (unlikely(!lhv_cpu_usable())) {
+		/* This CPU is on its way down. Wait to be moved off it. */
+		lhv_host_fpu_save(vcpu->cpu_state.fpu);
+		schedule_timeout_interruptible(1);
+		return LHV_RESUME;
+	}
+	vcpu->atomic = true;
+	if (unlikely(vcpu->cpu != smp_processor_id()))
+		lhv_clock_moved(vcpu);
+	lhv_backend->load(vcpu, smp_processor_id());
+
+	do {
+		local_irq_disable();
+		/* The barrier: see the protocol at the top. */
+		smp_store_mb(vcpu->mode, LHV_IN_GUEST);
+		if (unlikely(must_prepare(vcpu)) && !prepare_entry(vcpu)) {
+			WRITE_ONCE(vcpu->mode, LHV_OUTSIDE_GUEST);
+			local_irq_enable();
+			break;
+		}
+
+		trace_lhv_entry(vcpu);
+		vtime_account_guest_enter();
+		entered = static_call(lhv_enter)(vcpu);
+		WRITE_ONCE(vcpu->mode, LHV_OUTSIDE_GUEST);
+
+		/* The interrupt that ended the guest's time is taken here, as the guest's. */
+		local_irq_enable();
+		vtime_account_guest_exit();
+
+		if (unlikely(!entered)) {
+			next = LHV_EXIT_USER;
+			break;
+		}
+		vcpu->exits[vcpu->exit.reason]++;
+		trace_lhv_exit(vcpu);
+		next = static_call(lhv_handle_exit)(vcpu);
+	} while (next == LHV_RESUME);
+
+	lhv_backend->put(vcpu);
+	vcpu->atomic = false;
+	lhv_host_fpu_save(vcpu->cpu_state.fpu);
+	return next;
+}
+
+/* Returns 0 with kvm_run filled, or -errno. */
+static int run_loop(struct lhv_vcpu *vcpu, enum lhv_next next)
+{
+	int ret;
+
+	while (next == LHV_RESUME) {
+		ret = slow_work(vcpu);
+		if (ret)
+			return min(ret, 0);
+		if (unlikely(window_open(vcpu))) {
+			vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
+			return 0;
+		}
+		next = run_atomic(vcpu);
+		if (next == LHV_SLEEP)
+			next = static_call(lhv_handle_exit)(vcpu);
+		if (WARN_ON_ONCE(next == LHV_SLEEP))
+			next = LHV_FATAL;
+	}
+
+	if (next == LHV_FATAL) {
+		lhv_vm_bug(vcpu->vm);
+		return -EIO;
+	}
+	ret = vcpu->run_errno;
+	vcpu->run_errno = 0;
+	return ret;
+}
+
+/**
+ * lhv_vcpu_run() - KVM_RUN
+ * @vcpu: the vCPU; its lock is held
+ *
+ * Context: process, the VMM's thread. Return: 0 with kvm_run filled; -EINTR on a
+ * signal or immediate_exit; -EIO when the VM is bugged; -EFAULT when guest memory is not
+ * there.
+ */
+int lhv_vcpu_run(struct lhv_vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+	enum lhv_next next = LHV_RESUME;
+	sigset_t saved;
+	int ret;
+
+	if (READ_ONCE(vcpu->vm->bugged))
+		return -EIO;
+
+	if (vcpu->sigset_active)
+		sigprocmask(SIG_SETMASK, &vcpu->sigset, &saved);
+
+	run->exit_reason = KVM_EXIT_UNKNOWN;
+	run->flags = 0;
+	if (vcpu->vm->irq.mode != LHV_IRQCHIP_KERNEL) {
+		vcpu->user_irq_window = READ_ONCE(run->request_interrupt_window);
+		if (!lhv_has_lapic(vcpu->vm) && lhv_set_cr8(vcpu, READ_ONCE(run->cr8))) {
+			ret = -EINVAL;
+			goto out;
+		}
+		lhv_request_self(vcpu, LHV_REQ_EVENT);
+	}
+
+	if (vcpu->complete) {
+		enum lhv_next (*complete)(struct lhv_vcpu *vcpu) = vcpu->complete;
+
+		vcpu->complete = NULL;
+		next = complete(vcpu);
+	}
+
+	if (lhv_host_immediate_exit(run) && next == LHV_RESUME)
+		ret = -EINTR;
+	else
+		ret = run_loop(vcpu, next);
+out:
+	publish_irq_state(vcpu);
+	if (vcpu->sigset_active) {
+		/* A signal that is only unblocked in KVM_RUN stays pending for sigtimedwait(). */
+		sigprocmask(SIG_SETMASK, &saved, NULL);
+	}
+	return ret;
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * lhv - a VM's life, and the registry of all VMs.
+ *
+ * The VM fd and every vCPU fd hold a reference; the last one to close destroys
+ * the VM. vCPUs live as long as their VM: a closed vCPU fd only means that
+ * nobody can run it any more.
+ */
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "lhv.h"
+
+DEFINE_MUTEX(lhv_vms_lock);
+LIST_HEAD(lhv_vms);
+static u64 last_id;	/* lhv_vms_lock */
+
+/*
+ * The one teardown, callable on a VM at any stage of its construction: each
+ * room's destroy function copes with a room that was never initialised (all
+ * zero). Nobody else can reach the VM any more: it is off the registry and the
+ * last fd is gone, so no vCPU runs and no ioctl is under way. What can still
+ * call in is stopped in this order:
+ *   irqfd wake-ups and timers    lhv_irq_destroy_vm(), lhv_vcpu_destroy()
+ *   the MMU notifier             lhv_mem_destroy()
+ */
+static void destroy(struct lhv_vm *vm)
+{
+	int i;
+
+	mutex_lock(&lhv_vms_lock);
+	list_del_init(&vm->link);
+	mutex_unlock(&lhv_vms_lock);
+
+	lhv_irq_destroy_vm(vm);
+	for (i = 0; i < vm->nr_vcpus; i++)
+		lhv_vcpu_destroy(vm->vcpus[i]);
+	lhv_bus_destroy_vm(vm);
+	lhv_mem_destroy(vm);
+	lhv_backend->vm_destroy(vm);
+	cleanup_srcu_struct(&vm->srcu);
+	mmdrop(vm->mm);
+	kvfree(vm);
+}
+
+/**
+ * lhv_vm_create() - a new VM for the calling process
+ *
+ * Context: process. Return: the VM with one reference, or an ERR_PTR: -ENOMEM, -EINTR.
+ */
+struct lhv_vm *lhv_vm_create(void)
+{
+	struct lhv_vm *vm;
+	int ret;
+
+	vm = kvzalloc(sizeof(*vm) + lhv_backend->vm_size, GFP_KERNEL_ACCOUNT);
+	if (!vm)
+		return ERR_PTR(-ENOMEM);
+	ret = init_srcu_struct(&vm->srcu);
+	if (ret) {
+		kvfree(vm);
+		return ERR_PTR(ret);
+	}
+
+	refcount_set(&vm->refs, 1);
+	mutex_init(&vm->lock);
+	INIT_LIST_HEAD(&vm->link);
+	vm->pid = task_tgid_nr(current);
+	vm->mm = current->mm;
+	mmgrab(vm->mm);
+	lhv_clock_init_vm(vm);
+
+	ret = lhv_backend->vm_create(vm);
+	if (!ret)
+		ret = lhv_mem_init(vm);
+	if (!ret)
+		ret = lhv_bus_init_vm(vm);
+	if (!ret)
+		ret = lhv_irq_init_vm(vm);
+	if (ret) {
+		destroy(vm);
+		return ERR_PTR(ret);
+	}
+
+	mutex_lock(&lhv_vms_lock);
+	vm->id = ++last_id;
+	list_add_tail(&vm->link, &lhv_vms);
+	mutex_unlock(&lhv_vms_lock);
+	return vm;
+}
+
+void lhv_vm_get(struct lhv_vm *vm)
+{
+	refcount_inc(&vm->refs);
+}
+
+/* Context: process, may sleep. */
+void lhv_vm_put(struct lhv_vm *vm)
+{
+	if (refcount_dec_and_test(&vm->refs))
+		destroy(vm);
+}
+
+/**
+ * lhv_vm_bug() - no vCPU of this VM runs any more
+ * @vm: the VM
+ *
+ * For what must not happen: a state that we cannot explain is not executed. Context: any.
+ */
+void lhv_vm_bug(struct lhv_vm *vm)
+{
+	if (!xchg(&vm->bugged, true))
+		pr_err("lhv: VM %llu of process %d is in a state that should not exist; stopped\n",
+		       vm->id, vm->pid);
+	lhv_request_all(vm, LHV_REQ_DEAD, false);
+}
+
+/**
+ * lhv_vcpu_by_id() - look a vCPU up by its APIC id
+ * @vm: the VM
+ * @id: the id
+ *
+ * Context: any. vCPUs never go away before their VM. Return: the vCPU or NULL.
+ */
+struct lhv_vcpu *lhv_vcpu_by_id(struct lhv_vm *vm, u32 id)
+{
+	struct lhv_vcpu *vcpu;
+	int i;
+
+	lhv_for_each_vcpu(i, vcpu, vm) {
+		if (vcpu->id == id)
+			return vcpu;
+	}
+	return NULL;
+}
