@@ -1,0 +1,451 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * lhv svm/ - the ops: host, VM and vCPU life, and entering the guest.
+ *
+ * Manual: APM Vol 2 "Enabling SVM", "VMRUN Instruction", "TLB Control".
+ */
+#define pr_fmt(fmt) "lhv: " fmt
+
+#include <linux/gfp.h>
+#include <linux/mem_encrypt.h>
+#include <linux/percpu.h>
+#include <linux/printk.h>
+#include <asm/cpufeature.h>
+#include <asm/fpu/types.h>
+#include <asm/special_insns.h>
+
+#include "svm.h"
+
+static DEFINE_PER_CPU(struct lhv_svm_cpu, svm_cpus);
+
+static atomic64_t last_vcpu_id;
+
+/* ---- host ---- */
+
+static void free_cpu_pages(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct lhv_svm_cpu *c = per_cpu_ptr(&svm_cpus, cpu);
+
+		if (c->hsave)
+			__free_page(c->hsave);
+		if (c->save)
+			__free_page(c->save);
+		c->hsave = NULL;
+		c->save = NULL;
+	}
+}
+
+static void svm_teardown(void)
+{
+	lhv_host_user_msr_teardown();
+	lhv_svm_permissions_teardown();
+	free_cpu_pages();
+}
+
+static int svm_setup(void)
+{
+	int cpu, ret = -ENOMEM;
+
+	for_each_possible_cpu(cpu) {
+		struct lhv_svm_cpu *c = per_cpu_ptr(&svm_cpus, cpu);
+
+		c->hsave = alloc_pages_node(cpu_to_node(cpu), GFP_KERNEL | __GFP_ZERO, 0);
+		c->save = alloc_pages_node(cpu_to_node(cpu), GFP_KERNEL | __GFP_ZERO, 0);
+		if (!c->hsave || !c->save)
+			goto err;
+		c->hsave_pa = __sme_set(page_to_phys(c->hsave));
+		c->save_pa = __sme_set(page_to_phys(c->save));
+	}
+
+	ret = lhv_svm_permissions_setup();
+	if (ret)
+		goto err;
+	ret = lhv_host_user_msr_setup();
+	if (ret)
+		goto err_permissions;
+	return 0;
+
+err_permissions:
+	lhv_svm_permissions_teardown();
+err:
+	free_cpu_pages();
+	return ret;
+}
+
+static int svm_cpu_up(void)
+{
+	struct lhv_svm_cpu *c = this_cpu_ptr(&svm_cpus);
+
+	if (c->on)
+		return 0;
+	if (lhv_host_rdmsr(MSR_VM_CR) & SVM_VM_CR_SVM_DIS_MASK) {
+		pr_err("AMD-V is switched off by the firmware on CPU %d\n", smp_processor_id());
+		return -EOPNOTSUPP;
+	}
+	if (lhv_svm_foreign_owner()) {
+		pr_err("AMD-V is in use by another hypervisor (kvm_amd?) on CPU %d: modprobe -r kvm_amd\n",
+		       smp_processor_id());
+		return -EBUSY;
+	}
+
+	lhv_host_wrmsr(MSR_EFER, lhv_host_rdmsr(MSR_EFER) | EFER_SVME);
+	lhv_host_wrmsr(MSR_VM_HSAVE_PA, c->hsave_pa);
+
+	/* The first guest finds no ASID left, which flushes what the CPU may still hold. */
+	c->asid_generation++;
+	c->next_asid = lhv_svm_caps.nr_asids;
+	c->last_vcpu = 0;
+	c->on = true;
+	return 0;
+}
+
+static void svm_cpu_down(void)
+{
+	struct lhv_svm_cpu *c = this_cpu_ptr(&svm_cpus);
+
+	lhv_host_user_msr_restore();
+	if (!c->on)
+		return;
+	c->on = false;
+	lhv_host_wrmsr(MSR_VM_HSAVE_PA, 0);
+	lhv_host_wrmsr(MSR_EFER, lhv_host_rdmsr(MSR_EFER) & ~EFER_SVME);
+}
+
+/* ---- VM and vCPU ---- */
+
+static int svm_vm_create(struct lhv_vm *vm)
+{
+	return 0;
+}
+
+static void svm_vm_destroy(struct lhv_vm *vm)
+{
+}
+
+static int svm_vcpu_create(struct lhv_vcpu *vcpu)
+{
+	struct lhv_svm_vcpu *svm = lhv_svm(vcpu);
+
+	svm->vmcb = (struct vmcb *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	svm->msrpm = lhv_svm_msrpm_alloc();
+	/* vcpu_destroy frees what was got. */
+	if (!svm->vmcb || !svm->msrpm)
+		return -ENOMEM;
+	svm->vmcb_pa = __sme_set(virt_to_phys(svm->vmcb));
+	svm->id = atomic64_inc_return(&last_vcpu_id);
+	svm->last_cpu = -1;
+	return 0;
+}
+
+static void svm_vcpu_destroy(struct lhv_vcpu *vcpu)
+{
+	struct lhv_svm_vcpu *svm = lhv_svm(vcpu);
+
+	lhv_svm_msrpm_free(svm->msrpm);
+	free_page((unsigned long)svm->vmcb);
+	svm->msrpm = NULL;
+	svm->vmcb = NULL;
+}
+
+/* The guest's TSC_AUX is in the register while it may run. */
+void lhv_svm_refresh_tsc_aux(struct lhv_vcpu *vcpu)
+{
+	if (vcpu->atomic && lhv_svm(vcpu)->has_tsc_aux)
+		lhv_host_user_msr_set(LHV_USER_MSR_TSC_AUX, vcpu->cpu_state.tsc_aux);
+}
+
+static void save_host_state(u64 pa)
+{
+	asm volatile("vmsave %%rax" : : "a" (pa) : "memory");
+}
+
+static void svm_load(struct lhv_vcpu *vcpu, int cpu)
+{
+	struct lhv_svm_vcpu *svm = lhv_svm(vcpu);
+	struct lhv_svm_cpu *c = this_cpu_ptr(&svm_cpus);
+
+	WRITE_ONCE(vcpu->cpu, cpu);
+	svm->cpu = c;
+	if (svm->last_cpu != cpu) {
+		svm->last_cpu = cpu;
+		svm->asid_generation = 0;
+		svm->dirty = LHV_SVM_ALL_DIRTY;
+	}
+	if (c->last_vcpu != svm->id) {
+		c->last_vcpu = svm->id;
+		lhv_host_ibpb_on_switch();
+	}
+
+	/*
+	 * An event handed over but never entered with: userspace may have changed its mind in
+	 * between, so what is to be delivered is worked out again.
+	 */
+	if (svm->vmcb->control.event_inj) {
+		svm->vmcb->control.event_inj = 0;
+		lhv_request_self(vcpu, LHV_REQ_EVENT);
+	}
+
+	lhv_svm_refresh_tsc_aux(vcpu);
+	/* FS, GS, TR, LDTR and the SYSCALL MSRs can't change before put: once is enough. */
+	save_host_state(c->save_pa);
+}
+
+static void svm_put(struct lhv_vcpu *vcpu)
+{
+}
+
+/* ---- entering the guest ---- */
+
+static void new_asid(struct lhv_svm_vcpu *svm)
+{
+	struct lhv_svm_cpu *c = svm->cpu;
+
+	if (c->next_asid >= lhv_svm_caps.nr_asids) {
+		c->asid_generation++;
+		c->next_asid = 1;
+		svm->vmcb->control.tlb_ctl = TLB_CONTROL_FLUSH_ALL_ASID;
+	}
+	svm->asid_generation = c->asid_generation;
+	svm->vmcb->control.asid = c->next_asid++;
+	svm->dirty |= LHV_SVM_ASID;
+}
+
+/* RFLAGS to enter with: TF where somebody other than the guest wants to single-step. */
+static u64 entry_rflags(struct lhv_vcpu *vcpu)
+{
+	struct lhv_svm_vcpu *svm = lhv_svm(vcpu);
+	u64 rflags = vcpu->rflags;
+
+	if (unlikely(vcpu->cpu_state.guest_debug & KVM_GUESTDBG_SINGLESTEP))
+		rflags |= X86_EFLAGS_TF;
+
+	svm->stepped = svm->step;
+	svm->step_tf = false;
+	if (likely(!svm->step))
+		return rflags;
+	svm->step = false;
+	if (svm->vmcb->control.event_inj & SVM_EVTINJ_VALID) {
+		/* The event's frame must not show our TF: look again right behind the delivery. */
+		lhv_host_kick_cpu(smp_processor_id());
+	} else if (!(rflags & X86_EFLAGS_TF)) {
+		svm->step_tf = true;
+		svm->step_dr6 = svm->vmcb->save.dr6;
+		rflags |= X86_EFLAGS_TF;
+	}
+	return rflags;
+}
+
+/* Take back a TF that was ours, unless the guest's IRET has loaded flags of its own. */
+static u64 exit_rflags(struct lhv_vcpu *vcpu, u64 rflags, u64 entered)
+{
+	struct lhv_svm_vcpu *svm = lhv_svm(vcpu);
+	bool iret = svm->iret_seen && vcpu->rip != svm->iret_rip;
+
+	if ((entered ^ vcpu->rflags) & X86_EFLAGS_TF && !iret)
+		rflags &= ~X86_EFLAGS_TF;
+	return rflags;
+}
+
+static bool pkru_differs(struct lhv_vcpu *vcpu)
+{
+	if (!cpu_feature_enabled(X86_FEATURE_OSPKE))
+		return false;
+	return vcpu->cr4 & X86_CR4_PKE ||
+	       (vcpu->cr4 & X86_CR4_OSXSAVE && vcpu->cpu_state.xcr0 & XFEATURE_MASK_PKRU);
+}
+
+/*
+ * SPEC_CTRL to run the guest with. Where the CPU switches it, and where the guest has
+ * none, the host's may stay.
+ */
+static u64 guest_spec_ctrl(struct lhv_vcpu *vcpu, u64 host)
+{
+	const struct lhv_cpu *cpu = &vcpu->cpu_state;
+
+	if (lhv_svm_caps.v_spec_ctrl || !cpu_feature_enabled(X86_FEATURE_MSR_SPEC_CTRL))
+		return host;
+	return lhv_svm_has_spec_ctrl(cpu) ? cpu->spec_ctrl : host;
+}
+
+static void run_guest(struct lhv_vcpu *vcpu)
+{
+	struct lhv_svm_vcpu *svm = lhv_svm(vcpu);
+	u64 host_spec = lhv_host_spec_ctrl();
+	u64 guest_spec = guest_spec_ctrl(vcpu, host_spec);
+	u64 vmcb_pa = svm->vmcb_pa, host_pa = svm->cpu->save_pa;
+	bool swap_pkru = pkru_differs(vcpu);
+	struct lhv_host_dr host_dr;
+	u32 host_pkru = 0;
+
+	if (unlikely(swap_pkru)) {
+		host_pkru = rdpkru();
+		if (host_pkru != vcpu->cpu_state.pkru)
+			wrpkru(vcpu->cpu_state.pkru);
+	}
+	lhv_host_dr_enter(&host_dr, svm->dr);
+
+	lhv_host_guest_enter();
+	lhv_svm_switch(vcpu->regs, vmcb_pa, host_pa, guest_spec, host_spec);
+	lhv_host_guest_exit();
+
+	lhv_host_dr_leave(&host_dr, svm->vmcb->save.dr6);
+	if (unlikely(swap_pkru)) {
+		vcpu->cpu_state.pkru = rdpkru();
+		if (vcpu->cpu_state.pkru != host_pkru)
+			wrpkru(host_pkru);
+	}
+	lhv_host_guest_ran();
+}
+
+/* The guest wrote CR8: the hardware kept it in V_TPR. */
+static void read_back_cr8(struct lhv_vcpu *vcpu)
+{
+	u8 cr8 = lhv_svm_control(vcpu)->int_ctl & V_TPR_MASK;
+
+	if (likely(cr8 == vcpu->cr8))
+		return;
+	if (lhv_has_lapic(vcpu->vm))
+		lhv_lapic_set_cr8(vcpu, cr8);
+	else
+		vcpu->cr8 = cr8;
+}
+
+static void decode_exit(struct lhv_vcpu *vcpu)
+{
+	const struct vmcb_control_area *control = lhv_svm_control(vcpu);
+	struct lhv_exit *exit = &vcpu->exit;
+	u64 next = 0;
+
+	exit->code = lhv_host_vmcb_exit_code(control);
+	exit->info1 = control->exit_info_1;
+	exit->info2 = control->exit_info_2;
+	exit->reason = lhv_svm_exit_reason(exit->code);
+	exit->nr_bytes = 0;
+
+	/* IOIO always says where the next instruction is. */
+	if (exit->reason == LHV_EXIT_PIO)
+		next = exit->info2;
+	else if (lhv_svm_caps.nrips)
+		next = control->next_rip;
+	next -= vcpu->rip;
+	exit->insn_len = next <= sizeof(exit->bytes) ? next : 0;
+}
+
+static bool entry_failed(struct lhv_vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	lhv_svm_dump(vcpu);
+	run->exit_reason = KVM_EXIT_FAIL_ENTRY;
+	run->fail_entry.hardware_entry_failure_reason = (u32)SVM_EXIT_ERR;
+	run->fail_entry.cpu = vcpu->cpu;
+	return false;
+}
+
+/* See struct lhv_backend. */
+static bool svm_enter(struct lhv_vcpu *vcpu)
+{
+	struct lhv_svm_vcpu *svm = lhv_svm(vcpu);
+	struct vmcb_control_area *control = &svm->vmcb->control;
+	struct vmcb_save_area *save = &svm->vmcb->save;
+	u64 rflags = entry_rflags(vcpu);
+
+	save->rax = vcpu->regs[LHV_RAX];
+	save->rsp = vcpu->regs[LHV_RSP];
+	save->rip = vcpu->rip;
+	save->rflags = rflags;
+	if (save->cr2 != vcpu->cr2) {
+		save->cr2 = vcpu->cr2;
+		svm->dirty |= LHV_SVM_CR2;
+	}
+	if ((control->int_ctl & V_TPR_MASK) != vcpu->cr8) {
+		control->int_ctl = (control->int_ctl & ~V_TPR_MASK) | vcpu->cr8;
+		svm->dirty |= LHV_SVM_INTR;
+	}
+	if (unlikely(svm->asid_generation != svm->cpu->asid_generation))
+		new_asid(svm);
+	control->clean = LHV_SVM_ALL_DIRTY & ~svm->dirty;
+	svm->dirty = 0;
+
+	run_guest(vcpu);
+
+	control->tlb_ctl = TLB_CONTROL_DO_NOTHING;
+	vcpu->regs[LHV_RAX] = save->rax;
+	vcpu->regs[LHV_RSP] = save->rsp;
+	vcpu->rip = save->rip;
+	vcpu->rflags = exit_rflags(vcpu, save->rflags, rflags);
+	vcpu->cr2 = save->cr2;
+	if (likely(!svm->cr0_shadowed))
+		vcpu->cr0 = save->cr0;
+	read_back_cr8(vcpu);
+	decode_exit(vcpu);
+	if (unlikely(vcpu->exit.code == (u32)SVM_EXIT_ERR))
+		return entry_failed(vcpu);
+	lhv_svm_events_after_exit(vcpu);
+	if (unlikely(vcpu->exit.reason == LHV_EXIT_MCE))
+		lhv_host_machine_check();
+	return true;
+}
+
+const struct lhv_backend lhv_svm_backend = {
+	.name = "svm",
+	.vcpu_size = sizeof(struct lhv_svm_vcpu),
+	.tdp = &lhv_npt_format,
+
+	.probe = lhv_svm_probe,
+	.setup = svm_setup,
+	.teardown = svm_teardown,
+	.describe = lhv_svm_describe,
+	.cpu_up = svm_cpu_up,
+	.cpu_down = svm_cpu_down,
+
+	.vm_create = svm_vm_create,
+	.vm_destroy = svm_vm_destroy,
+
+	.vcpu_create = svm_vcpu_create,
+	.vcpu_destroy = svm_vcpu_destroy,
+	.vcpu_reset = lhv_svm_reset,
+	.load = svm_load,
+	.put = svm_put,
+	.enter = svm_enter,
+	.handle_exit = lhv_svm_handle_exit,
+	.sync_tlb = lhv_svm_flush,
+	.flush_guest_tlb = lhv_svm_flush,
+
+	.get_seg = lhv_svm_get_seg,
+	.set_seg = lhv_svm_set_seg,
+	.get_idt = lhv_svm_get_idt,
+	.set_idt = lhv_svm_set_idt,
+	.get_gdt = lhv_svm_get_gdt,
+	.set_gdt = lhv_svm_set_gdt,
+	.get_cpl = lhv_svm_get_cpl,
+	.get_cr3 = lhv_svm_get_cr3,
+	.set_cr0 = lhv_svm_set_cr0,
+	.set_cr3 = lhv_svm_set_cr3,
+	.set_cr4 = lhv_svm_set_cr4,
+	.set_efer = lhv_svm_set_efer,
+	.get_msr = lhv_svm_get_msr,
+	.set_msr = lhv_svm_set_msr,
+	.get_dr6 = lhv_svm_get_dr6,
+	.set_dr6 = lhv_svm_set_dr6,
+	.set_dr7 = lhv_svm_set_dr7,
+	.update_debug = lhv_svm_update_debug,
+	.cpuid_changed = lhv_svm_cpuid_changed,
+	.set_tsc_offset = lhv_svm_set_tsc_offset,
+
+	.inject_exception = lhv_svm_inject_exception,
+	.inject_nmi = lhv_svm_inject_nmi,
+	.inject_irq = lhv_svm_inject_irq,
+	.irq_allowed = lhv_svm_irq_allowed,
+	.nmi_allowed = lhv_svm_nmi_allowed,
+	.irq_window = lhv_svm_irq_window,
+	.nmi_window = lhv_svm_nmi_window,
+	.watch_tpr = lhv_svm_watch_tpr,
+	.get_shadow = lhv_svm_get_shadow,
+	.set_shadow = lhv_svm_set_shadow,
+	.get_nmi_mask = lhv_svm_get_nmi_mask,
+	.set_nmi_mask = lhv_svm_set_nmi_mask,
+};
