@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * lhv mem/ - access to guest memory.
+ *
+ * All of it goes through the VMM's own mapping, in the VMM's context. The atomic tier
+ * takes what is resident and gives up (-EAGAIN) at the first page fault.
+ */
+#include <linux/mm.h>
+#include <linux/uaccess.h>
+
+#include "lhv.h"
+#include "mem/slots.h"
+#include "mem/walk.h"
+
+/* Where @gpa lies in the VMM; NULL when it does not, or must not be written. Under vm->srcu. */
+static void __user *user_ptr(struct lhv_vm *vm, unsigned int *hint, gpa_t gpa, bool write,
+			     struct lhv_slot **slotp)
+{
+	struct lhv_slot *slot = lhv_slots_find(srcu_dereference(vm->mem.slots, &vm->srcu),
+					       gpa >> PAGE_SHIFT, hint);
+
+	if (!slot || (write && slot->flags & KVM_MEM_READONLY))
+		return NULL;
+	*slotp = slot;
+	return (void __user *)(lhv_slot_hva(slot, gpa >> PAGE_SHIFT) + offset_in_page(gpa));
+}
+
+/* One page at most. Slots were checked with access_ok() when they were made. */
+static int copy_in(void *to, const void __user *from, unsigned int len, bool atomic)
+{
+	unsigned long left;
+
+	if (!atomic)
+		return __copy_from_user(to, from, len) ? -EFAULT : 0;
+	pagefault_disable();
+	left = __copy_from_user_inatomic(to, from, len);
+	pagefault_enable();
+	return left ? -EAGAIN : 0;
+}
+
+static int copy_out(void __user *to, const void *from, unsigned int len, bool atomic)
+{
+	unsigned long left;
+
+	if (!atomic)
+		return __copy_to_user(to, from, len) ? -EFAULT : 0;
+	pagefault_disable();
+	left = __copy_to_user_inatomic(to, from, len);
+	pagefault_enable();
+	return left ? -EAGAIN : 0;
+}
+
+static int read_gpa(struct lhv_vm *vm, unsigned int *hint, bool atomic, gpa_t gpa, void *data,
+		    unsigned int len)
+{
+	int ret = 0, idx = srcu_read_lock(&vm->srcu);
+
+	while (len && !ret) {
+		unsigned int n = min_t(unsigned int, len, PAGE_SIZE - offset_in_page(gpa));
+		struct lhv_slot *slot;
+		void __user *from = user_ptr(vm, hint, gpa, false, &slot);
+
+		ret = from ? copy_in(data, from, n, atomic) : -EFAULT;
+		gpa += n;
+		data += n;
+		len -= n;
+	}
+	srcu_read_unlock(&vm->srcu, idx);
+	return ret;
+}
+
+static int write_gpa(struct lhv_vm *vm, unsigned int *hint, bool atomic, gpa_t gpa,
+		     const void *data, unsigned int len)
+{
+	int ret = 0, idx = srcu_read_lock(&vm->srcu);
+
+	while (len && !ret) {
+		unsigned int n = min_t(unsigned int, len, PAGE_SIZE - offset_in_page(gpa));
+		struct lhv_slot *slot;
+		void __user *to = user_ptr(vm, hint, gpa, true, &slot);
+
+		ret = to ? copy_out(to, data, n, atomic) : -EFAULT;
+		/* Even when the copy failed: a part of it may have been done. */
+		if (to)
+			lhv_slot_mark_dirty(slot, gpa >> PAGE_SHIFT);
+		gpa += n;
+		data += n;
+		len -= n;
+	}
+	srcu_read_unlock(&vm->srcu, idx);
+	return ret;
+}
+
+int lhv_read_gpa(struct lhv_vcpu *vcpu, gpa_t gpa, void *data, unsigned int len)
+{
+	return read_gpa(vcpu->vm, &vcpu->mem.slot_hint, vcpu->atomic, gpa, data, len);
+}
+
+int lhv_write_gpa(struct lhv_vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len)
+{
+	return write_gpa(vcpu->vm, &vcpu->mem.slot_hint, vcpu->atomic, gpa, data, len);
+}
+
+int lhv_vm_read_gpa(struct lhv_vm *vm, gpa_t gpa, void *data, unsigned int len)
+{
+	unsigned int hint = 0;
+
+	if (current->mm != vm->mm)
+		return -EFAULT;
+	return read_gpa(vm, &hint, false, gpa, data, len);
+}
+
+int lhv_vm_write_gpa(struct lhv_vm *vm, gpa_t gpa, const void *data, unsigned int len)
+{
+	unsigned int hint = 0;
+
+	if (current->mm != vm->mm)
+		return -EFAULT;
+	return write_gpa(vm, &hint, false, gpa, data, len);
+}
+
+/* 0: done; 1: lost, *old is what was there; -EFAULT. */
+static int cmpxchg_user(void __user *ptr, void *old, const void *new, unsigned int len)
+{
+	switch (len) {
+	case 1:
+		return __try_cmpxchg_user((u8 __user *)ptr, (u8 *)old, *(const u8 *)new, fault1);
+	case 2:
+		return __try_cmpxchg_user((u16 __user *)ptr, (u16 *)old, *(const u16 *)new, fault2);
+	case 4:
+		return __try_cmpxchg_user((u32 __user *)ptr, (u32 *)old, *(const u32 *)new, fault4);
+	case 8:
+		return __try_cmpxchg_user((u64 __user *)ptr, (u64 *)old, *(const u64 *)new, fault8);
+	default:
+		return -EINVAL;
+	}
+}
+
+/* Under vm->srcu. */
+static int cmpxchg_gpa(struct lhv_vcpu *vcpu, gpa_t gpa, void *old, const void *new,
+		       unsigned int len)
+{
+	struct lhv_slot *slot;
+	void __user *ptr = user_ptr(vcpu->vm, &vcpu->mem.slot_hint, gpa, true, &slot);
+	int ret;
+
+	if (!ptr || !IS_ALIGNED(gpa, len))
+		return -EFAULT;
+	if (vcpu->atomic) {
+		pagefault_disable();
+		ret = cmpxchg_user(ptr, old, new, len);
+		pagefault_enable();
+		if (ret == -EFAULT)
+			ret = -EAGAIN;
+	} else {
+		ret = cmpxchg_user(ptr, old, new, len);
+	}
+	if (!ret)
+		lhv_slot_mark_dirty(slot, gpa >> PAGE_SHIFT);
+	return ret;
+}
+
+int lhv_cmpxchg_gpa(struct lhv_vcpu *vcpu, gpa_t gpa, void *old, const void *new,
+		    unsigned int len)
+{
+	int ret, idx = srcu_read_lock(&vcpu->vm->srcu);
+
+	ret = cmpxchg_gpa(vcpu, gpa, old, new, len);
+	srcu_read_unlock(&vcpu->vm->srcu, idx);
+	return ret;
+}
+
+static int walk_read(void *ctx, gpa_t gpa, u64 *entry, unsigned int len)
+{
+	struct lhv_vcpu *vcpu = ctx;
+	struct lhv_slot *slot;
+	void __user *ptr = user_ptr(vcpu->vm, &vcpu->mem.slot_hint, gpa, false, &slot);
+	int ret;
+	u32 val;
+
+	if (!ptr)
+		return -EFAULT;
+	if (vcpu->atomic)
+		pagefault_disable();
+	if (len == 8) {
+		ret = __get_user(*entry, (u64 __user *)ptr);
+	} else {
+		ret = __get_user(val, (u32 __user *)ptr);
+		*entry = val;
+	}
+	if (vcpu->atomic) {
+		pagefault_enable();
+		return ret ? -EAGAIN : 0;
+	}
+	return ret;
+}
+
+static int walk_update(void *ctx, gpa_t gpa, u64 old, u64 new, unsigned int len)
+{
+	/* Little endian: a 4-byte entry is the low half. */
+	return cmpxchg_gpa(ctx, gpa, &old, &new, len);
+}
+
+static const struct lhv_walk_ops walk_ops = {
+	.read = walk_read,
+	.update = walk_update,
+};
+
+int lhv_gva_to_gpa(struct lhv_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa,
+		   struct lhv_fault *fault)
+{
+	const struct lhv_walk w = {
+		.cr0 = vcpu->cr0,
+		.cr3 = lhv_paging(vcpu) ? lhv_backend->get_cr3(vcpu) : 0,
+		.cr4 = vcpu->cr4,
+		.efer = vcpu->efer,
+		.rflags = vcpu->rflags,
+		.reserved = vcpu->cpu_state.gpa_reserved & GENMASK_ULL(51, 12),
+		.pkru = vcpu->cpu_state.pkru,
+		.gbpages = lhv_has(&vcpu->cpu_state, LHV_F_GBPAGES),
+	};
+	int ret, idx = srcu_read_lock(&vcpu->vm->srcu);
+
+	ret = lhv_walk(&w, &walk_ops, vcpu, gva, access, gpa, fault);
+	srcu_read_unlock(&vcpu->vm->srcu, idx);
+	return ret;
+}
+
+int lhv_read_gva(struct lhv_vcpu *vcpu, u64 gva, void *data, unsigned int len, u32 access,
+		 gpa_t *gpa, struct lhv_fault *fault)
+{
+	while (len) {
+		unsigned int n = min_t(unsigned int, len, PAGE_SIZE - offset_in_page(gva));
+		int ret = lhv_gva_to_gpa(vcpu, gva, access, gpa, fault);
+
+		if (ret)
+			return ret;
+		ret = lhv_read_gpa(vcpu, *gpa, data, n);
+		if (ret)
+			return ret == -EFAULT ? -ENXIO : ret;
+		gva += n;
+		data += n;
+		len -= n;
+	}
+	return 0;
+}
+
+int lhv_write_gva(struct lhv_vcpu *vcpu, u64 gva, const void *data, unsigned int len, u32 access,
+		  gpa_t *gpa, struct lhv_fault *fault)
+{
+	unsigned int n = min_t(unsigned int, len, PAGE_SIZE - offset_in_page(gva));
+	gpa_t last;
+	int ret;
+
+	access |= LHV_ACC_WRITE;
+	/* A write that faults on its second page has to leave the first one alone. */
+	if (len > n) {
+		ret = lhv_gva_to_gpa(vcpu, gva + len - 1, access, &last, fault);
+		if (ret == -EFAULT)	/* CR2 is the first byte of the page that faulted */
+			fault->gva &= PAGE_MASK;
+		if (ret)
+			return ret;
+	}
+	while (len) {
+		ret = lhv_gva_to_gpa(vcpu, gva, access, gpa, fault);
+		if (ret)
+			return ret;
+		ret = lhv_write_gpa(vcpu, *gpa, data, n);
+		if (ret)
+			return ret == -EFAULT ? -ENXIO : ret;
+		gva += n;
+		data += n;
+		len -= n;
+		n = min_t(unsigned int, len, PAGE_SIZE);
+	}
+	return 0;
+}

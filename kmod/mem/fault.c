@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0
+/* lhv mem/ - second-stage faults: from a guest-physical address to a mapped page. */
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+
+#include "lhv.h"
+#include "mem/slots.h"
+#include "mem/tdp.h"
+
+/*
+ * Has the host changed, or is it changing, what @hva stands for since @seq was read?
+ * mmu_lock is held.
+ */
+static bool invalidated(struct lhv_mem *mem, unsigned long seq, unsigned long hva)
+{
+	if (mem->invalidate_count && hva >= mem->invalidate_start && hva < mem->invalidate_end)
+		return true;
+	return mem->invalidate_seq != seq;
+}
+
+/*
+ * The largest leaf that may map @gfn: no larger than the host's own mapping, within the
+ * slot, at an address congruent in all three; and 4 KiB for what is logged.
+ */
+static int max_level(struct lhv_vm *vm, const struct lhv_slot *slot, gfn_t gfn, u64 pfn)
+{
+	u64 differ = (slot->base_gfn ^ (slot->hva >> PAGE_SHIFT)) | (gfn ^ pfn);
+	int level, host;
+
+	if (slot->dirty)
+		return 1;
+	for (level = LHV_TDP_MAX_LEAF; level > 1; level--) {
+		gfn_t base = lhv_tdp_align(gfn, level);
+
+		if (!(differ & (lhv_tdp_pages(level) - 1)) && base >= slot->base_gfn &&
+		    base + lhv_tdp_pages(level) <= slot->base_gfn + slot->npages)
+			break;
+	}
+	if (level == 1)
+		return 1;
+	host = lhv_host_mapping_level(vm->mm, lhv_slot_hva(slot, gfn));
+	return min(level, host);
+}
+
+static enum lhv_next fault_error(struct lhv_vcpu *vcpu, int err)
+{
+	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
+	vcpu->run->hw.hardware_exit_reason = 0;
+	vcpu->run_errno = err;
+	return LHV_EXIT_USER;
+}
+
+/* The host has no page for us. */
+static enum lhv_next no_page(struct lhv_vcpu *vcpu, int err, unsigned long hva)
+{
+	switch (err) {
+	case -EAGAIN:
+		return LHV_SLEEP;
+	case -EINTR:		/* a fatal signal: the run loop sees it */
+		return LHV_RESUME;
+	case -EHWPOISON:	/* the VMM's signal handler may tell the guest */
+		send_sig_mceerr(BUS_MCEERR_AR, (void __user *)hva, PAGE_SHIFT, current);
+		return LHV_RESUME;
+	default:
+		return fault_error(vcpu, -EFAULT);
+	}
+}
+
+/* Map @pfn at @gfn, if it still is what the host has there. */
+static enum lhv_next map_page(struct lhv_vcpu *vcpu, struct lhv_slot *slot, gfn_t gfn, bool write,
+			      unsigned long seq, const struct lhv_host_pfn *pfn)
+{
+	struct lhv_mem *mem = &vcpu->vm->mem;
+	const struct lhv_tdp_format *fmt = mem->fmt;
+	u64 leaf = ((u64)pfn->pfn << PAGE_SHIFT) | fmt->leaf | fmt->read | fmt->exec |
+		   fmt->accessed | fmt->memtype(pfn->mmio);
+	int ret;
+
+	if (!pfn->mmio)
+		leaf |= lhv_host_enc_mask();
+	if (pfn->writable) {
+		leaf |= LHV_TDP_HOST_WRITABLE;
+		if (write || !slot->dirty)
+			leaf |= fmt->write | fmt->dirty;
+	}
+
+	if (!vcpu->atomic)
+		read_lock(&mem->mmu_lock);
+	else if (!read_trylock(&mem->mmu_lock))
+		return LHV_SLEEP;
+	if (mem->dead) {
+		ret = -EFAULT;
+	} else if (invalidated(mem, seq, lhv_slot_hva(slot, gfn))) {
+		ret = -EAGAIN;
+	} else {
+		ret = lhv_tdp_map(mem, &vcpu->mem.cache, gfn, leaf,
+				  max_level(vcpu->vm, slot, gfn, pfn->pfn));
+		if (!ret && write)
+			lhv_slot_mark_dirty(slot, gfn);
+	}
+	read_unlock(&mem->mmu_lock);
+
+	if (!ret || ret == -EAGAIN)
+		return LHV_RESUME;
+	if (ret == -EFAULT)
+		return fault_error(vcpu, -EFAULT);
+	/*
+	 * Another page is there, which the notifier should have taken away. Drop it, and
+	 * let the guest fault again.
+	 */
+	if (vcpu->atomic)
+		return LHV_SLEEP;
+	lhv_mem_zap(vcpu->vm, gfn, gfn + 1, true);
+	return LHV_RESUME;
+}
+
+/* The page is there but for the dirty log's write protection: no need to ask the host. */
+static bool unprotect(struct lhv_vcpu *vcpu, struct lhv_slot *slot, gfn_t gfn)
+{
+	struct lhv_mem *mem = &vcpu->vm->mem;
+	bool done;
+
+	if (!vcpu->atomic)
+		read_lock(&mem->mmu_lock);
+	else if (!read_trylock(&mem->mmu_lock))
+		return false;
+	done = lhv_tdp_make_writable(mem, gfn);
+	if (done)
+		lhv_slot_mark_dirty(slot, gfn);
+	read_unlock(&mem->mmu_lock);
+	return done;
+}
+
+static enum lhv_next resolve(struct lhv_vcpu *vcpu, struct lhv_slot *slot, gfn_t gfn, u32 access)
+{
+	unsigned long seq, hva = lhv_slot_hva(slot, gfn);
+	bool write = access & LHV_ACC_WRITE;
+	struct lhv_host_pfn pfn;
+	enum lhv_next next;
+	int ret;
+
+	/* On PREEMPT_RT mmu_lock is a lock that sleeps. */
+	if (vcpu->atomic && !lhv_host_spins_in_atomic())
+		return LHV_SLEEP;
+	if (write && access & LHV_ACC_PRESENT && unprotect(vcpu, slot, gfn))
+		return LHV_RESUME;
+	if (vcpu->mem.cache.nr < LHV_TDP_FAULT_TABLES) {
+		if (vcpu->atomic)
+			return LHV_SLEEP;
+		if (lhv_tdp_cache_fill(&vcpu->mem.cache))
+			return fault_error(vcpu, -ENOMEM);
+	}
+
+	/* Before the host is asked: see notifier.c. */
+	seq = smp_load_acquire(&vcpu->vm->mem.invalidate_seq);
+	ret = lhv_host_get_pfn(hva, write, !(slot->flags & KVM_MEM_READONLY), vcpu->atomic, &pfn);
+	if (ret)
+		return no_page(vcpu, ret, hva);
+	if (slot->flags & KVM_MEM_READONLY)
+		pfn.writable = false;
+	next = map_page(vcpu, slot, gfn, write, seq, &pfn);
+	lhv_host_put_pfn(&pfn, pfn.writable);
+	return next;
+}
+
+enum lhv_next lhv_tdp_fault(struct lhv_vcpu *vcpu, gpa_t gpa, u32 access)
+{
+	struct lhv_vm *vm = vcpu->vm;
+	gfn_t gfn = gpa >> PAGE_SHIFT;
+	enum lhv_next next = LHV_RESUME;
+	struct lhv_slot *slot;
+	bool memory;
+	int idx;
+
+	if (unlikely(access & LHV_ACC_RSVD)) {
+		pr_err_ratelimited("lhv: VM %llu: malformed second-stage entry for %#llx\n",
+				   vm->id, gpa);
+		return LHV_FATAL;
+	}
+
+	idx = srcu_read_lock(&vm->srcu);
+	slot = lhv_slots_find(srcu_dereference(vm->mem.slots, &vm->srcu), gfn,
+			      &vcpu->mem.slot_hint);
+	memory = slot && !(access & LHV_ACC_WRITE && slot->flags & KVM_MEM_READONLY);
+	if (memory)
+		next = resolve(vcpu, slot, gfn, access);
+	srcu_read_unlock(&vm->srcu, idx);
+
+	if (memory) {
+		if (next != LHV_SLEEP)
+			vcpu->mem.faults++;
+		return next;
+	}
+	/* The guest's own page tables can't be emulated instruction by instruction. */
+	if (access & LHV_ACC_GUEST_PT) {
+		u64 data[] = { vcpu->exit.code, gpa, access };
+
+		return lhv_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION, ARRAY_SIZE(data),
+					  data);
+	}
+	next = lhv_mmio_exec(vcpu, gpa, access);
+	if (next != LHV_SLEEP)
+		vcpu->mem.mmio_faults++;
+	return next;
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * lhv mem/ - guest memory.
+ *
+ * What it is for: slots (guest-physical ranges backed by the VMM's memory),
+ *	second-stage page tables, the MMU notifier that keeps them true to the
+ *	host's page tables, the dirty log, and access to guest memory.
+ * What enters: slot ioctls, second-stage faults as (gpa, access), guest addresses.
+ * What leaves: mapped pages, copied bytes, MMIO (to bus/), guest page faults (to cpu/).
+ * What it must not know: which vendor's tables these are (struct lhv_tdp_format
+ *	says), and what the bytes mean.
+ */
+#ifndef LHV_MEM_H
+#define LHV_MEM_H
+
+#include <linux/mmu_notifier.h>
+#include <linux/spinlock.h>
+#include <linux/xarray.h>
+
+#define LHV_MAX_SLOTS		32764	/* as KVM: 32767 less three private ones */
+
+/* What an access wants. Also the second-stage fault's description. */
+#define LHV_ACC_WRITE		BIT(0)
+#define LHV_ACC_EXEC		BIT(1)
+#define LHV_ACC_USER		BIT(2)	/* guest-virtual accesses: made at CPL 3 */
+#define LHV_ACC_PRESENT		BIT(3)	/* fault: a translation was there (permission) */
+#define LHV_ACC_GUEST_PT	BIT(4)	/* fault: while walking the guest's own tables */
+#define LHV_ACC_RSVD		BIT(5)	/* fault: reserved bit set in our tables: a bug of ours */
+#define LHV_ACC_IMPLICIT	BIT(6)	/* guest-virtual: by the CPU itself (TSS, GDT) */
+
+/**
+ * struct lhv_tdp_format - second-stage page-table entries, as data
+ * @present: bits of which at least one is set in a present entry
+ * @leaf: set in every leaf
+ * @table: set in every non-leaf
+ * @read, @write, @exec: permission bits (@exec may be inverted, see @nx)
+ * @nx: set to forbid execution (NPT); 0 where @exec grants it (EPT)
+ * @accessed, @dirty: 0 where the hardware keeps none
+ * @huge: the page-size bit of a leaf above 4 KiB
+ * @memtype: returns the memory-type bits for a leaf; @mmio: backed by device memory
+ * @levels: levels of the root (4 or 5); 0: as many as the host's own tables have (NPT)
+ */
+struct lhv_tdp_format {
+	u64 present, leaf, table;
+	u64 read, write, exec, nx;
+	u64 accessed, dirty, huge;
+	u64 (*memtype)(bool mmio);
+	int levels;
+};
+
+extern const struct lhv_tdp_format lhv_npt_format;
+
+struct lhv_slots;	/* immutable sorted table of slots, published by SRCU */
+
+/**
+ * struct lhv_mem - the VM's memory
+ *
+ * Legend: I immutable after create; L @slots_lock; S written under @slots_lock, read under
+ * vm->srcu; M @mmu_lock; A atomic. Lock order: slots_lock > mmap_lock > mmu_lock; the host
+ * calls the notifier with its page-table lock held, so mmu_lock nests in that too.
+ */
+struct lhv_mem {
+	struct mutex slots_lock;	/* writers of slots; the dirty log's ioctls */
+	struct lhv_slots __rcu *slots;	/* S */
+	struct xarray slot_ids;		/* L slots by the VMM's number */
+	u64 dirty_log_flags;		/* L KVM_DIRTY_LOG_*, set by KVM_ENABLE_CAP */
+	struct mmu_notifier notifier;
+	bool registered;		/* I */
+	const struct lhv_tdp_format *fmt; /* I */
+	int root_level;			/* I */
+	gfn_t max_gfn;			/* I highest guest frame that can be mapped */
+	u64 *root;			/* I root of the second-stage tables (kernel address) */
+
+	rwlock_t mmu_lock;		/* read: faults (cmpxchg); write: zaps */
+	unsigned long invalidate_seq;	/* M bumped by every ended invalidation */
+	int invalidate_count;		/* M invalidations under way */
+	unsigned long invalidate_start, invalidate_end; /* M their hull (HVA) */
+	bool dead;			/* M the mm is gone */
+
+	atomic64_t zap_seq;		/* A counts what was taken from the tables */
+	atomic64_t flush_seq;		/* A value of @zap_seq that no TLB lags behind */
+	atomic_long_t nr_tables;	/* A pages used by tables */
+	atomic_long_t nr_pages[3];	/* A 4 KiB, 2 MiB, 1 GiB leaves */
+};
+
+#include "mem/tdp.h"
+
+struct lhv_vcpu_mem {
+	unsigned int slot_hint;		/* O index of the last slot hit; re-checked */
+	struct lhv_tdp_cache cache;	/* O zeroed tables, filled before mmu_lock is taken */
+	u64 faults, mmio_faults;	/* O */
+};
+
+/**
+ * struct lhv_fault - a guest page fault that an emulated access met
+ * @gva: CR2
+ * @error_code: x86 #PF error code
+ * @vector: PF_VECTOR, or GP_VECTOR/SS_VECTOR for a non-canonical address
+ */
+struct lhv_fault {
+	u64 gva;
+	u32 error_code;
+	u8 vector;
+};
+
+/*
+ * Registers the notifier on vm->mm, which is current->mm. vm->srcu is ready. On error
+ * everything is undone.
+ */
+int lhv_mem_init(struct lhv_vm *vm);
+/* Makes every translation go and blocks new ones; then frees. No vCPU runs. Needs vm->srcu. */
+void lhv_mem_destroy(struct lhv_vm *vm);
+void lhv_mem_vcpu_destroy(struct lhv_vcpu *vcpu);	/* frees caches */
+
+/* Root for the backend's nested CR3/EPTP: physical address of vm->mem.root. */
+phys_addr_t lhv_mem_root(struct lhv_vm *vm);
+
+/*
+ * Slots. @arg is checked here in full (alignment, overlap, flags, size, wrap).
+ * KVM_MEM_READONLY and KVM_MEM_LOG_DIRTY_PAGES are supported. memory_size 0 deletes.
+ * Return 0, -EINVAL, -EEXIST (overlap), -ENOMEM. Process context.
+ */
+int lhv_mem_set_slot(struct lhv_vm *vm, const struct kvm_userspace_memory_region *arg);
+int lhv_mem_get_dirty_log(struct lhv_vm *vm, const struct kvm_dirty_log *log);
+int lhv_mem_clear_dirty_log(struct lhv_vm *vm, const struct kvm_clear_dirty_log *log);
+
+/**
+ * lhv_tdp_fault() - the guest met no (sufficient) second-stage translation
+ * @vcpu: the vCPU
+ * @gpa: guest-physical address
+ * @access: LHV_ACC_* of the access
+ *
+ * Maps the page; or, where no slot backs it (or a read-only slot is written),
+ * hands the access to lhv_mmio_exec().
+ * Atomic tier: MMIO is passed on at once; a missing page returns LHV_SLEEP.
+ */
+enum lhv_next lhv_tdp_fault(struct lhv_vcpu *vcpu, gpa_t gpa, u32 access);
+
+/*
+ * Guest-physical access. Never sleeps in the atomic tier. May cross pages.
+ * Return 0; -EFAULT: no slot, read-only slot on write, or the VMM's memory is not there;
+ * -EAGAIN (atomic tier only): not resident, the caller returns LHV_SLEEP.
+ * Writes mark the page dirty in the log.
+ */
+int lhv_read_gpa(struct lhv_vcpu *vcpu, gpa_t gpa, void *data, unsigned int len);
+int lhv_write_gpa(struct lhv_vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len);
+/* The same without a vCPU; process context, may sleep. */
+int lhv_vm_read_gpa(struct lhv_vm *vm, gpa_t gpa, void *data, unsigned int len);
+int lhv_vm_write_gpa(struct lhv_vm *vm, gpa_t gpa, const void *data, unsigned int len);
+/*
+ * Atomic compare-and-exchange of an aligned 1, 2, 4, 8 byte datum. 0 done, 1 lost (*old
+ * updated), errors as above.
+ */
+int lhv_cmpxchg_gpa(struct lhv_vcpu *vcpu, gpa_t gpa, void *old, const void *new,
+		    unsigned int len);
+
+/**
+ * lhv_gva_to_gpa() - walk the guest's own page tables
+ * @vcpu: the vCPU (CR0, CR3, CR4, EFER as they are; every paging mode, PSE, PAE, 4- and 5-level)
+ * @gva: linear address
+ * @access: LHV_ACC_WRITE, _EXEC, _USER (SMEP, SMAP with @rflags.AC, PKU, NX, WP honoured)
+ * @gpa: result
+ * @fault: filled when -EFAULT is returned
+ *
+ * Sets accessed and dirty bits as the CPU would.
+ * Return: 0; -EFAULT with @fault; -EAGAIN as above.
+ */
+int lhv_gva_to_gpa(struct lhv_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa,
+		   struct lhv_fault *fault);
+
+/*
+ * Guest-linear access of up to a few pages: translates per page and copies.
+ * Return 0; -EFAULT with @fault (a guest page fault to inject); -ENXIO: translated, but
+ * no memory there (MMIO), *gpa says where; -EAGAIN.
+ */
+int lhv_read_gva(struct lhv_vcpu *vcpu, u64 gva, void *data, unsigned int len, u32 access,
+		 gpa_t *gpa, struct lhv_fault *fault);
+int lhv_write_gva(struct lhv_vcpu *vcpu, u64 gva, const void *data, unsigned int len, u32 access,
+		  gpa_t *gpa, struct lhv_fault *fault);
+
+/* Is @gpa backed by a slot that may be read (and written)? Atomic tier fine. */
+bool lhv_gpa_is_memory(struct lhv_vm *vm, gpa_t gpa, bool write);
+
+/* Drop every translation of the VM; vCPUs refault. Process context. */
+void lhv_mem_zap_all(struct lhv_vm *vm);
+
+/* ---- inside mem/ ---- */
+
+extern const struct mmu_notifier_ops lhv_mem_notifier_ops;
+void lhv_mem_zap(struct lhv_vm *vm, gfn_t start, gfn_t end, bool may_block);
+void lhv_mem_flush(struct lhv_vm *vm);
+void lhv_mem_free_slots(struct lhv_mem *mem);
+
+#endif
