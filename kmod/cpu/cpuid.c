@@ -1,0 +1,1006 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * CPUID: what the host and the module can offer together, and what the VMM chose of it.
+ *
+ * The offer is data: one row per feature word, host bits that may pass and bits that the
+ * module provides by itself. A feature that is not in the table is not offered.
+ */
+#include <linux/nospec.h>
+#include <linux/sched/stat.h>
+#include <linux/slab.h>
+#include <linux/sort.h>
+#include <asm/page.h>
+#include <asm/fpu/types.h>
+#include <asm/fpu/xcr.h>
+#include <asm/kvm_para.h>
+#include <asm/processor.h>
+#include <asm/tsc.h>
+
+#include "lhv.h"
+#include "cpu/cpu_priv.h"
+
+#define MAX_ENTRIES		256	/* of KVM_SET_CPUID2, as KVM */
+#define DEFAULT_MAXPHYADDR	36	/* without leaf 0x80000008 */
+
+/* Highest leaves of the three ranges. */
+#define MAX_BASIC		0xdu
+#define EXT_BASE		0x80000000u
+#define MAX_EXT			0x80000021u
+#define HV_BASE			0x40000000u
+#define RANGE_MASK		0xffff0000u
+
+/* Where a feature word of <asm/cpufeatures.h> lives in CPUID. */
+struct word_pos {
+	u32 function;
+	u32 index;
+	u8 reg;
+};
+
+static const struct word_pos words[NR_CPUID_WORDS] = {
+	[CPUID_1_EDX]		= { 1, 0, CPUID_EDX },
+	[CPUID_1_ECX]		= { 1, 0, CPUID_ECX },
+	[CPUID_7_0_EBX]		= { 7, 0, CPUID_EBX },
+	[CPUID_7_ECX]		= { 7, 0, CPUID_ECX },
+	[CPUID_7_EDX]		= { 7, 0, CPUID_EDX },
+	[CPUID_7_1_EAX]		= { 7, 1, CPUID_EAX },
+	[CPUID_D_1_EAX]		= { 0xd, 1, CPUID_EAX },
+	[CPUID_8000_0001_EDX]	= { 0x80000001, 0, CPUID_EDX },
+	[CPUID_8000_0001_ECX]	= { 0x80000001, 0, CPUID_ECX },
+	[CPUID_8000_0008_EBX]	= { 0x80000008, 0, CPUID_EBX },
+};
+
+/* A feature's bit, with the proof that it belongs into word @w. */
+#define F(w, feature)	(BUILD_BUG_ON_ZERO((feature) / 32 != (w)) + (1u << ((feature) % 32)))
+
+#define F1C(n)	F(CPUID_1_ECX, X86_FEATURE_##n)
+#define F1D(n)	F(CPUID_1_EDX, X86_FEATURE_##n)
+#define F7B(n)	F(CPUID_7_0_EBX, X86_FEATURE_##n)
+#define F7C(n)	F(CPUID_7_ECX, X86_FEATURE_##n)
+#define F7D(n)	F(CPUID_7_EDX, X86_FEATURE_##n)
+#define F71(n)	F(CPUID_7_1_EAX, X86_FEATURE_##n)
+#define FD1(n)	F(CPUID_D_1_EAX, X86_FEATURE_##n)
+#define FEC(n)	F(CPUID_8000_0001_ECX, X86_FEATURE_##n)
+#define FED(n)	F(CPUID_8000_0001_EDX, X86_FEATURE_##n)
+#define FE8(n)	F(CPUID_8000_0008_EBX, X86_FEATURE_##n)
+
+/* What AMD repeats in 0x80000001.EDX at the same bits. */
+#define ALIASED	(F1D(FPU) | F1D(VME) | F1D(DE) | F1D(PSE) | F1D(TSC) | F1D(MSR) |	\
+		 F1D(PAE) | F1D(MCE) | F1D(CX8) | F1D(APIC) | F1D(MTRR) | F1D(PGE) |	\
+		 F1D(MCA) | F1D(CMOV) | F1D(PAT) | F1D(PSE36) | F1D(MMX) | F1D(FXSR))
+
+/**
+ * struct offer - one feature word
+ * @word: index into words[]
+ * @pass: bits that are passed on where the host has them
+ * @own: bits that the module provides whatever the host has
+ */
+struct offer {
+	u8 word;
+	u32 pass;
+	u32 own;
+};
+
+static const struct offer offers[] = {
+	{
+		.word = CPUID_1_ECX,
+		.pass = F1C(XMM3) | F1C(PCLMULQDQ) | F1C(SSSE3) | F1C(FMA) | F1C(CX16) |
+			F1C(PCID) | F1C(XMM4_1) | F1C(XMM4_2) | F1C(MOVBE) | F1C(POPCNT) |
+			F1C(AES) | F1C(XSAVE) | F1C(AVX) | F1C(F16C) | F1C(RDRAND),
+		.own = F1C(X2APIC) | F1C(TSC_DEADLINE_TIMER) | F1C(HYPERVISOR),
+	}, {
+		.word = CPUID_1_EDX,
+		.pass = ALIASED | F1D(SEP) | F1D(CLFLUSH) | F1D(XMM) | F1D(XMM2) |
+			F1D(SELFSNOOP),
+		.own = F1D(APIC) | F1D(MTRR) | F1D(PAT) | F1D(MCE) | F1D(MCA),
+	}, {
+		.word = CPUID_7_0_EBX,
+		.pass = F7B(FSGSBASE) | F7B(BMI1) | F7B(AVX2) | F7B(FDP_EXCPTN_ONLY) |
+			F7B(SMEP) | F7B(BMI2) | F7B(ERMS) | F7B(INVPCID) | F7B(ZERO_FCS_FDS) |
+			F7B(AVX512F) | F7B(AVX512DQ) | F7B(RDSEED) | F7B(ADX) | F7B(SMAP) |
+			F7B(AVX512IFMA) | F7B(CLFLUSHOPT) | F7B(CLWB) | F7B(AVX512PF) |
+			F7B(AVX512ER) | F7B(AVX512CD) | F7B(SHA_NI) | F7B(AVX512BW) |
+			F7B(AVX512VL),
+		.own = F7B(TSC_ADJUST),
+	}, {
+		.word = CPUID_7_ECX,
+		.pass = F7C(AVX512VBMI) | F7C(UMIP) | F7C(PKU) | F7C(AVX512_VBMI2) |
+			F7C(GFNI) | F7C(VAES) | F7C(VPCLMULQDQ) | F7C(AVX512_VNNI) |
+			F7C(AVX512_BITALG) | F7C(AVX512_VPOPCNTDQ) | F7C(LA57) |
+			F7C(RDPID) | F7C(CLDEMOTE) | F7C(MOVDIRI) | F7C(MOVDIR64B),
+	}, {
+		.word = CPUID_7_EDX,
+		.pass = F7D(AVX512_4VNNIW) | F7D(AVX512_4FMAPS) | F7D(FSRM) |
+			F7D(AVX512_VP2INTERSECT) | F7D(MD_CLEAR) | F7D(SERIALIZE) |
+			F7D(AVX512_FP16) | F7D(SPEC_CTRL) | F7D(INTEL_STIBP) |
+			F7D(ARCH_CAPABILITIES) | F7D(SPEC_CTRL_SSBD),
+	}, {
+		.word = CPUID_7_1_EAX,
+		.pass = F71(AVX_VNNI) | F71(AVX512_BF16),
+	}, {
+		/* No XSAVES: guests are given no supervisor state. */
+		.word = CPUID_D_1_EAX,
+		.pass = FD1(XSAVEOPT) | FD1(XSAVEC) | FD1(XGETBV1),
+	}, {
+		.word = CPUID_8000_0001_ECX,
+		.pass = FEC(LAHF_LM) | FEC(CMP_LEGACY) | FEC(CR8_LEGACY) | FEC(ABM) |
+			FEC(SSE4A) | FEC(MISALIGNSSE) | FEC(3DNOWPREFETCH) | FEC(OSVW) |
+			FEC(XOP) | FEC(FMA4) | FEC(TBM) | FEC(TOPOEXT),
+	}, {
+		.word = CPUID_8000_0001_EDX,
+		.pass = ALIASED | FED(SYSCALL) | FED(NX) | FED(MMXEXT) | FED(FXSR_OPT) |
+			FED(GBPAGES) | FED(RDTSCP) | FED(LM) | FED(3DNOWEXT) | FED(3DNOW),
+	}, {
+		.word = CPUID_8000_0008_EBX,
+		.pass = FE8(CLZERO) | FE8(XSAVEERPTR) | FE8(WBNOINVD) | FE8(AMD_IBPB) |
+			FE8(AMD_IBRS) | FE8(AMD_STIBP) | FE8(AMD_STIBP_ALWAYS_ON) |
+			FE8(AMD_SSBD) | FE8(AMD_SSB_NO),
+	},
+};
+
+/* What goes when the guest can't be given a part of the extended state. */
+static const struct offer needs_ymm[] = {
+	{ CPUID_1_ECX, F1C(AVX) | F1C(FMA) | F1C(F16C) },
+	{ CPUID_7_0_EBX, F7B(AVX2) },
+	{ CPUID_7_ECX, F7C(VAES) | F7C(VPCLMULQDQ) },
+	{ CPUID_7_1_EAX, F71(AVX_VNNI) },
+	{ CPUID_8000_0001_ECX, FEC(XOP) | FEC(FMA4) },
+};
+
+static const struct offer needs_avx512[] = {
+	{ CPUID_7_0_EBX, F7B(AVX512F) | F7B(AVX512DQ) | F7B(AVX512IFMA) | F7B(AVX512PF) |
+		F7B(AVX512ER) | F7B(AVX512CD) | F7B(AVX512BW) | F7B(AVX512VL) },
+	{ CPUID_7_ECX, F7C(AVX512VBMI) | F7C(AVX512_VBMI2) | F7C(AVX512_VNNI) |
+		F7C(AVX512_BITALG) | F7C(AVX512_VPOPCNTDQ) },
+	{ CPUID_7_EDX, F7D(AVX512_4VNNIW) | F7D(AVX512_4FMAPS) | F7D(AVX512_VP2INTERSECT) |
+		F7D(AVX512_FP16) },
+	{ CPUID_7_1_EAX, F71(AVX512_BF16) },
+};
+
+static const struct offer needs_xsave[] = {
+	{ CPUID_1_ECX, F1C(XSAVE) },
+	{ CPUID_D_1_EAX, ~0u },
+	{ CPUID_8000_0008_EBX, FE8(XSAVEERPTR) },
+};
+
+/* 0x80000021.EAX; not every host kernel has names for them. */
+enum {
+	E21_NO_NESTED_DATA_BP	= BIT(0),
+	E21_LFENCE_SERIALIZES	= BIT(2),
+	E21_NULL_SEL_CLR_BASE	= BIT(6),
+	E21_NO_SMM_CTL_MSR	= BIT(9),
+};
+
+/* Other fields. */
+#define L1_EBX_CLFLUSH		GENMASK(15, 8)
+#define L6_EAX_ARAT		BIT(2)
+#define CACHE_EAX_TYPE		GENMASK(4, 0)	/* leaves 4 and 0x8000001d */
+#define CACHE_EAX_SHARING	GENMASK(31, 14)
+#define MAX_CACHES		8
+#define XSTATE_ECX_ALIGNED	BIT(1)		/* 0xd, component leaves */
+#define E1_EBX_PKG		GENMASK(31, 28)
+#define E6_EDX_RESERVED		GENMASK(17, 16)
+#define E7_EDX_INVARIANT_TSC	BIT(8)
+#define E1A_EAX_VALID		GENMASK(2, 0)
+
+static u32 offered[NR_CPUID_WORDS];	/* written at module init only */
+static u64 offered_xcr0;
+static u32 pv_offered;
+
+static struct {
+	u32 size, offset;
+	bool aligned;
+} xstate[64];
+
+static u32 host_reg(u32 function, u32 index, u8 reg)
+{
+	u32 r[4];
+
+	cpuid_count(function, index, &r[CPUID_EAX], &r[CPUID_EBX], &r[CPUID_ECX], &r[CPUID_EDX]);
+	return r[reg];
+}
+
+static bool host_has_leaf(u32 function)
+{
+	u32 max = cpuid_eax(function & RANGE_MASK);
+
+	return (max & RANGE_MASK) == (function & RANGE_MASK) && function <= max;
+}
+
+static void withdraw(const struct offer *rows, unsigned int n)
+{
+	while (n--)
+		offered[rows[n].word] &= ~rows[n].pass;
+}
+
+u64 lhv_cpuid_xcr0(void)
+{
+	return offered_xcr0;
+}
+
+u32 lhv_xstate_size(u64 mask, bool compacted)
+{
+	u32 size = sizeof(struct fxregs_state) + sizeof(struct xstate_header);
+	unsigned int i;
+
+	for (i = FIRST_EXTENDED_XFEATURE; i < ARRAY_SIZE(xstate); i++) {
+		if (!(mask & BIT_ULL(i)) || !xstate[i].size)
+			continue;
+		if (!compacted)
+			size = max(size, xstate[i].offset + xstate[i].size);
+		else
+			size = (xstate[i].aligned ? ALIGN(size, 64) : size) + xstate[i].size;
+	}
+	return size;
+}
+
+bool lhv_xstate_component(unsigned int nr, u32 *offset, u32 *size)
+{
+	if (nr >= ARRAY_SIZE(xstate) || !xstate[nr].size)
+		return false;
+	*offset = xstate[nr].offset;
+	*size = xstate[nr].size;
+	return true;
+}
+
+static void setup_xstate(void)
+{
+	u32 eax, ebx, ecx, edx;
+	unsigned int i;
+
+	offered_xcr0 = boot_cpu_has(X86_FEATURE_XSAVE) ? lhv_host_xcr0() : 0;
+	for (i = FIRST_EXTENDED_XFEATURE; i < ARRAY_SIZE(xstate); i++) {
+		if (!(offered_xcr0 & BIT_ULL(i)))
+			continue;
+		cpuid_count(0xd, i, &eax, &ebx, &ecx, &edx);
+		xstate[i].size = eax;
+		xstate[i].offset = ebx;
+		xstate[i].aligned = ecx & XSTATE_ECX_ALIGNED;
+		if (!eax)
+			offered_xcr0 &= ~BIT_ULL(i);
+	}
+}
+
+/**
+ * lhv_cpuid_setup() - find out what this host and this module can offer
+ *
+ * Module init, after host/ was set up. Process context.
+ */
+void lhv_cpuid_setup(void)
+{
+	unsigned int i;
+
+	setup_xstate();
+	for (i = 0; i < ARRAY_SIZE(offers); i++) {
+		const struct offer *o = &offers[i];
+		const struct word_pos *p = &words[o->word];
+		u32 host = 0;
+
+		if (host_has_leaf(p->function))
+			host = host_reg(p->function, p->index, p->reg);
+		/* What the host's kernel switched off stays off. */
+		host &= boot_cpu_data.x86_capability[o->word];
+		offered[o->word] = (host & o->pass) | o->own;
+	}
+	/* The kernel's word 1 is not kept in step with word 0 on every vendor. */
+	offered[CPUID_8000_0001_EDX] &= ~ALIASED;
+	if (boot_cpu_data.x86_vendor == X86_VENDOR_AMD ||
+	    boot_cpu_data.x86_vendor == X86_VENDOR_HYGON)
+		offered[CPUID_8000_0001_EDX] |= offered[CPUID_1_EDX] & ALIASED;
+
+	if (!offered_xcr0)
+		withdraw(needs_xsave, ARRAY_SIZE(needs_xsave));
+	if (!(offered_xcr0 & XFEATURE_MASK_YMM))
+		withdraw(needs_ymm, ARRAY_SIZE(needs_ymm));
+	if ((offered_xcr0 & XFEATURE_MASK_AVX512) != XFEATURE_MASK_AVX512)
+		withdraw(needs_avx512, ARRAY_SIZE(needs_avx512));
+	/* PKRU is the host's register too: only where the host has it on. */
+	if (!boot_cpu_has(X86_FEATURE_OSPKE) || !(offered_xcr0 & XFEATURE_MASK_PKRU))
+		offered[CPUID_7_ECX] &= ~F7C(PKU);
+
+	pv_offered = BIT(KVM_FEATURE_CLOCKSOURCE) | BIT(KVM_FEATURE_CLOCKSOURCE2) |
+		     BIT(KVM_FEATURE_NOP_IO_DELAY) | BIT(KVM_FEATURE_CLOCKSOURCE_STABLE_BIT) |
+		     BIT(KVM_FEATURE_PV_UNHALT);
+	if (sched_info_on())
+		pv_offered |= BIT(KVM_FEATURE_STEAL_TIME);
+
+	/* The rest of the room, which needs to know the offer. */
+	lhv_fpu_setup();
+	lhv_msr_setup();
+}
+
+bool lhv_cpuid_offered(unsigned int x86_feature)
+{
+	unsigned int word = x86_feature / 32;
+
+	return word < ARRAY_SIZE(offered) && (offered[word] & BIT(x86_feature % 32));
+}
+
+/* ---- KVM_GET_SUPPORTED_CPUID ---- */
+
+struct sink {
+	struct kvm_cpuid_entry2 *entries;
+	u32 max, nent;
+	struct kvm_cpuid_entry2 spill;	/* takes what does not fit */
+};
+
+static struct kvm_cpuid_entry2 *emit(struct sink *s, u32 function, u32 index, u32 flags)
+{
+	struct kvm_cpuid_entry2 *e = s->nent < s->max ? &s->entries[s->nent] : &s->spill;
+
+	s->nent++;
+	memset(e, 0, sizeof(*e));
+	e->function = function;
+	e->index = index;
+	e->flags = flags;
+	return e;
+}
+
+static struct kvm_cpuid_entry2 *emit_host(struct sink *s, u32 function, u32 index, u32 flags)
+{
+	struct kvm_cpuid_entry2 *e = emit(s, function, index, flags);
+
+	if (host_has_leaf(function))
+		cpuid_count(function, index, &e->eax, &e->ebx, &e->ecx, &e->edx);
+	return e;
+}
+
+static void emit_caches(struct sink *s, u32 function)
+{
+	struct kvm_cpuid_entry2 *e;
+	u32 i = 0;
+
+	/* How caches are shared depends on a topology that only the VMM knows. */
+	do {
+		e = emit_host(s, function, i, KVM_CPUID_FLAG_SIGNIFCANT_INDEX);
+		e->eax &= ~CACHE_EAX_SHARING;
+	} while ((e->eax & CACHE_EAX_TYPE) && ++i < MAX_CACHES);
+}
+
+static void emit_xstate(struct sink *s)
+{
+	struct kvm_cpuid_entry2 *e;
+	unsigned int i;
+
+	e = emit(s, 0xd, 0, KVM_CPUID_FLAG_SIGNIFCANT_INDEX);
+	if (!offered_xcr0)
+		return;
+	e->eax = lower_32_bits(offered_xcr0);
+	e->edx = upper_32_bits(offered_xcr0);
+	e->ebx = lhv_xstate_size(offered_xcr0, false);
+	e->ecx = e->ebx;
+
+	e = emit(s, 0xd, 1, KVM_CPUID_FLAG_SIGNIFCANT_INDEX);
+	e->eax = offered[CPUID_D_1_EAX];
+	if (e->eax & FD1(XSAVEC))
+		e->ebx = lhv_xstate_size(offered_xcr0, true);
+
+	for (i = FIRST_EXTENDED_XFEATURE; i < ARRAY_SIZE(xstate); i++) {
+		if (!(offered_xcr0 & BIT_ULL(i)))
+			continue;
+		e = emit(s, 0xd, i, KVM_CPUID_FLAG_SIGNIFCANT_INDEX);
+		e->eax = xstate[i].size;
+		e->ebx = xstate[i].offset;
+		e->ecx = xstate[i].aligned ? XSTATE_ECX_ALIGNED : 0;
+	}
+}
+
+static void emit_basic(struct sink *s)
+{
+	u32 i, max = min(cpuid_eax(0), MAX_BASIC);
+	struct kvm_cpuid_entry2 *e;
+
+	for (i = 0; i <= max; i++) {
+		switch (i) {
+		case 0:
+			e = emit_host(s, 0, 0, 0);
+			e->eax = max;
+			break;
+		case 1:
+			e = emit_host(s, 1, 0, 0);
+			e->ebx &= L1_EBX_CLFLUSH;
+			e->ecx = offered[CPUID_1_ECX];
+			e->edx = offered[CPUID_1_EDX];
+			break;
+		case 2:
+			emit_host(s, 2, 0, 0);
+			break;
+		case 4:
+			emit_caches(s, 4);
+			break;
+		case 6:
+			emit(s, 6, 0, 0)->eax = L6_EAX_ARAT;
+			break;
+		case 7:
+			e = emit(s, 7, 0, KVM_CPUID_FLAG_SIGNIFCANT_INDEX);
+			e->eax = offered[CPUID_7_1_EAX] ? 1 : 0;
+			e->ebx = offered[CPUID_7_0_EBX];
+			e->ecx = offered[CPUID_7_ECX];
+			e->edx = offered[CPUID_7_EDX];
+			if (offered[CPUID_7_1_EAX])
+				emit(s, 7, 1, KVM_CPUID_FLAG_SIGNIFCANT_INDEX)->eax =
+					offered[CPUID_7_1_EAX];
+			break;
+		case 0xb:	/* topology is the VMM's to say */
+			emit(s, 0xb, 0, KVM_CPUID_FLAG_SIGNIFCANT_INDEX);
+			break;
+		case 0xd:
+			emit_xstate(s);
+			break;
+		default:	/* 3, 5 (MWAIT), 8, 9, 0xa (no PMU), 0xc */
+			emit(s, i, 0, 0);
+			break;
+		}
+	}
+}
+
+static void emit_pv(struct sink *s)
+{
+	static const char signature[12] = KVM_SIGNATURE;
+	struct kvm_cpuid_entry2 *e = emit(s, KVM_CPUID_SIGNATURE, 0, 0);
+
+	e->eax = KVM_CPUID_FEATURES;
+	memcpy(&e->ebx, signature, 4);
+	memcpy(&e->ecx, signature + 4, 4);
+	memcpy(&e->edx, signature + 8, 4);
+	emit(s, KVM_CPUID_FEATURES, 0, 0)->eax = pv_offered;
+}
+
+static void emit_address_sizes(struct sink *s)
+{
+	struct kvm_cpuid_entry2 *e = emit_host(s, 0x80000008, 0, 0);
+	u32 phys = min_t(u32, e->eax & 0xff, LHV_MAX_GPA_BITS);
+	u32 virt = lhv_cpuid_offered(X86_FEATURE_LA57) ? 57 : 48;
+	u32 guest_phys = lhv_backend->tdp->levels < 5 ? min(phys, 48u) : phys;
+
+	e->eax = phys | virt << 8 | guest_phys << 16;
+	e->ebx = offered[CPUID_8000_0008_EBX];
+	e->ecx = 0;
+	e->edx = 0;
+}
+
+static void emit_extended(struct sink *s)
+{
+	u32 i, max = min(cpuid_eax(EXT_BASE), MAX_EXT);
+	struct kvm_cpuid_entry2 *e;
+
+	/* A host with AMD's cache leaf gets AMD's latest leaf: parts of it need no host. */
+	if (max >= 0x8000001d)
+		max = MAX_EXT;
+
+	for (i = EXT_BASE; i <= max; i++) {
+		switch (i) {
+		case 0x80000000:
+			e = emit_host(s, i, 0, 0);
+			e->eax = max;
+			break;
+		case 0x80000001:
+			e = emit_host(s, i, 0, 0);
+			e->ebx &= E1_EBX_PKG;
+			e->ecx = offered[CPUID_8000_0001_ECX];
+			e->edx = offered[CPUID_8000_0001_EDX];
+			break;
+		case 0x80000002 ... 0x80000005:
+			emit_host(s, i, 0, 0);
+			break;
+		case 0x80000006:
+			emit_host(s, i, 0, 0)->edx &= ~E6_EDX_RESERVED;
+			break;
+		case 0x80000007:
+			if (lhv_host_tsc_stable())
+				emit(s, i, 0, 0)->edx = E7_EDX_INVARIANT_TSC;
+			else
+				emit(s, i, 0, 0);
+			break;
+		case 0x80000008:
+			emit_address_sizes(s);
+			break;
+		case 0x80000019:
+			e = emit_host(s, i, 0, 0);
+			e->ecx = 0;
+			e->edx = 0;
+			break;
+		case 0x8000001a:
+			e = emit_host(s, i, 0, 0);
+			e->eax &= E1A_EAX_VALID;
+			e->ebx = 0;
+			e->ecx = 0;
+			e->edx = 0;
+			break;
+		case 0x8000001d:
+			if (lhv_cpuid_offered(X86_FEATURE_TOPOEXT))
+				emit_caches(s, i);
+			else
+				emit(s, i, 0, KVM_CPUID_FLAG_SIGNIFCANT_INDEX);
+			break;
+		case 0x80000021:
+			e = emit_host(s, i, 0, 0);
+			e->eax &= E21_NO_NESTED_DATA_BP | E21_LFENCE_SERIALIZES |
+				  E21_NULL_SEL_CLR_BASE;
+			if (boot_cpu_has(X86_FEATURE_LFENCE_RDTSC))
+				e->eax |= E21_LFENCE_SERIALIZES;
+			if (!boot_cpu_has_bug(X86_BUG_NULL_SEG))
+				e->eax |= E21_NULL_SEL_CLR_BASE;
+			e->eax |= E21_NO_SMM_CTL_MSR;
+			e->ebx = 0;
+			e->ecx = 0;
+			e->edx = 0;
+			break;
+		case 0x8000000a:	/* no SVM */
+		case 0x8000001e:	/* topology is the VMM's to say */
+			emit(s, i, 0, 0);
+			break;
+		default:		/* reserved, IBS, LWP, SEV, QoS: nothing, as if absent */
+			break;
+		}
+	}
+}
+
+/**
+ * lhv_cpuid_supported() - the body of KVM_GET_SUPPORTED_CPUID
+ * @entries: room for *@nent entries
+ * @nent: in: room; out: entries needed
+ *
+ * Return: 0, or -E2BIG when the room was too small.
+ */
+int lhv_cpuid_supported(struct kvm_cpuid_entry2 *entries, u32 *nent)
+{
+	struct sink s = { .entries = entries, .max = *nent };
+
+	emit_basic(&s);
+	emit_pv(&s);
+	emit_extended(&s);
+	*nent = s.nent;
+	return s.nent > s.max ? -E2BIG : 0;
+}
+
+/* ---- a vCPU's own table ---- */
+
+/**
+ * struct lhv_cpuid_table - what the VMM set
+ * @nent: number of entries
+ * @basic: index of a leaf's first entry, plus 1; 0 where there is none
+ * @ext: the same for 0x80000000 on
+ * @leaf1: entry with bits that change while the guest runs, or NULL
+ * @leaf7: another
+ * @xsave0: another
+ * @xsave1: another
+ * @max_basic: highest basic leaf
+ * @max_ext: highest extended leaf
+ * @intel_style: a leaf beyond the highest one reads as the highest basic leaf
+ * @entries: sorted by function and index
+ */
+struct lhv_cpuid_table {
+	u32 nent;
+	u16 basic[0x20];
+	u16 ext[0x24];
+	struct kvm_cpuid_entry2 *leaf1, *leaf7, *xsave0, *xsave1;
+	u32 max_basic, max_ext;
+	bool intel_style;
+	struct kvm_cpuid_entry2 entries[];
+};
+
+static struct kvm_cpuid_entry2 *table_find(struct lhv_cpuid_table *t, u32 function, u32 index)
+{
+	struct kvm_cpuid_entry2 *e, *end = t->entries + t->nent;
+	u32 first;
+
+	if (function < ARRAY_SIZE(t->basic)) {
+		first = t->basic[array_index_nospec(function, ARRAY_SIZE(t->basic))];
+	} else if (function - EXT_BASE < ARRAY_SIZE(t->ext)) {
+		first = t->ext[array_index_nospec(function - EXT_BASE, ARRAY_SIZE(t->ext))];
+	} else {
+		for (first = 1; first <= t->nent; first++)
+			if (t->entries[first - 1].function >= function)
+				break;
+	}
+	if (!first)
+		return NULL;
+
+	for (e = t->entries + first - 1; e < end && e->function == function; e++)
+		if (!(e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) || e->index == index)
+			return e;
+	return NULL;
+}
+
+const struct kvm_cpuid_entry2 *lhv_cpuid_find(struct lhv_vcpu *vcpu, u32 function, u32 index)
+{
+	struct lhv_cpuid_table *t = vcpu->cpu_state.cpuid;
+
+	return t ? table_find(t, function, index) : NULL;
+}
+
+/* SDM Vol 2A "CPUID": Intel's CPUs answer with the highest basic leaf, AMD's with zeros. */
+static struct kvm_cpuid_entry2 *out_of_range(struct lhv_cpuid_table *t, u32 function, u32 index)
+{
+	u32 max = (function & RANGE_MASK) == EXT_BASE ? t->max_ext : t->max_basic;
+
+	/* Leaves of hypervisors are not the CPU's. */
+	if (!t->intel_style || (function & RANGE_MASK) == HV_BASE || function <= max)
+		return NULL;
+	return table_find(t, t->max_basic, index);
+}
+
+static void table_query(struct lhv_cpuid_table *t, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
+{
+	u32 function = *eax, index = *ecx;
+	struct kvm_cpuid_entry2 *e = table_find(t, function, index);
+
+	if (likely(e)) {
+		*eax = e->eax;
+		*ebx = e->ebx;
+		*ecx = e->ecx;
+		*edx = e->edx;
+		return;
+	}
+
+	e = out_of_range(t, function, index);
+	*eax = e ? e->eax : 0;
+	*ebx = e ? e->ebx : 0;
+	*ecx = e ? e->ecx : 0;
+	*edx = e ? e->edx : 0;
+
+	/* Topology leaves give the x2APIC id at every level, the level number in ECX. */
+	if (!e && (function == 0xb || function == 0x1f)) {
+		e = table_find(t, function, 1);
+		if (e) {
+			*ecx = index & 0xff;
+			*edx = e->edx;
+		}
+	}
+}
+
+/**
+ * lhv_cpuid_query() - what the guest's CPUID instruction answers
+ * @vcpu: the vCPU
+ * @eax: in: leaf; out
+ * @ebx: out
+ * @ecx: in: subleaf; out
+ * @edx: out
+ *
+ * Either tier.
+ */
+void lhv_cpuid_query(struct lhv_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
+{
+	struct lhv_cpuid_table *t = vcpu->cpu_state.cpuid;
+
+	if (likely(t))
+		table_query(t, eax, ebx, ecx, edx);
+	else
+		*eax = *ebx = *ecx = *edx = 0;
+}
+
+static void set_bits(u32 *reg, u32 mask, bool on)
+{
+	*reg = on ? *reg | mask : *reg & ~mask;
+}
+
+static void table_runtime(struct lhv_cpuid_table *t, struct lhv_vcpu *vcpu)
+{
+	u64 xcr0 = vcpu->cpu_state.xcr0;
+
+	if (t->leaf1) {
+		set_bits(&t->leaf1->ecx, F1C(OSXSAVE), vcpu->cr4 & X86_CR4_OSXSAVE);
+		if (vcpu->lapic)
+			set_bits(&t->leaf1->edx, F1D(APIC),
+				 lhv_lapic_get_base(vcpu) & MSR_IA32_APICBASE_ENABLE);
+	}
+	if (t->leaf7)
+		set_bits(&t->leaf7->ecx, F7C(OSPKE), vcpu->cr4 & X86_CR4_PKE);
+	if (t->xsave0 && t->leaf1 && (t->leaf1->ecx & F1C(XSAVE)))
+		t->xsave0->ebx = lhv_xstate_size(xcr0, false);
+	if (t->xsave1 && (t->xsave1->eax & (FD1(XSAVEC) | FD1(XSAVES))))
+		t->xsave1->ebx = lhv_xstate_size(xcr0, true);
+}
+
+/**
+ * lhv_cpuid_runtime() - bring CPUID in step with CR4, XCR0 and the APIC base
+ * @vcpu: the vCPU; either tier
+ */
+void lhv_cpuid_runtime(struct lhv_vcpu *vcpu)
+{
+	if (vcpu->cpu_state.cpuid)
+		table_runtime(vcpu->cpu_state.cpuid, vcpu);
+}
+
+static int cmp_entries(const void *a, const void *b)
+{
+	const struct kvm_cpuid_entry2 *x = a, *y = b;
+
+	if (x->function != y->function)
+		return x->function < y->function ? -1 : 1;
+	if (x->index != y->index)
+		return x->index < y->index ? -1 : 1;
+	return 0;
+}
+
+static bool has_duplicates(const struct lhv_cpuid_table *t)
+{
+	const struct kvm_cpuid_entry2 *e;
+	u32 i;
+
+	for (i = 1; i < t->nent; i++) {
+		e = &t->entries[i];
+		if (e->function == e[-1].function &&
+		    (e->index == e[-1].index ||
+		     !((e->flags & e[-1].flags) & KVM_CPUID_FLAG_SIGNIFCANT_INDEX)))
+			return true;
+	}
+	return false;
+}
+
+static bool is_vendor(const struct kvm_cpuid_entry2 *e, const char *name)
+{
+	return !memcmp(&e->ebx, name, 4) && !memcmp(&e->edx, name + 4, 4) &&
+	       !memcmp(&e->ecx, name + 8, 4);
+}
+
+static struct lhv_cpuid_table *build_table(const struct kvm_cpuid_entry2 *entries, u32 nent)
+{
+	struct lhv_cpuid_table *t;
+	const struct kvm_cpuid_entry2 *e;
+	u32 i;
+
+	t = kvzalloc(struct_size(t, entries, nent), GFP_KERNEL_ACCOUNT);
+	if (!t)
+		return ERR_PTR(-ENOMEM);
+	t->nent = nent;
+	memcpy(t->entries, entries, nent * sizeof(*entries));
+	sort(t->entries, nent, sizeof(*entries), cmp_entries, NULL);
+	if (has_duplicates(t)) {
+		kvfree(t);
+		return ERR_PTR(-EINVAL);
+	}
+
+	for (i = nent; i--;) {
+		u32 function = t->entries[i].function;
+
+		if (function < ARRAY_SIZE(t->basic))
+			t->basic[function] = i + 1;
+		else if (function - EXT_BASE < ARRAY_SIZE(t->ext))
+			t->ext[function - EXT_BASE] = i + 1;
+	}
+
+	e = table_find(t, 0, 0);
+	if (e) {
+		t->max_basic = e->eax;
+		t->intel_style = !is_vendor(e, "AuthenticAMD") && !is_vendor(e, "HygonGenuine");
+	}
+	e = table_find(t, EXT_BASE, 0);
+	t->max_ext = e ? e->eax : 0;
+	t->leaf1 = table_find(t, 1, 0);
+	t->leaf7 = table_find(t, 7, 0);
+	t->xsave0 = table_find(t, 0xd, 0);
+	t->xsave1 = table_find(t, 0xd, 1);
+	return t;
+}
+
+/* Which guest features the module asks about, and where the VMM says so. */
+static const struct {
+	u16 feature;
+	u16 x86;
+} feature_map[] = {
+	{ LHV_F_LM, X86_FEATURE_LM },
+	{ LHV_F_NX, X86_FEATURE_NX },
+	{ LHV_F_SYSCALL, X86_FEATURE_SYSCALL },
+	{ LHV_F_GBPAGES, X86_FEATURE_GBPAGES },
+	{ LHV_F_FFXSR, X86_FEATURE_FXSR_OPT },
+	{ LHV_F_XSAVE, X86_FEATURE_XSAVE },
+	{ LHV_F_PCID, X86_FEATURE_PCID },
+	{ LHV_F_SMEP, X86_FEATURE_SMEP },
+	{ LHV_F_SMAP, X86_FEATURE_SMAP },
+	{ LHV_F_FSGSBASE, X86_FEATURE_FSGSBASE },
+	{ LHV_F_UMIP, X86_FEATURE_UMIP },
+	{ LHV_F_PKU, X86_FEATURE_PKU },
+	{ LHV_F_LA57, X86_FEATURE_LA57 },
+	{ LHV_F_RDTSCP, X86_FEATURE_RDTSCP },
+	{ LHV_F_RDPID, X86_FEATURE_RDPID },
+	{ LHV_F_RDRAND, X86_FEATURE_RDRAND },
+	{ LHV_F_PSE, X86_FEATURE_PSE },
+	{ LHV_F_PAE, X86_FEATURE_PAE },
+	{ LHV_F_PGE, X86_FEATURE_PGE },
+	{ LHV_F_DE, X86_FEATURE_DE },
+	{ LHV_F_TSC, X86_FEATURE_TSC },
+	{ LHV_F_VME, X86_FEATURE_VME },
+	{ LHV_F_MCE, X86_FEATURE_MCE },
+	{ LHV_F_FXSR, X86_FEATURE_FXSR },
+	{ LHV_F_SSE, X86_FEATURE_XMM },
+	{ LHV_F_XMM2, X86_FEATURE_XMM2 },
+	{ LHV_F_PAT, X86_FEATURE_PAT },
+	{ LHV_F_SPEC_CTRL, X86_FEATURE_SPEC_CTRL },
+	{ LHV_F_AMD_IBRS, X86_FEATURE_AMD_IBRS },
+	{ LHV_F_AMD_STIBP, X86_FEATURE_AMD_STIBP },
+	{ LHV_F_AMD_SSBD, X86_FEATURE_AMD_SSBD },
+	{ LHV_F_IBPB, X86_FEATURE_AMD_IBPB },
+	{ LHV_F_ARCH_CAPS, X86_FEATURE_ARCH_CAPABILITIES },
+	{ LHV_F_INVPCID, X86_FEATURE_INVPCID },
+	{ LHV_F_ERMS, X86_FEATURE_ERMS },
+	{ LHV_F_CX16, X86_FEATURE_CX16 },
+	{ LHV_F_MOVBE, X86_FEATURE_MOVBE },
+	{ LHV_F_INTEL_STIBP, X86_FEATURE_INTEL_STIBP },
+	{ LHV_F_INTEL_SSBD, X86_FEATURE_SPEC_CTRL_SSBD },
+	{ LHV_F_OSVW, X86_FEATURE_OSVW },
+	/* The module's own work: there whatever the host has. */
+	{ LHV_F_X2APIC, X86_FEATURE_X2APIC },
+	{ LHV_F_TSC_DEADLINE, X86_FEATURE_TSC_DEADLINE_TIMER },
+	{ LHV_F_TSC_ADJUST, X86_FEATURE_TSC_ADJUST },
+	{ LHV_F_MTRR, X86_FEATURE_MTRR },
+	/* Only asked for what the VMM promised the guest. */
+	{ LHV_F_MWAIT, X86_FEATURE_MWAIT },
+};
+
+static bool table_has(struct lhv_cpuid_table *t, unsigned int x86_feature)
+{
+	const struct word_pos *p = &words[x86_feature / 32];
+	const struct kvm_cpuid_entry2 *e = table_find(t, p->function, p->index);
+	u32 regs[4];
+
+	if (!e)
+		return false;
+	regs[CPUID_EAX] = e->eax;
+	regs[CPUID_EBX] = e->ebx;
+	regs[CPUID_ECX] = e->ecx;
+	regs[CPUID_EDX] = e->edx;
+	return regs[p->reg] & BIT(x86_feature % 32);
+}
+
+/* CR4 bits that need a feature; the rest of what is defined is always allowed. */
+static const struct {
+	u64 bit;
+	u16 feature;
+} cr4_map[] = {
+	{ X86_CR4_UMIP, LHV_F_UMIP },
+	{ X86_CR4_LA57, LHV_F_LA57 },
+	{ X86_CR4_FSGSBASE, LHV_F_FSGSBASE },
+	{ X86_CR4_PCIDE, LHV_F_PCID },
+	{ X86_CR4_OSXSAVE, LHV_F_XSAVE },
+	{ X86_CR4_SMEP, LHV_F_SMEP },
+	{ X86_CR4_SMAP, LHV_F_SMAP },
+	{ X86_CR4_PKE, LHV_F_PKU },
+};
+
+#define CR4_ALWAYS	(X86_CR4_VME | X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE | X86_CR4_PSE | \
+			 X86_CR4_PAE | X86_CR4_MCE | X86_CR4_PGE | X86_CR4_PCE |		\
+			 X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT)
+
+/* What follows from the table (NULL: none yet); the table was checked. */
+static void derive(struct lhv_cpu *cpu, struct lhv_cpuid_table *t)
+{
+	const struct kvm_cpuid_entry2 *e;
+	u64 cr4 = CR4_ALWAYS;
+	unsigned int i;
+
+	bitmap_zero(cpu->features, LHV_NR_FEATURES);
+	cpu->pv_features = 0;
+	cpu->maxphyaddr = DEFAULT_MAXPHYADDR;
+	cpu->xcr0_allowed = offered_xcr0;
+	if (t) {
+		e = table_find(t, 0xd, 0);
+		cpu->xcr0_allowed &= e ? e->eax | (u64)e->edx << 32 : 0;
+		cpu->xcr0_allowed |= XFEATURE_MASK_FP;
+		/* What the host lacks can't be used, whatever the VMM told the guest. */
+		for (i = 0; i < ARRAY_SIZE(feature_map); i++)
+			if (table_has(t, feature_map[i].x86) &&
+			    (lhv_cpuid_offered(feature_map[i].x86) ||
+			     feature_map[i].feature == LHV_F_MWAIT))
+				__set_bit(feature_map[i].feature, cpu->features);
+		e = table_find(t, KVM_CPUID_FEATURES, 0);
+		if (e)
+			cpu->pv_features = e->eax & pv_offered;
+		e = table_find(t, 0x80000008, 0);
+		if (e && (e->eax & 0xff))
+			cpu->maxphyaddr = e->eax & 0xff;
+	}
+	for (i = 0; i < ARRAY_SIZE(cr4_map); i++)
+		if (lhv_has(cpu, cr4_map[i].feature))
+			cr4 |= cr4_map[i].bit;
+	cpu->cr4_reserved = ~cr4;
+	cpu->gpa_reserved = ~(BIT_ULL(cpu->maxphyaddr) - 1);
+}
+
+static int check_address_sizes(struct lhv_cpuid_table *t)
+{
+	const struct kvm_cpuid_entry2 *e = table_find(t, 0x80000008, 0);
+	u32 phys, virt;
+
+	if (!e)
+		return 0;
+	phys = e->eax & 0xff;
+	virt = (e->eax >> 8) & 0xff;
+	if (phys && (phys < 32 || phys > LHV_MAX_GPA_BITS))
+		return -EINVAL;
+	if (virt && virt != 48 && virt != 57)
+		return -EINVAL;
+	return 0;
+}
+
+/**
+ * lhv_cpuid_set() - the body of KVM_SET_CPUID2
+ * @vcpu: the vCPU, its lock held
+ * @entries: @nent entries from the VMM, in kernel memory
+ * @nent: how many
+ *
+ * Once the vCPU has run the table can only be set to what it is. Process context.
+ * Return: 0, -E2BIG, -EINVAL, -ENOMEM.
+ */
+int lhv_cpuid_set(struct lhv_vcpu *vcpu, const struct kvm_cpuid_entry2 *entries, u32 nent)
+{
+	struct lhv_cpu *cpu = &vcpu->cpu_state;
+	struct lhv_cpuid_table *t;
+	int ret;
+
+	if (nent > MAX_ENTRIES)
+		return -E2BIG;
+	t = build_table(entries, nent);
+	if (IS_ERR(t))
+		return PTR_ERR(t);
+	ret = check_address_sizes(t);
+	if (ret)
+		goto err_free;
+
+	table_runtime(t, vcpu);
+	if (vcpu->cpu >= 0 && cpu->cpuid) {
+		if (cpu->cpuid->nent != nent ||
+		    memcmp(cpu->cpuid->entries, t->entries, nent * sizeof(*entries)))
+			ret = -EINVAL;
+		goto err_free;
+	}
+
+	kvfree(cpu->cpuid);
+	cpu->cpuid = t;
+	derive(cpu, t);
+	lhv_backend->cpuid_changed(vcpu);
+	return 0;
+
+err_free:
+	kvfree(t);
+	return ret;
+}
+
+/**
+ * lhv_cpuid_get() - the body of KVM_GET_CPUID2
+ * @vcpu: the vCPU, its lock held
+ * @entries: room for *@nent entries
+ * @nent: in: room; out: how many there are
+ *
+ * Return: 0 or -E2BIG.
+ */
+int lhv_cpuid_get(struct lhv_vcpu *vcpu, struct kvm_cpuid_entry2 *entries, u32 *nent)
+{
+	struct lhv_cpuid_table *t = vcpu->cpu_state.cpuid;
+	u32 room = *nent;
+
+	*nent = t ? t->nent : 0;
+	if (*nent > room)
+		return -E2BIG;
+	if (t)
+		memcpy(entries, t->entries, t->nent * sizeof(*entries));
+	return 0;
+}
+
+void lhv_cpuid_create(struct lhv_vcpu *vcpu)
+{
+	derive(&vcpu->cpu_state, NULL);
+}
+
+void lhv_cpuid_destroy(struct lhv_vcpu *vcpu)
+{
+	kvfree(vcpu->cpu_state.cpuid);
+	vcpu->cpu_state.cpuid = NULL;
+}
+
+#if IS_ENABLED(CONFIG_KUNIT)
+struct lhv_cpuid_table *lhv_cpuid_test_build(const struct kvm_cpuid_entry2 *e, u32 nent)
+{
+	return build_table(e, nent);
+}
+
+void lhv_cpuid_test_query(struct lhv_cpuid_table *t, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
+{
+	table_query(t, eax, ebx, ecx, edx);
+}
+
+void lhv_cpuid_test_free(struct lhv_cpuid_table *t)
+{
+	kvfree(t);
+}
+#endif

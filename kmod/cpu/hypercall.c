@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0
+/* lhv cpu/ - hypercalls, with KVM's numbers and meaning. */
+#include <linux/kvm_para.h>
+#include <asm/apicdef.h>
+
+#include "lhv.h"
+
+#define MSI_DEST_SHIFT	12	/* of the APIC id in an MSI's address */
+
+/*
+ * KVM_HC_SEND_IPI: a bitmap of up to 128 APIC ids, counted from @min. An IPI is a message
+ * like any other, so it travels as an MSI.
+ */
+static long send_ipi(struct lhv_vcpu *vcpu, u64 low, u64 high, u32 min, u32 icr)
+{
+	DECLARE_BITMAP(ids, 2 * BITS_PER_LONG) = { low, high };
+	struct kvm_msi msi = { .data = icr & (APIC_VECTOR_MASK | APIC_MODE_MASK) };
+	long delivered = 0;
+	unsigned int bit;
+	u64 id;
+
+	/* Shorthand and logical destination make no sense with a list of ids. */
+	if ((icr & ~(APIC_VECTOR_MASK | APIC_MODE_MASK | APIC_INT_ASSERT)) ||
+	    ((icr & APIC_MODE_MASK) != APIC_DM_FIXED && (icr & APIC_MODE_MASK) != APIC_DM_NMI))
+		return -KVM_EINVAL;
+	for_each_set_bit(bit, ids, 2 * BITS_PER_LONG) {
+		id = (u64)min + bit;
+		if (id >= LHV_MAX_VCPUS)
+			break;
+		msi.address_lo = APIC_DEFAULT_PHYS_BASE | id << MSI_DEST_SHIFT;
+		if (lhv_irq_msi(vcpu->vm, &msi) > 0)
+			delivered++;
+	}
+	return delivered;
+}
+
+static bool offered(const struct lhv_vcpu *vcpu, unsigned int feature)
+{
+	return vcpu->lapic && (vcpu->cpu_state.pv_features & BIT_ULL(feature));
+}
+
+static long hypercall(struct lhv_vcpu *vcpu, u64 nr, const u64 arg[4])
+{
+	switch (nr) {
+	case KVM_HC_VAPIC_POLL_IRQ:
+		return 0;
+	case KVM_HC_KICK_CPU:
+		if (!offered(vcpu, KVM_FEATURE_PV_UNHALT))
+			break;
+		lhv_lapic_pv_unhalt(vcpu->vm, arg[1]);
+		return 0;
+	case KVM_HC_SEND_IPI:
+		if (!offered(vcpu, KVM_FEATURE_PV_SEND_IPI))
+			break;
+		return send_ipi(vcpu, arg[0], arg[1], arg[2], arg[3]);
+	}
+	return -KVM_ENOSYS;
+}
+
+enum lhv_next lhv_hypercall_exec(struct lhv_vcpu *vcpu)
+{
+	u64 nr = vcpu->regs[LHV_RAX];
+	u64 arg[4] = { vcpu->regs[LHV_RBX], vcpu->regs[LHV_RCX], vcpu->regs[LHV_RDX],
+		       vcpu->regs[LHV_RSI] };
+	u64 mask = lhv_insn_mode(vcpu) == LHV_MODE_64 ? ~0ULL : U32_MAX;
+	enum lhv_next next;
+	unsigned int len = lhv_insn_len(vcpu, &next), i;
+	long ret = -KVM_EPERM;
+
+	if (!len)
+		return next;
+	for (i = 0; i < ARRAY_SIZE(arg); i++)
+		arg[i] &= mask;
+	if (!lhv_backend->get_cpl(vcpu))
+		ret = hypercall(vcpu, nr & mask, arg);
+	vcpu->regs[LHV_RAX] = ret & mask;
+	return lhv_retire(vcpu, len);
+}
