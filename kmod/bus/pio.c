@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * lhv bus/ - port I/O: IN, OUT and their string forms.
+ *
+ * OUT is over when the VMM is asked, IN when it has answered, as under KVM: a
+ * VMM that saves the vCPU in between finds RIP behind the one and on the other.
+ * String forms move as many elements as fit and leave the registers as the CPU
+ * would between two iterations; what is left comes as another exit.
+ */
+#include <linux/mm.h>
+
+#include "../lhv.h"
+
+#define MAX_KERNEL_ELEMENTS	1024	/* of one exit, for a device in the kernel */
+
+static void set_rax(struct lhv_vcpu *vcpu, u32 val, u8 size)
+{
+	u64 *rax = &vcpu->regs[LHV_RAX];
+
+	switch (size) {
+	case 1:
+		*rax = (*rax & ~0xffULL) | (u8)val;
+		break;
+	case 2:
+		*rax = (*rax & ~0xffffULL) | (u16)val;
+		break;
+	default:
+		*rax = val;
+	}
+}
+
+/* The data page is mapped by the VMM: whatever is taken from it is taken once. */
+static void *data_page(struct lhv_vcpu *vcpu)
+{
+	return page_address(vcpu->pages[KVM_PIO_PAGE_OFFSET]);
+}
+
+static enum lhv_next ask_vmm(struct lhv_vcpu *vcpu, const struct lhv_io *io, u32 count)
+{
+	struct kvm_run *run = vcpu->run;
+
+	run->exit_reason = KVM_EXIT_IO;
+	run->io.direction = io->in ? KVM_EXIT_IO_IN : KVM_EXIT_IO_OUT;
+	run->io.size = io->size;
+	run->io.port = io->port;
+	run->io.count = count;
+	run->io.data_offset = KVM_PIO_PAGE_OFFSET * PAGE_SIZE;
+	return LHV_EXIT_USER;
+}
+
+static void await_answer(struct lhv_vcpu *vcpu, const struct lhv_io *io, u32 count,
+			 enum lhv_next (*complete)(struct lhv_vcpu *vcpu))
+{
+	vcpu->pio.io = *io;
+	vcpu->pio.count = count;
+	vcpu->pio.rip = vcpu->rip;
+	vcpu->complete = complete;
+}
+
+/* ---- IN and OUT ---- */
+
+static enum lhv_next complete_in(struct lhv_vcpu *vcpu)
+{
+	u8 size = vcpu->pio.io.size;
+	u32 val = 0;
+
+	/* The VMM moved the vCPU elsewhere: the answer is nobody's. */
+	if (vcpu->rip != vcpu->pio.rip)
+		return LHV_RESUME;
+	memcpy(&val, data_page(vcpu), size);
+	set_rax(vcpu, val, size);
+	return lhv_skip(vcpu);
+}
+
+static enum lhv_next in_from_vmm(struct lhv_vcpu *vcpu, const struct lhv_io *io)
+{
+	await_answer(vcpu, io, 1, complete_in);
+	return ask_vmm(vcpu, io, 1);
+}
+
+static enum lhv_next out_to_vmm(struct lhv_vcpu *vcpu, const struct lhv_io *io, u32 val)
+{
+	enum lhv_next next = lhv_skip(vcpu);
+
+	if (next != LHV_RESUME)
+		return next;
+	memcpy(data_page(vcpu), &val, io->size);
+	return ask_vmm(vcpu, io, 1);
+}
+
+/* ---- INS and OUTS; slow tier ---- */
+
+static u64 addr_mask(const struct lhv_io *io)
+{
+	return io->addr_size == 8 ? ~0ULL : GENMASK_ULL(io->addr_size * 8 - 1, 0);
+}
+
+/* A write to a 32-bit register clears its upper half, one to a 16-bit register does not. */
+static void add_reg(struct lhv_vcpu *vcpu, const struct lhv_io *io, enum lhv_reg reg, s64 delta)
+{
+	u64 mask = addr_mask(io), val = (vcpu->regs[reg] + delta) & mask;
+
+	vcpu->regs[reg] = io->addr_size == 2 ? (vcpu->regs[reg] & ~mask) | val : val;
+}
+
+static int step(struct lhv_vcpu *vcpu, const struct lhv_io *io)
+{
+	return vcpu->rflags & X86_EFLAGS_DF ? -io->size : io->size;
+}
+
+static u64 elements_left(struct lhv_vcpu *vcpu, const struct lhv_io *io)
+{
+	return io->rep ? vcpu->regs[LHV_RCX] & addr_mask(io) : 1;
+}
+
+/* @n elements are done. */
+static void advance(struct lhv_vcpu *vcpu, const struct lhv_io *io, u32 n)
+{
+	add_reg(vcpu, io, io->in ? LHV_RDI : LHV_RSI, (s64)step(vcpu, io) * n);
+	if (io->rep)
+		add_reg(vcpu, io, LHV_RCX, -(s64)n);
+}
+
+/* Linear address of the element that is @i after the current one. */
+static bool element(struct lhv_vcpu *vcpu, const struct lhv_io *io, u32 i, u64 *lin,
+		    struct lhv_fault *fault)
+{
+	u64 ea = vcpu->regs[io->in ? LHV_RDI : LHV_RSI] + (s64)step(vcpu, io) * i;
+
+	return lhv_linear(vcpu, io->seg, ea & addr_mask(io), io->size, io->in, lin, fault);
+}
+
+/* 0, -EFAULT with @fault, -ENXIO when there is no memory. */
+static int load_element(struct lhv_vcpu *vcpu, const struct lhv_io *io, u32 i, void *data,
+			struct lhv_fault *fault)
+{
+	gpa_t gpa;
+	u64 lin;
+
+	if (!element(vcpu, io, i, &lin, fault))
+		return -EFAULT;
+	return lhv_read_gva(vcpu, lin, data, io->size, lhv_access_user(vcpu), &gpa, fault);
+}
+
+static int store_element(struct lhv_vcpu *vcpu, const struct lhv_io *io, u32 i, const void *data,
+			 struct lhv_fault *fault)
+{
+	gpa_t gpa;
+	u64 lin;
+
+	if (!element(vcpu, io, i, &lin, fault))
+		return -EFAULT;
+	return lhv_write_gva(vcpu, lin, data, io->size, lhv_access_user(vcpu) | LHV_ACC_WRITE,
+			     &gpa, fault);
+}
+
+/* Could element @i be stored? Asked before a device is read, which cannot be undone. */
+static int probe_element(struct lhv_vcpu *vcpu, const struct lhv_io *io, u32 i,
+			 struct lhv_fault *fault)
+{
+	u32 access = lhv_access_user(vcpu) | LHV_ACC_WRITE;
+	gpa_t gpa;
+	u64 lin;
+	int ret;
+
+	if (!element(vcpu, io, i, &lin, fault))
+		return -EFAULT;
+	ret = lhv_gva_to_gpa(vcpu, lin, access, &gpa, fault);
+	if (ret)
+		return ret;
+	if (!lhv_gpa_is_memory(vcpu->vm, gpa, true))
+		return -ENXIO;
+	if (offset_in_page(lin) + io->size <= PAGE_SIZE)
+		return 0;
+	ret = lhv_gva_to_gpa(vcpu, lin + io->size - 1, access, &gpa, fault);
+	if (ret)
+		return ret;
+	return lhv_gpa_is_memory(vcpu->vm, gpa, true) ? 0 : -ENXIO;
+}
+
+static enum lhv_next memory_error(struct lhv_vcpu *vcpu, int err, const struct lhv_fault *fault)
+{
+	if (err != -EFAULT)
+		return lhv_emulation_failure(vcpu);
+	lhv_queue_fault(vcpu, fault);
+	return LHV_RESUME;
+}
+
+/* How many of the next @n elements lie in the page of the first, at least one. */
+static u32 within_page(struct lhv_vcpu *vcpu, const struct lhv_io *io, u64 n)
+{
+	struct lhv_fault fault;
+	u32 offset, fit;
+	u64 lin;
+
+	if (!element(vcpu, io, 0, &lin, &fault))
+		return 1;
+	offset = offset_in_page(lin);
+	fit = step(vcpu, io) < 0 ? offset / io->size + 1 : (PAGE_SIZE - offset) / io->size;
+	return clamp_t(u64, n, 1, max(fit, 1U));
+}
+
+/* One element to or from a device in the kernel. As lhv_bus_read(), or as load_element(). */
+static int one_in_kernel(struct lhv_vcpu *vcpu, const struct lhv_io *io, struct lhv_fault *fault)
+{
+	u32 val = 0;
+	int ret;
+
+	if (io->in) {
+		ret = probe_element(vcpu, io, 0, fault);
+		if (!ret)
+			ret = lhv_bus_read(vcpu, &vcpu->vm->pio_bus, io->port, io->size, &val);
+		return ret ?: store_element(vcpu, io, 0, &val, fault);
+	}
+	ret = load_element(vcpu, io, 0, &val, fault);
+	return ret ?: lhv_bus_write(vcpu, &vcpu->vm->pio_bus, io->port, io->size, &val);
+}
+
+static enum lhv_next complete_ins(struct lhv_vcpu *vcpu)
+{
+	const struct lhv_io io = vcpu->pio.io;
+	u32 i, val, count = vcpu->pio.count;
+	struct lhv_fault fault;
+	bool last;
+	int ret;
+
+	if (vcpu->rip != vcpu->pio.rip)
+		return LHV_RESUME;
+	last = elements_left(vcpu, &io) <= count;
+	for (i = 0; i < count; i++) {
+		memcpy(&val, data_page(vcpu) + i * io.size, io.size);
+		ret = store_element(vcpu, &io, i, &val, &fault);
+		if (ret) {
+			advance(vcpu, &io, i);
+			return memory_error(vcpu, ret, &fault);
+		}
+	}
+	advance(vcpu, &io, count);
+	return last ? lhv_skip(vcpu) : LHV_RESUME;
+}
+
+static enum lhv_next ins_from_vmm(struct lhv_vcpu *vcpu, const struct lhv_io *io, u64 left)
+{
+	u32 count = within_page(vcpu, io, left);
+	struct lhv_fault fault;
+	int ret = probe_element(vcpu, io, 0, &fault);
+
+	if (ret)
+		return memory_error(vcpu, ret, &fault);
+	if (count > 1 && probe_element(vcpu, io, count - 1, &fault))
+		count = 1;
+	await_answer(vcpu, io, count, complete_ins);
+	return ask_vmm(vcpu, io, count);
+}
+
+static enum lhv_next outs_to_vmm(struct lhv_vcpu *vcpu, const struct lhv_io *io, u64 left)
+{
+	u32 i, count = within_page(vcpu, io, left);
+	struct lhv_fault fault;
+	enum lhv_next next;
+	int ret;
+
+	for (i = 0; i < count; i++) {
+		u32 val = 0;
+
+		ret = load_element(vcpu, io, i, &val, &fault);
+		if (ret)
+			break;
+		memcpy(data_page(vcpu) + i * io->size, &val, io->size);
+	}
+	/* What was read goes out; the fault is met again by what is left. */
+	if (!i)
+		return memory_error(vcpu, ret, &fault);
+	if (i == left) {
+		next = lhv_skip(vcpu);
+		if (next != LHV_RESUME)
+			return next;
+	}
+	advance(vcpu, io, i);
+	return ask_vmm(vcpu, io, i);
+}
+
+/* The segment of OUTS is DS, or what a prefix says. Decode assists would have told. */
+static int source_segment(struct lhv_vcpu *vcpu, u8 *seg, struct lhv_fault *fault)
+{
+	u8 bytes[LHV_INSN_MAX];
+	unsigned int len, i;
+	int ret = lhv_fetch_insn(vcpu, bytes, &len, fault);
+
+	if (ret)
+		return ret;
+	*seg = LHV_DS;
+	for (i = 0; i < len; i++) {
+		switch (bytes[i]) {
+		case 0x26:
+			*seg = LHV_ES;
+			continue;
+		case 0x2e:
+			*seg = LHV_CS;
+			continue;
+		case 0x36:
+			*seg = LHV_SS;
+			continue;
+		case 0x3e:
+			*seg = LHV_DS;
+			continue;
+		case 0x64:
+			*seg = LHV_FS;
+			continue;
+		case 0x65:
+			*seg = LHV_GS;
+			continue;
+		case 0x66:	/* operand size, address size, LOCK, REPNE, REP */
+		case 0x67:
+		case 0xf0:
+		case 0xf2:
+		case 0xf3:
+			continue;
+		}
+		break;	/* REX or the opcode: no prefix behind it counts */
+	}
+	return 0;
+}
+
+static enum lhv_next string_exec(struct lhv_vcpu *vcpu, struct lhv_io io)
+{
+	struct lhv_fault fault;
+	u64 left;
+	u32 i;
+	int ret;
+
+	if (vcpu->atomic)
+		return LHV_SLEEP;
+	if (io.in) {
+		io.seg = LHV_ES;
+	} else if (io.seg >= LHV_NR_SEGS) {
+		ret = source_segment(vcpu, &io.seg, &fault);
+		if (ret)
+			return memory_error(vcpu, ret, &fault);
+	}
+
+	left = elements_left(vcpu, &io);
+	for (i = 0; left && i < MAX_KERNEL_ELEMENTS; i++) {
+		ret = one_in_kernel(vcpu, &io, &fault);
+		if (ret == -EOPNOTSUPP)
+			return io.in ? ins_from_vmm(vcpu, &io, left) :
+				       outs_to_vmm(vcpu, &io, left);
+		if (ret)
+			return memory_error(vcpu, ret, &fault);
+		advance(vcpu, &io, 1);
+		left--;
+	}
+	return left ? LHV_RESUME : lhv_skip(vcpu);
+}
+
+/* See bus.h. */
+enum lhv_next lhv_pio_exec(struct lhv_vcpu *vcpu, const struct lhv_io *io)
+{
+	u32 val = 0;
+	int ret;
+
+	if (unlikely(io->string))
+		return string_exec(vcpu, *io);
+	/* Stepping over it must not need to sleep after the device was touched. */
+	if (unlikely(!vcpu->exit.insn_len && vcpu->atomic))
+		return LHV_SLEEP;
+
+	if (io->in) {
+		ret = lhv_bus_read(vcpu, &vcpu->vm->pio_bus, io->port, io->size, &val);
+		if (ret == -EOPNOTSUPP)
+			return in_from_vmm(vcpu, io);
+		if (unlikely(ret))
+			return LHV_SLEEP;
+		set_rax(vcpu, val, io->size);
+	} else {
+		memcpy(&val, &vcpu->regs[LHV_RAX], io->size);
+		ret = lhv_bus_write(vcpu, &vcpu->vm->pio_bus, io->port, io->size, &val);
+		if (ret == -EOPNOTSUPP)
+			return out_to_vmm(vcpu, io, val);
+		if (unlikely(ret))
+			return LHV_SLEEP;
+	}
+	return lhv_skip(vcpu);
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * lhv irq/ - interrupt controllers, timers' interrupts and routing.
+ *
+ * What it is for: LAPIC per vCPU, IOAPIC, 8259 pair, 8254, GSI routing, MSI, irqfd.
+ * What enters: lines and messages from the VMM, eventfds, timers and other vCPUs (any
+ *	context); register accesses from bus/ and cpu/ (MSRs, CR8).
+ * What leaves: LHV_REQ_EVENT/LHV_REQ_APIC on a vCPU; a vector when it asks.
+ * What it must not know: how a backend injects.
+ *
+ * All state that is touched with interrupts off is under raw spinlocks or atomic.
+ */
+#ifndef LHV_IRQ_H
+#define LHV_IRQ_H
+
+#include <linux/hrtimer.h>
+#include <linux/spinlock.h>
+#include <asm/apicdef.h>
+
+#define LHV_IOAPIC_PINS		24
+#define LHV_MAX_ROUTES		4096
+#define LHV_IOAPIC_ADDR		0xfec00000	/* IOAPIC_DEFAULT_PHYS_BASE */
+
+enum lhv_irqchip_mode { LHV_IRQCHIP_NONE, LHV_IRQCHIP_KERNEL, LHV_IRQCHIP_SPLIT };
+
+struct lhv_routing;	/* immutable table, published by SRCU */
+struct lhv_apic_map;
+struct lhv_ioapic;
+struct lhv_pic;
+struct lhv_pit;
+
+struct lhv_irqchip {
+	struct mutex lock;		/* writers of routing, irqfds; creation under vm->lock too */
+	enum lhv_irqchip_mode mode;	/* A set once, smp_store_release after all is built */
+	struct lhv_routing __rcu *routing; /* S */
+	struct lhv_ioapic *ioapic;	/* I once mode is KERNEL */
+	struct lhv_pic *pic;		/* I once mode is KERNEL */
+	struct lhv_pit *pit;		/* I once created */
+	struct list_head irqfds;	/* lock */
+	struct list_head resamplers;	/* lock */
+	u32 nr_ioapic_pins;		/* I split: routes reserved for the VMM's IOAPIC */
+	bool x2apic_ids, x2apic_no_broadcast_quirk; /* L KVM_CAP_X2APIC_API */
+	struct lhv_apic_map *apic_map;	/* I physical APIC id -> LAPIC; rebuilt under its own lock */
+};
+
+bool lhv_has_lapic(const struct lhv_vm *vm);	/* KERNEL or SPLIT */
+
+/**
+ * struct lhv_lapic - the local APIC of one vCPU
+ *
+ * O: the vCPU's own thread (vcpu->lock); A: any context.
+ * In @regs the IRR and TMR change by atomic bit operations from any context; ISR, TPR and the
+ * rest are the vCPU's own, but LVTs and the logical destination are read by others.
+ */
+struct lhv_lapic {
+	void *regs;		/* I one page, laid out as the hardware's registers */
+	struct lhv_vcpu *vcpu;	/* I */
+	u64 base_msr;		/* O written, A read: MSR_IA32_APICBASE */
+	bool sw_enabled;	/* O written, A read: spurious vector register, bit 8 */
+	u8 sipi_vector;		/* A before LHV_APIC_SIPI is set in @events */
+	int highest_isr;	/* O -1: none in service */
+	unsigned long events;	/* A LHV_APIC_INIT, LHV_APIC_SIPI */
+	atomic_t errors;	/* A errors since the last write to ESR */
+
+	struct hrtimer timer;	/* callback in hard interrupt context */
+	u64 tscdeadline;	/* O and the timer's callback, which never run at once */
+	ktime_t target;		/* when the count reaches 0 */
+	u64 period_ns;		/* O 0: one-shot */
+	u32 divide;		/* O 1 to 128 */
+};
+
+/* Module: the workqueue that takes irqfds down. */
+int lhv_irq_module_init(void);
+void lhv_irq_module_exit(void);
+
+int lhv_irq_init_vm(struct lhv_vm *vm);
+/*
+ * irqfds first, then the PIT's timer, then the chips. No vCPU runs. Before the vCPUs' LAPICs
+ * are destroyed (an irqfd or the PIT may still deliver to them) and before
+ * lhv_bus_destroy_vm(), which forgets the chips' ports without touching them.
+ * Callable on a VM whose lhv_irq_init_vm() was not called or failed (all zero).
+ */
+void lhv_irq_destroy_vm(struct lhv_vm *vm);
+
+/* vm->lock held, no vCPU yet for CREATE_IRQCHIP/split. -EEXIST, -EINVAL, -ENOMEM. */
+int lhv_irqchip_create(struct lhv_vm *vm);
+int lhv_irqchip_create_split(struct lhv_vm *vm, u32 pins);
+int lhv_irqchip_get(struct lhv_vm *vm, struct kvm_irqchip *chip);
+int lhv_irqchip_set(struct lhv_vm *vm, const struct kvm_irqchip *chip);
+
+int lhv_pit_create(struct lhv_vm *vm, const struct kvm_pit_config *config);
+int lhv_pit_get(struct lhv_vm *vm, struct kvm_pit_state2 *ps);
+int lhv_pit_set(struct lhv_vm *vm, const struct kvm_pit_state2 *ps);
+int lhv_pit_reinject(struct lhv_vm *vm, const struct kvm_reinject_control *control);
+
+/* Routing: @entries of @nr are checked here. Process context. */
+int lhv_routing_set(struct lhv_vm *vm, const struct kvm_irq_routing_entry *entries, u32 nr, u32 flags);
+
+#define LHV_IRQ_SOURCE_USER	0	/* KVM_IRQ_LINE */
+#define LHV_IRQ_SOURCE_IRQFD	1
+#define LHV_IRQ_SOURCE_PIT	2
+#define LHV_IRQ_SOURCE_RESAMPLE	3	/* level of a resampling irqfd, lowered by the EOI */
+/**
+ * lhv_irq_line() - raise or lower a GSI
+ * @vm: the VM
+ * @source: LHV_IRQ_SOURCE_*: each has its own level; the line is their OR
+ * @gsi: global system interrupt, checked against the routing
+ * @level: 1 or 0
+ *
+ * Context: any but NMI. Return: -1 ignored (masked), 0 coalesced, >0 how many CPUs got it
+ * (as KVM_IRQ_LINE_STATUS wants).
+ */
+int lhv_irq_line(struct lhv_vm *vm, int source, u32 gsi, int level);
+/* 0 < delivered, 0 blocked by the guest, -EINVAL. Context: any but NMI. */
+int lhv_irq_msi(struct lhv_vm *vm, const struct kvm_msi *msi);
+int lhv_irqfd(struct lhv_vm *vm, const struct kvm_irqfd *args);
+
+/* A vCPU was published in vm->vcpus: its LAPIC can be addressed from now on. */
+void lhv_lapic_published(struct lhv_vm *vm);
+
+/* LAPIC. Created with the vCPU when the VM has one. */
+int lhv_lapic_create(struct lhv_vcpu *vcpu);
+void lhv_lapic_destroy(struct lhv_vcpu *vcpu);	/* NULL-safe, cancels the timer */
+void lhv_lapic_reset(struct lhv_vcpu *vcpu, bool init);
+int lhv_lapic_get_state(struct lhv_vcpu *vcpu, struct kvm_lapic_state *s);
+int lhv_lapic_set_state(struct lhv_vcpu *vcpu, const struct kvm_lapic_state *s);
+/* Without a LAPIC in the kernel the value is only kept. */
+u64 lhv_lapic_get_base(struct lhv_vcpu *vcpu);
+int lhv_lapic_set_base(struct lhv_vcpu *vcpu, u64 base, bool host);	/* 0 or -EINVAL (#GP) */
+void lhv_lapic_set_cr8(struct lhv_vcpu *vcpu, u8 cr8);	/* guest's CR8; updates vcpu->cr8, TPR, PPR, requests EVENT */
+/* x2APIC MSRs 0x800..0x8ff and TSC_DEADLINE. 0 or -EINVAL (#GP). Atomic tier fine. */
+int lhv_lapic_msr_read(struct lhv_vcpu *vcpu, u32 msr, u64 *data);
+int lhv_lapic_msr_write(struct lhv_vcpu *vcpu, u32 msr, u64 data);
+u64 lhv_lapic_get_deadline(struct lhv_vcpu *vcpu);
+void lhv_lapic_set_deadline(struct lhv_vcpu *vcpu, u64 tsc);
+/* Is @gpa in the enabled xAPIC page of this vCPU? Register access as bus ops. Atomic tier fine. */
+bool lhv_lapic_in_range(struct lhv_vcpu *vcpu, gpa_t gpa, unsigned int len);
+int lhv_lapic_mmio_read(struct lhv_vcpu *vcpu, u32 offset, unsigned int len, void *data);
+int lhv_lapic_mmio_write(struct lhv_vcpu *vcpu, u32 offset, unsigned int len, const void *data);
+/* LINT0 of every vCPU that takes it as NMI: the watchdog wired to the PIT. How many did. */
+int lhv_lapic_nmi_all(struct lhv_vm *vm);
+/* KVM_HC_SEND_IPI and friends; also PV_UNHALT. */
+int lhv_lapic_pv_unhalt(struct lhv_vm *vm, u32 apic_id);
+
+/*
+ * The vCPU asks. Interrupts off, own thread.
+ * lhv_irq_pending(): is there an interrupt that TPR and ISR let through (LAPIC or ExtINT)?
+ * lhv_irq_ack(): takes it (IRR to ISR, or 8259 INTA); vector, or -1.
+ * lhv_irq_masked_by_tpr(): an interrupt waits only for a lower TPR.
+ */
+bool lhv_irq_pending(struct lhv_vcpu *vcpu);
+int lhv_irq_ack(struct lhv_vcpu *vcpu);
+bool lhv_irq_masked_by_tpr(struct lhv_vcpu *vcpu);
+
+/* Served LHV_REQ_APIC, slow tier: acts on INIT and SIPI (calls lhv_vcpu_reset, sets mp_state, CS:IP). */
+void lhv_lapic_accept_events(struct lhv_vcpu *vcpu);
+bool lhv_lapic_has_events(struct lhv_vcpu *vcpu);
+
+/* The guest's TSC offset changed, or the vCPU was moved: re-arm the deadline timer. */
+void lhv_lapic_restart_timer(struct lhv_vcpu *vcpu);
+
+#endif

@@ -1,0 +1,1007 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * lhv irq/ - the local APIC: registers, priorities, delivery between APICs.
+ *
+ * SDM Vol 3A "Advanced Programmable Interrupt Controller (APIC)" is the
+ * reference. The timer is in lapic_timer.c.
+ *
+ * A vector arrives by an atomic bit in the IRR and LHV_REQ_EVENT, from any
+ * context. Everything else is done by the vCPU's own thread, so that neither
+ * side takes a lock.
+ */
+#include <linux/mm.h>
+#include <linux/nospec.h>
+
+#include "lapic.h"
+
+#define APIC_NR_LVT_MAX		6	/* highest LVT entry without CMCI is 5 */
+#define APIC_VERSION		0x14	/* integrated APIC */
+
+/* Bits of a register that software can set. */
+#define LVT_COMMON		(APIC_VECTOR_MASK | APIC_LVT_MASKED)
+#define LVT_LINT		(LVT_COMMON | APIC_MODE_MASK | APIC_INPUT_POLARITY | APIC_LVT_LEVEL_TRIGGER)
+#define SPIV_MASK		(APIC_VECTOR_MASK | APIC_SPIV_APIC_ENABLED | APIC_SPIV_FOCUS_DISABLED)
+#define ICR_MASK_LO		(APIC_VECTOR_MASK | APIC_MODE_MASK | APIC_DEST_LOGICAL | \
+				 APIC_INT_ASSERT | APIC_INT_LEVELTRIG | APIC_DEST_ALLBUT)
+#define ICR_SHORTHAND		APIC_DEST_ALLBUT
+#define TDCR_MASK		0xb
+
+#define XAPIC_BROADCAST		0xffU
+#define X2APIC_BROADCAST	0xffffffffU
+#define FIRST_VECTOR		16	/* lower ones are illegal */
+
+/* LVT registers and what can be set in them, but for the timer's mode. */
+static const struct {
+	u16 reg;
+	u32 mask;
+} lvts[] = {
+	{ APIC_LVTT, LVT_COMMON | APIC_LVT_TIMER_PERIODIC },
+	{ APIC_LVTTHMR, LVT_COMMON | APIC_MODE_MASK },
+	{ APIC_LVTPC, LVT_COMMON | APIC_MODE_MASK },
+	{ APIC_LVT0, LVT_LINT },
+	{ APIC_LVT1, LVT_LINT },
+	{ APIC_LVTERR, LVT_COMMON },
+	{ APIC_LVTCMCI, LVT_COMMON | APIC_MODE_MASK },
+};
+
+bool lhv_has_lapic(const struct lhv_vm *vm)
+{
+	/* Pairs with the creation of the irqchip. */
+	return smp_load_acquire(&vm->irq.mode) != LHV_IRQCHIP_NONE;
+}
+
+/* ---- vectors ---- */
+
+static unsigned long *vector_word(const struct lhv_lapic *l, u32 base, u8 vector)
+{
+	return l->regs + base + (vector >> 5) * 0x10;
+}
+
+static bool test_vector(const struct lhv_lapic *l, u32 base, u8 vector)
+{
+	return test_bit(vector & 31, vector_word(l, base, vector));
+}
+
+int lhv_lapic_highest(const struct lhv_lapic *l, u32 base)
+{
+	int i;
+
+	for (i = APIC_ISR_NR - 1; i >= 0; i--) {
+		u32 word = lhv_lapic_reg(l, base + i * 0x10);
+
+		if (word)
+			return i * 32 + __fls(word);
+	}
+	return -1;
+}
+
+/* TPR bits 7:4 may have changed behind our back, by CR8 without an exit. */
+static u8 tpr(struct lhv_lapic *l)
+{
+	u32 val = lhv_lapic_reg(l, APIC_TASKPRI);
+
+	if (unlikely(val >> 4 != l->vcpu->cr8)) {
+		val = l->vcpu->cr8 << 4;
+		lhv_lapic_set_reg(l, APIC_TASKPRI, val);
+	}
+	return val;
+}
+
+u8 lhv_lapic_ppr(struct lhv_lapic *l)
+{
+	u8 isr_class = l->highest_isr < 0 ? 0 : l->highest_isr & 0xf0;
+	u8 t = tpr(l);
+
+	return (t & 0xf0) >= isr_class ? t : isr_class;
+}
+
+/* The highest vector that is requested and that PPR lets through, or -1. */
+static int deliverable(struct lhv_lapic *l)
+{
+	/* What was accepted before a software disable is still delivered. */
+	int vector = lhv_lapic_highest(l, APIC_IRR);
+
+	return vector >= 0 && (vector & 0xf0) > (lhv_lapic_ppr(l) & 0xf0) ? vector : -1;
+}
+
+bool lhv_lapic_accepts_pic(struct lhv_vcpu *vcpu)
+{
+	struct lhv_lapic *l = vcpu->lapic;
+	u32 lvt0;
+
+	if (!lhv_lapic_hw_enabled(l))
+		return true;
+	lvt0 = lhv_lapic_reg(l, APIC_LVT0);
+	return !(lvt0 & APIC_LVT_MASKED) && (lvt0 & APIC_MODE_MASK) == APIC_DM_EXTINT;
+}
+
+static bool extint_pending(struct lhv_vcpu *vcpu)
+{
+	struct lhv_vm *vm = vcpu->vm;
+
+	if (vm->irq.mode == LHV_IRQCHIP_SPLIT)
+		return vcpu->ev.user_irq >= 0 && lhv_lapic_accepts_pic(vcpu);
+	return lhv_pic_output(vm) && lhv_lapic_accepts_pic(vcpu);
+}
+
+/* See irq.h for these three. */
+bool lhv_irq_pending(struct lhv_vcpu *vcpu)
+{
+	if (!vcpu->lapic)
+		return vcpu->ev.user_irq >= 0;
+	if (lhv_lapic_hw_enabled(vcpu->lapic) && deliverable(vcpu->lapic) >= 0)
+		return true;
+	return extint_pending(vcpu);
+}
+
+static int take_user_irq(struct lhv_vcpu *vcpu)
+{
+	int vector = vcpu->ev.user_irq;
+
+	vcpu->ev.user_irq = -1;
+	return vector;
+}
+
+int lhv_irq_ack(struct lhv_vcpu *vcpu)
+{
+	struct lhv_lapic *l = vcpu->lapic;
+	int vector;
+
+	if (!l)
+		return take_user_irq(vcpu);
+	if (extint_pending(vcpu)) {
+		if (vcpu->vm->irq.mode == LHV_IRQCHIP_SPLIT)
+			return take_user_irq(vcpu);
+		vector = lhv_pic_ack(vcpu->vm);
+		if (vector >= 0)
+			return vector;
+	}
+	if (!lhv_lapic_hw_enabled(l))
+		return -1;
+	vector = deliverable(l);
+	if (vector < 0)
+		return -1;
+	clear_bit(vector & 31, vector_word(l, APIC_IRR, vector));
+	__set_bit(vector & 31, vector_word(l, APIC_ISR, vector));
+	l->highest_isr = vector;
+	return vector;
+}
+
+bool lhv_irq_masked_by_tpr(struct lhv_vcpu *vcpu)
+{
+	struct lhv_lapic *l = vcpu->lapic;
+	int vector;
+
+	if (!l || !lhv_lapic_hw_enabled(l))
+		return false;
+	vector = lhv_lapic_highest(l, APIC_IRR);
+	if (vector < 0 || (l->highest_isr >= 0 && (vector & 0xf0) <= (l->highest_isr & 0xf0)))
+		return false;
+	return (vector & 0xf0) <= (tpr(l) & 0xf0);
+}
+
+static void eoi(struct lhv_lapic *l)
+{
+	struct lhv_vcpu *vcpu = l->vcpu;
+	int vector = l->highest_isr;
+	bool level;
+
+	if (vector < 0)
+		return;
+	__clear_bit(vector & 31, vector_word(l, APIC_ISR, vector));
+	l->highest_isr = lhv_lapic_highest(l, APIC_ISR);
+	if (lhv_lapic_highest(l, APIC_IRR) >= 0)
+		lhv_request_self(vcpu, LHV_REQ_EVENT);
+
+	level = test_vector(l, APIC_TMR, vector);
+	if (vcpu->vm->irq.mode == LHV_IRQCHIP_KERNEL) {
+		lhv_ioapic_eoi(vcpu->vm, vector, level);
+	} else if (level) {
+		vcpu->pending_eoi = vector;
+		lhv_request_self(vcpu, LHV_REQ_IOAPIC_EOI);
+	}
+}
+
+/* ---- acceptance ---- */
+
+static void error(struct lhv_lapic *l, u32 bit);
+
+static int accept_vector(struct lhv_lapic *l, u8 vector, bool level)
+{
+	unsigned long *tmr = vector_word(l, APIC_TMR, vector);
+	unsigned int bit = vector & 31;
+
+	if (!lhv_lapic_hw_enabled(l) || !READ_ONCE(l->sw_enabled))
+		return -1;
+	if (vector < FIRST_VECTOR) {
+		error(l, APIC_ESR_RECVILL);
+		return 0;
+	}
+	/* The trigger mode is there before the request is seen. */
+	if (test_bit(bit, tmr) != level) {
+		if (level)
+			set_bit(bit, tmr);
+		else
+			clear_bit(bit, tmr);
+	}
+	if (test_and_set_bit(bit, vector_word(l, APIC_IRR, vector)))
+		return 0;
+	lhv_request(l->vcpu, LHV_REQ_EVENT);
+	return 1;
+}
+
+int lhv_lapic_accept(struct lhv_lapic *l, const struct lhv_apic_msg *msg)
+{
+	switch (msg->mode) {
+	case APIC_DM_FIXED:
+	case APIC_DM_LOWEST:
+		return accept_vector(l, msg->vector, msg->level);
+	case APIC_DM_NMI:
+		lhv_nmi(l->vcpu);
+		return 1;
+	case APIC_DM_INIT:
+		/* INIT forgets a SIPI that came before it. */
+		WRITE_ONCE(l->events, BIT(LHV_APIC_INIT));
+		lhv_request(l->vcpu, LHV_REQ_APIC);
+		return 1;
+	case APIC_DM_STARTUP:
+		WRITE_ONCE(l->sipi_vector, msg->vector);
+		smp_mb__before_atomic();
+		set_bit(LHV_APIC_SIPI, &l->events);
+		lhv_request(l->vcpu, LHV_REQ_APIC);
+		return 1;
+	default:	/* SMI (no SMM here), remote read, ExtINT (comes from the 8259 by LINT0) */
+		return -1;
+	}
+}
+
+/* An interrupt from one of the APIC's own sources. True when it was delivered. */
+bool lhv_lapic_deliver_lvt(struct lhv_lapic *l, u32 reg)
+{
+	u32 lvt = lhv_lapic_reg(l, reg);
+	struct lhv_apic_msg msg = {
+		.mode = lvt & APIC_MODE_MASK,
+		.vector = lvt & APIC_VECTOR_MASK,
+		.level = (reg == APIC_LVT0) && (lvt & APIC_LVT_LEVEL_TRIGGER),
+	};
+
+	if (!lhv_lapic_hw_enabled(l) || (lvt & APIC_LVT_MASKED))
+		return false;
+	if (reg == APIC_LVTT || reg == APIC_LVTERR)
+		msg.mode = APIC_DM_FIXED;
+	if (msg.mode != APIC_DM_FIXED && msg.mode != APIC_DM_NMI)
+		return false;
+	return lhv_lapic_accept(l, &msg) > 0;
+}
+
+static void error(struct lhv_lapic *l, u32 bit)
+{
+	/* A bad vector in LVTERR itself is recorded, and not reported again. */
+	if (!(atomic_fetch_or(bit, &l->errors) & bit) &&
+	    (lhv_lapic_reg(l, APIC_LVTERR) & APIC_VECTOR_MASK) >= FIRST_VECTOR)
+		lhv_lapic_deliver_lvt(l, APIC_LVTERR);
+}
+
+int lhv_lapic_nmi_all(struct lhv_vm *vm)
+{
+	struct lhv_vcpu *vcpu;
+	int i, n = 0;
+
+	lhv_for_each_vcpu(i, vcpu, vm) {
+		if (vcpu->lapic &&
+		    (lhv_lapic_reg(vcpu->lapic, APIC_LVT0) & APIC_MODE_MASK) == APIC_DM_NMI)
+			n += lhv_lapic_deliver_lvt(vcpu->lapic, APIC_LVT0);
+	}
+	return n;
+}
+
+int lhv_lapic_pv_unhalt(struct lhv_vm *vm, u32 apic_id)
+{
+	struct lhv_vcpu *vcpu = lhv_vcpu_by_id(vm, apic_id);
+
+	if (!vcpu || !vcpu->lapic)
+		return -EINVAL;
+	WRITE_ONCE(vcpu->pv_unhalted, true);
+	lhv_request(vcpu, LHV_REQ_UNBLOCK);
+	return 0;
+}
+
+/* ---- destinations ---- */
+
+static u32 xapic_id(const struct lhv_lapic *l)
+{
+	return lhv_lapic_reg(l, APIC_ID) >> 24;
+}
+
+static u32 physical_id(const struct lhv_lapic *l)
+{
+	return lhv_lapic_x2(l) ? l->vcpu->id : xapic_id(l);
+}
+
+static u32 x2apic_ldr(u32 id)
+{
+	return (id >> 4) << 16 | BIT(id & 0xf);
+}
+
+static void rebuild_map(struct lhv_vm *vm)
+{
+	struct lhv_apic_map *map = vm->irq.apic_map;
+	int i, nr = lhv_nr_vcpus(vm);
+	bool irregular = false, all_x2 = true;
+	struct lhv_vcpu *vcpu;
+	unsigned int id;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&map->lock, flags);
+
+	/* Vacate what changed first; whoever looks meanwhile finds the old or the new. */
+	for (id = 0; id < ARRAY_SIZE(map->phys); id++) {
+		struct lhv_lapic *l = map->phys[id];
+
+		if (l && (!lhv_lapic_hw_enabled(l) || physical_id(l) != id))
+			WRITE_ONCE(map->phys[id], NULL);
+	}
+	for (i = 0; i < nr; i++) {
+		vcpu = vm->vcpus[i];
+		if (!vcpu->lapic || !lhv_lapic_hw_enabled(vcpu->lapic))
+			continue;
+		all_x2 &= lhv_lapic_x2(vcpu->lapic);
+		id = physical_id(vcpu->lapic);
+		if (map->phys[id] && map->phys[id] != vcpu->lapic)
+			irregular = true;
+		else
+			WRITE_ONCE(map->phys[id], vcpu->lapic);
+	}
+	WRITE_ONCE(map->irregular, irregular);
+	WRITE_ONCE(map->all_x2apic, all_x2);
+	WRITE_ONCE(map->nr_vcpus, nr);
+	raw_spin_unlock_irqrestore(&map->lock, flags);
+}
+
+void lhv_lapic_published(struct lhv_vm *vm)
+{
+	if (lhv_has_lapic(vm))
+		rebuild_map(vm);
+}
+
+/* SDM Vol 3A "Determining IPI Destination", and KVM_CAP_X2APIC_API for messages of devices. */
+static bool addressed(struct lhv_vm *vm, struct lhv_lapic *l, struct lhv_lapic *src,
+		      const struct lhv_apic_msg *msg)
+{
+	u32 dest = msg->dest, ldr;
+
+	if (!lhv_lapic_hw_enabled(l))
+		return false;
+
+	if (lhv_lapic_x2(l)) {
+		if (!src && dest == XAPIC_BROADCAST && !vm->irq.x2apic_no_broadcast_quirk)
+			return true;
+		if (dest == X2APIC_BROADCAST)
+			return true;
+		if (!msg->logical)
+			return dest == l->vcpu->id;
+		ldr = x2apic_ldr(l->vcpu->id);
+		return ldr >> 16 == dest >> 16 && (ldr & dest & 0xffff);
+	}
+
+	if (dest == X2APIC_BROADCAST || dest == XAPIC_BROADCAST)
+		return true;
+	if (!msg->logical)
+		return dest == xapic_id(l);
+	ldr = GET_APIC_LOGICAL_ID(lhv_lapic_reg(l, APIC_LDR));
+	if (lhv_lapic_reg(l, APIC_DFR) == APIC_DFR_FLAT)
+		return ldr & dest;
+	return ldr >> 4 == dest >> 4 && (ldr & dest & 0xf);
+}
+
+/*
+ * One of the addressed APICs. Which one is model specific; hashing the vector spreads
+ * devices over vCPUs and keeps each on one.
+ */
+static int deliver_lowest(struct lhv_vm *vm, struct lhv_lapic *src, const struct lhv_apic_msg *msg)
+{
+	struct lhv_lapic *chosen = NULL;
+	unsigned int n = 0, want;
+	struct lhv_vcpu *vcpu;
+	int i;
+
+	lhv_for_each_vcpu(i, vcpu, vm) {
+		if (vcpu->lapic && READ_ONCE(vcpu->lapic->sw_enabled) &&
+		    addressed(vm, vcpu->lapic, src, msg))
+			n++;
+	}
+	if (!n)
+		return -1;
+
+	want = msg->vector % n;
+	lhv_for_each_vcpu(i, vcpu, vm) {
+		if (!vcpu->lapic || !READ_ONCE(vcpu->lapic->sw_enabled) ||
+		    !addressed(vm, vcpu->lapic, src, msg))
+			continue;
+		chosen = vcpu->lapic;
+		if (!want--)
+			break;
+	}
+	return chosen ? lhv_lapic_accept(chosen, msg) : -1;
+}
+
+static void add_result(int *sum, int one)
+{
+	if (one >= 0)
+		*sum = max(*sum, 0) + one;
+}
+
+static int deliver_x2apic_cluster(struct lhv_apic_map *map, const struct lhv_apic_msg *msg)
+{
+	unsigned long members = msg->dest & 0xffff;
+	unsigned int bit, id;
+	int sum = -1;
+
+	for_each_set_bit(bit, &members, 16) {
+		struct lhv_lapic *l;
+
+		id = (msg->dest >> 16) * 16 + bit;
+		if (id >= ARRAY_SIZE(map->phys))
+			break;
+		l = READ_ONCE(map->phys[array_index_nospec(id, ARRAY_SIZE(map->phys))]);
+		if (l)
+			add_result(&sum, lhv_lapic_accept(l, msg));
+	}
+	return sum;
+}
+
+int lhv_apic_deliver(struct lhv_vm *vm, struct lhv_lapic *src, const struct lhv_apic_msg *msg)
+{
+	struct lhv_apic_map *map = vm->irq.apic_map;
+	struct lhv_vcpu *vcpu;
+	int i, sum = -1;
+
+	if (unlikely(READ_ONCE(map->nr_vcpus) != lhv_nr_vcpus(vm)))
+		rebuild_map(vm);
+
+	if (!msg->logical && msg->dest < XAPIC_BROADCAST && !READ_ONCE(map->irregular)) {
+		struct lhv_lapic *l = READ_ONCE(map->phys[array_index_nospec(msg->dest,
+									     XAPIC_BROADCAST)]);
+
+		return l ? lhv_lapic_accept(l, msg) : -1;
+	}
+	if (msg->lowest)
+		return deliver_lowest(vm, src, msg);
+	if (msg->logical && READ_ONCE(map->all_x2apic) && msg->dest >> 16 != 0xffff &&
+	    (src || msg->dest != XAPIC_BROADCAST))
+		return deliver_x2apic_cluster(map, msg);
+
+	lhv_for_each_vcpu(i, vcpu, vm) {
+		if (vcpu->lapic && addressed(vm, vcpu->lapic, src, msg))
+			add_result(&sum, lhv_lapic_accept(vcpu->lapic, msg));
+	}
+	return sum;
+}
+
+static void send_ipi(struct lhv_lapic *l, u32 icr, u32 dest)
+{
+	struct lhv_apic_msg msg = {
+		.dest = dest,
+		.mode = icr & APIC_MODE_MASK,
+		.vector = icr & APIC_VECTOR_MASK,
+		.logical = icr & APIC_DEST_LOGICAL,
+		.lowest = (icr & APIC_MODE_MASK) == APIC_DM_LOWEST,
+	};
+	struct lhv_vcpu *vcpu;
+	int i;
+
+	/* "INIT level de-assert" only resets arbitration ids, which are gone. */
+	if (msg.mode == APIC_DM_INIT && (icr & APIC_INT_LEVELTRIG) && !(icr & APIC_INT_ASSERT))
+		return;
+	if ((msg.mode == APIC_DM_FIXED || msg.mode == APIC_DM_LOWEST) && msg.vector < FIRST_VECTOR) {
+		error(l, APIC_ESR_SENDILL);
+		return;
+	}
+
+	switch (icr & ICR_SHORTHAND) {
+	case 0:
+		lhv_apic_deliver(l->vcpu->vm, l, &msg);
+		return;
+	case APIC_DEST_SELF:
+		lhv_lapic_accept(l, &msg);
+		return;
+	}
+	lhv_for_each_vcpu(i, vcpu, l->vcpu->vm) {
+		if (!vcpu->lapic || !lhv_lapic_hw_enabled(vcpu->lapic))
+			continue;
+		if (vcpu->lapic == l && (icr & ICR_SHORTHAND) == APIC_DEST_ALLBUT)
+			continue;
+		lhv_lapic_accept(vcpu->lapic, &msg);
+	}
+}
+
+/* ---- registers ---- */
+
+static bool has_cmci(const struct lhv_lapic *l)
+{
+	return l->vcpu->cpu_state.mcg_cap & MCG_CMCI_P;
+}
+
+static u32 version(const struct lhv_lapic *l)
+{
+	return APIC_VERSION | (APIC_NR_LVT_MAX - 1 + has_cmci(l)) << 16;
+}
+
+/* Is there a register, readable or not, at this offset in the mode that the APIC is in? */
+static bool reg_exists(const struct lhv_lapic *l, u32 reg)
+{
+	bool x2 = lhv_lapic_x2(l);
+
+	switch (reg) {
+	case APIC_ID:
+	case APIC_LVR:
+	case APIC_TASKPRI:
+	case APIC_PROCPRI:
+	case APIC_EOI:
+	case APIC_LDR:
+	case APIC_SPIV:
+	case APIC_ISR ... APIC_IRR + 0x70:
+	case APIC_ESR:
+	case APIC_ICR:
+	case APIC_LVTT ... APIC_TMCCT:
+	case APIC_TDCR:
+		return true;
+	case APIC_ARBPRI:
+	case APIC_RRR:
+	case APIC_DFR:
+	case APIC_ICR2:
+		return !x2;
+	case APIC_SELF_IPI:
+		return x2;
+	case APIC_LVTCMCI:
+		return has_cmci(l);
+	default:
+		return false;
+	}
+}
+
+static int read_reg(struct lhv_lapic *l, u32 reg, u32 *val)
+{
+	if (!reg_exists(l, reg)) {
+		error(l, APIC_ESR_ILLREGA);
+		return -EINVAL;
+	}
+	switch (reg) {
+	case APIC_ID:
+		*val = lhv_lapic_x2(l) ? l->vcpu->id : lhv_lapic_reg(l, APIC_ID);
+		break;
+	case APIC_LVR:
+		*val = version(l);
+		break;
+	case APIC_TASKPRI:
+		*val = tpr(l);
+		break;
+	case APIC_PROCPRI:
+		*val = lhv_lapic_ppr(l);
+		break;
+	case APIC_TMCCT:
+		*val = lhv_lapic_timer_count(l);
+		break;
+	case APIC_EOI:
+	case APIC_SELF_IPI:
+		*val = 0;
+		/* Write-only: only x2APIC says so aloud. */
+		return lhv_lapic_x2(l) ? -EINVAL : 0;
+	default:
+		*val = lhv_lapic_reg(l, reg);
+	}
+	return 0;
+}
+
+void lhv_lapic_set_cr8(struct lhv_vcpu *vcpu, u8 cr8)
+{
+	vcpu->cr8 = cr8 & 0xf;
+	if (!vcpu->lapic)
+		return;
+	lhv_lapic_set_reg(vcpu->lapic, APIC_TASKPRI, vcpu->cr8 << 4);
+	lhv_request_self(vcpu, LHV_REQ_EVENT);
+}
+
+static void set_tpr(struct lhv_lapic *l, u8 val)
+{
+	lhv_lapic_set_reg(l, APIC_TASKPRI, val);
+	l->vcpu->cr8 = val >> 4;
+	lhv_request_self(l->vcpu, LHV_REQ_EVENT);
+}
+
+static void set_spiv(struct lhv_lapic *l, u32 val)
+{
+	bool enable = val & APIC_SPIV_APIC_ENABLED;
+	size_t i;
+
+	lhv_lapic_set_reg(l, APIC_SPIV, val & SPIV_MASK);
+	WRITE_ONCE(l->sw_enabled, enable);
+	if (enable) {
+		lhv_request_self(l->vcpu, LHV_REQ_EVENT);
+		return;
+	}
+	for (i = 0; i < ARRAY_SIZE(lvts); i++)
+		lhv_lapic_set_reg(l, lvts[i].reg,
+				  lhv_lapic_reg(l, lvts[i].reg) | APIC_LVT_MASKED);
+}
+
+static void set_lvt(struct lhv_lapic *l, u32 reg, u32 val)
+{
+	u32 mask = 0;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(lvts); i++) {
+		if (lvts[i].reg == reg)
+			mask = lvts[i].mask;
+	}
+	if (reg == APIC_LVTT && lhv_has(&l->vcpu->cpu_state, LHV_F_TSC_DEADLINE))
+		mask |= APIC_LVT_TIMER_TSCDEADLINE;
+	val &= mask;
+	if (!l->sw_enabled)
+		val |= APIC_LVT_MASKED;
+	if (reg == APIC_LVTT) {
+		lhv_lapic_timer_set_lvt(l, val);
+		return;
+	}
+	lhv_lapic_set_reg(l, reg, val);
+	/* The 8259 or the VMM may have been waiting for this pin. */
+	if (reg == APIC_LVT0)
+		lhv_request_self(l->vcpu, LHV_REQ_EVENT);
+}
+
+static int write_reg(struct lhv_lapic *l, u32 reg, u32 val)
+{
+	bool x2 = lhv_lapic_x2(l);
+
+	if (!reg_exists(l, reg)) {
+		error(l, APIC_ESR_ILLREGA);
+		return -EINVAL;
+	}
+	switch (reg) {
+	case APIC_ID:
+		if (x2)
+			return -EINVAL;
+		lhv_lapic_set_reg(l, APIC_ID, val & 0xff000000);
+		rebuild_map(l->vcpu->vm);
+		break;
+	case APIC_TASKPRI:
+		set_tpr(l, val & APIC_TPRI_MASK);
+		break;
+	case APIC_EOI:
+		eoi(l);
+		break;
+	case APIC_LDR:
+		if (x2)
+			return -EINVAL;
+		lhv_lapic_set_reg(l, APIC_LDR, val & APIC_LDR_MASK);
+		break;
+	case APIC_DFR:
+		lhv_lapic_set_reg(l, APIC_DFR, val | APIC_DFR_CLUSTER);
+		break;
+	case APIC_SPIV:
+		set_spiv(l, val);
+		break;
+	case APIC_ESR:
+		lhv_lapic_set_reg(l, APIC_ESR, atomic_xchg(&l->errors, 0));
+		break;
+	case APIC_ICR:
+		val &= ICR_MASK_LO;
+		lhv_lapic_set_reg(l, APIC_ICR, val);
+		send_ipi(l, val, x2 ? lhv_lapic_reg(l, APIC_ICR2) :
+				      lhv_lapic_reg(l, APIC_ICR2) >> 24);
+		break;
+	case APIC_ICR2:
+		lhv_lapic_set_reg(l, APIC_ICR2, val & 0xff000000);
+		break;
+	case APIC_LVTT:
+	case APIC_LVTTHMR:
+	case APIC_LVTPC:
+	case APIC_LVT0:
+	case APIC_LVT1:
+	case APIC_LVTERR:
+	case APIC_LVTCMCI:
+		set_lvt(l, reg, val);
+		break;
+	case APIC_TMICT:
+		lhv_lapic_timer_set_count(l, val);
+		break;
+	case APIC_TDCR:
+		lhv_lapic_timer_set_divide(l, val & TDCR_MASK);
+		break;
+	case APIC_SELF_IPI:
+		send_ipi(l, (val & APIC_VECTOR_MASK) | APIC_DEST_SELF, 0);
+		break;
+	default:	/* read-only: ignored, unless x2APIC */
+		return x2 ? -EINVAL : 0;
+	}
+	return 0;
+}
+
+bool lhv_lapic_in_range(struct lhv_vcpu *vcpu, gpa_t gpa, unsigned int len)
+{
+	struct lhv_lapic *l = vcpu->lapic;
+
+	return l && lhv_lapic_hw_enabled(l) && !lhv_lapic_x2(l) &&
+	       (gpa & PAGE_MASK) == (l->base_msr & PAGE_MASK) &&
+	       offset_in_page(gpa) + len <= PAGE_SIZE;
+}
+
+/* Only aligned 32-bit accesses are architectural; anything else reads what it can. */
+int lhv_lapic_mmio_read(struct lhv_vcpu *vcpu, u32 offset, unsigned int len, void *data)
+{
+	u32 val, sub = offset & 0xf;
+
+	memset(data, 0, len);
+	if (sub + len > sizeof(val) || read_reg(vcpu->lapic, offset & ~0xfU, &val))
+		return 0;
+	memcpy(data, (u8 *)&val + sub, len);
+	return 0;
+}
+
+int lhv_lapic_mmio_write(struct lhv_vcpu *vcpu, u32 offset, unsigned int len, const void *data)
+{
+	u32 val;
+
+	if (len != sizeof(val) || (offset & 0xf))
+		return 0;
+	memcpy(&val, data, sizeof(val));
+	write_reg(vcpu->lapic, offset, val);
+	return 0;
+}
+
+/* SDM Vol 3A "x2APIC Register Address Space". */
+int lhv_lapic_msr_read(struct lhv_vcpu *vcpu, u32 msr, u64 *data)
+{
+	struct lhv_lapic *l = vcpu->lapic;
+	u32 reg = (msr - APIC_BASE_MSR) << 4, val;
+
+	if (msr == MSR_IA32_TSC_DEADLINE) {
+		*data = lhv_lapic_get_deadline(vcpu);
+		return 0;
+	}
+	if (!l || !lhv_lapic_x2(l) || read_reg(l, reg, &val))
+		return -EINVAL;
+	*data = val;
+	if (reg == APIC_ICR)
+		*data |= (u64)lhv_lapic_reg(l, APIC_ICR2) << 32;
+	return 0;
+}
+
+int lhv_lapic_msr_write(struct lhv_vcpu *vcpu, u32 msr, u64 data)
+{
+	struct lhv_lapic *l = vcpu->lapic;
+	u32 reg = (msr - APIC_BASE_MSR) << 4, max = U32_MAX;
+
+	if (msr == MSR_IA32_TSC_DEADLINE) {
+		lhv_lapic_set_deadline(vcpu, data);
+		return 0;
+	}
+	if (!l || !lhv_lapic_x2(l))
+		return -EINVAL;
+
+	switch (reg) {
+	case APIC_ICR:
+		if ((u32)data & ~(ICR_MASK_LO | APIC_ICR_BUSY))
+			return -EINVAL;
+		lhv_lapic_set_reg(l, APIC_ICR2, data >> 32);
+		return write_reg(l, APIC_ICR, data);
+	case APIC_EOI:
+	case APIC_ESR:
+		max = 0;
+		break;
+	case APIC_TASKPRI:
+	case APIC_SELF_IPI:
+		max = 0xff;
+		break;
+	}
+	return data > max ? -EINVAL : write_reg(l, reg, data);
+}
+
+/* ---- base address and life ---- */
+
+u64 lhv_lapic_get_base(struct lhv_vcpu *vcpu)
+{
+	if (vcpu->lapic)
+		return vcpu->lapic->base_msr;
+	if (!vcpu->apic_base)
+		vcpu->apic_base = lhv_lapic_default_base(vcpu);
+	return vcpu->apic_base;
+}
+
+/* SDM Vol 3A "x2APIC State Transitions". */
+int lhv_lapic_set_base(struct lhv_vcpu *vcpu, u64 base, bool host)
+{
+	u64 modes = MSR_IA32_APICBASE_ENABLE | X2APIC_ENABLE;
+	u64 old = lhv_lapic_get_base(vcpu), allowed;
+	struct lhv_lapic *l = vcpu->lapic;
+
+	allowed = (~vcpu->cpu_state.gpa_reserved & PAGE_MASK) | MSR_IA32_APICBASE_BSP |
+		  MSR_IA32_APICBASE_ENABLE;
+	if (lhv_has(&vcpu->cpu_state, LHV_F_X2APIC))
+		allowed |= X2APIC_ENABLE;
+	if ((base & ~allowed) || (base & modes) == X2APIC_ENABLE)
+		return -EINVAL;
+	if (!host) {
+		/* x2APIC is left by way of "disabled", and is not entered from there. */
+		if ((old & modes) == modes && (base & modes) == MSR_IA32_APICBASE_ENABLE)
+			return -EINVAL;
+		if (!(old & modes) && (base & modes) == modes)
+			return -EINVAL;
+	}
+	if (!l) {
+		vcpu->apic_base = base;
+		return 0;
+	}
+	if (base == old)
+		return 0;
+
+	WRITE_ONCE(l->base_msr, base);
+	if ((old ^ base) & modes) {
+		if (!(base & MSR_IA32_APICBASE_ENABLE))
+			lhv_lapic_timer_stop(l);
+		else if (base & X2APIC_ENABLE)
+			lhv_lapic_set_reg(l, APIC_LDR, x2apic_ldr(vcpu->id));
+		else
+			lhv_lapic_set_reg(l, APIC_ID, vcpu->id << 24);
+		rebuild_map(vcpu->vm);
+		lhv_cpuid_runtime(vcpu);
+		lhv_request_self(vcpu, LHV_REQ_EVENT);
+	}
+	return 0;
+}
+
+void lhv_lapic_reset(struct lhv_vcpu *vcpu, bool init)
+{
+	struct lhv_lapic *l = vcpu->lapic;
+	u32 id = lhv_lapic_reg(l, APIC_ID);
+	size_t i;
+
+	lhv_lapic_timer_stop(l);
+	if (!init) {
+		WRITE_ONCE(l->base_msr, lhv_lapic_default_base(vcpu));
+		WRITE_ONCE(l->events, 0);
+		id = vcpu->id << 24;
+	}
+
+	WRITE_ONCE(l->sw_enabled, false);
+	memset(l->regs, 0, PAGE_SIZE);
+	l->highest_isr = -1;
+	atomic_set(&l->errors, 0);
+	lhv_lapic_set_reg(l, APIC_ID, id);
+	lhv_lapic_set_reg(l, APIC_DFR, APIC_DFR_FLAT);
+	if (lhv_lapic_x2(l))
+		lhv_lapic_set_reg(l, APIC_LDR, x2apic_ldr(vcpu->id));
+	lhv_lapic_set_reg(l, APIC_SPIV, APIC_VECTOR_MASK);
+	for (i = 0; i < ARRAY_SIZE(lvts); i++)
+		lhv_lapic_set_reg(l, lvts[i].reg, APIC_LVT_MASKED);
+	/* As firmware would leave it: the 8259 reaches the BSP (KVM does it, VMMs rely on it). */
+	if (l->base_msr & MSR_IA32_APICBASE_BSP)
+		lhv_lapic_set_reg(l, APIC_LVT0, APIC_DM_EXTINT);
+	lhv_lapic_timer_set_divide(l, 0);
+	vcpu->cr8 = 0;
+	rebuild_map(vcpu->vm);
+	lhv_request_self(vcpu, LHV_REQ_EVENT);
+}
+
+int lhv_lapic_create(struct lhv_vcpu *vcpu)
+{
+	struct lhv_lapic *l;
+
+	/* Ids fit xAPIC's eight bits, less the broadcast id; the map counts on it. */
+	if (vcpu->id >= XAPIC_BROADCAST)
+		return -EINVAL;
+	l = kzalloc(sizeof(*l), GFP_KERNEL_ACCOUNT);
+	if (!l)
+		return -ENOMEM;
+	l->regs = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!l->regs) {
+		kfree(l);
+		return -ENOMEM;
+	}
+	l->vcpu = vcpu;
+	l->highest_isr = -1;
+	l->base_msr = lhv_lapic_default_base(vcpu);
+	lhv_lapic_timer_init(l);
+	vcpu->lapic = l;
+	return 0;
+}
+
+/* Nobody delivers any more: irqfds, PIT and the other vCPUs are quiet. */
+void lhv_lapic_destroy(struct lhv_vcpu *vcpu)
+{
+	struct lhv_lapic *l = vcpu->lapic;
+
+	if (!l)
+		return;
+	vcpu->lapic = NULL;
+	lhv_lapic_timer_stop(l);
+	free_page((unsigned long)l->regs);
+	kfree(l);
+}
+
+/* ---- KVM_GET_LAPIC, KVM_SET_LAPIC ---- */
+
+static u32 *state_reg(struct kvm_lapic_state *s, u32 reg)
+{
+	return (u32 *)(s->regs + reg);
+}
+
+int lhv_lapic_get_state(struct lhv_vcpu *vcpu, struct kvm_lapic_state *s)
+{
+	struct lhv_lapic *l = vcpu->lapic;
+
+	memcpy(s->regs, l->regs, sizeof(s->regs));
+	*state_reg(s, APIC_LVR) = version(l);
+	*state_reg(s, APIC_TASKPRI) = tpr(l);
+	*state_reg(s, APIC_PROCPRI) = lhv_lapic_ppr(l);
+	*state_reg(s, APIC_TMCCT) = lhv_lapic_timer_count(l);
+	if (lhv_lapic_x2(l))
+		*state_reg(s, APIC_ID) = vcpu->vm->irq.x2apic_ids ? vcpu->id : vcpu->id << 24;
+	return 0;
+}
+
+int lhv_lapic_set_state(struct lhv_vcpu *vcpu, const struct kvm_lapic_state *s)
+{
+	struct lhv_lapic *l = vcpu->lapic;
+	u32 count, lvtt;
+
+	/* In x2APIC mode the id is not software's to choose. */
+	if (lhv_lapic_x2(l) && vcpu->vm->irq.x2apic_ids &&
+	    *(const u32 *)(s->regs + APIC_ID) != vcpu->id)
+		return -EINVAL;
+
+	lhv_lapic_timer_stop(l);
+	memcpy(l->regs, s->regs, sizeof(s->regs));
+	count = lhv_lapic_reg(l, APIC_TMCCT);
+	lvtt = lhv_lapic_reg(l, APIC_LVTT);
+	if (lhv_lapic_x2(l))
+		lhv_lapic_set_reg(l, APIC_LDR, x2apic_ldr(vcpu->id));
+
+	/* Vectors below 16 cannot be requested or in service. */
+	lhv_lapic_set_reg(l, APIC_IRR, lhv_lapic_reg(l, APIC_IRR) & ~GENMASK(FIRST_VECTOR - 1, 0));
+	lhv_lapic_set_reg(l, APIC_ISR, lhv_lapic_reg(l, APIC_ISR) & ~GENMASK(FIRST_VECTOR - 1, 0));
+	l->highest_isr = lhv_lapic_highest(l, APIC_ISR);
+	lhv_lapic_set_reg(l, APIC_ID, lhv_lapic_reg(l, APIC_ID) & 0xff000000);
+	lhv_lapic_set_reg(l, APIC_SPIV, lhv_lapic_reg(l, APIC_SPIV) & SPIV_MASK);
+	WRITE_ONCE(l->sw_enabled, lhv_lapic_reg(l, APIC_SPIV) & APIC_SPIV_APIC_ENABLED);
+	lhv_lapic_set_reg(l, APIC_TASKPRI, lhv_lapic_reg(l, APIC_TASKPRI) & APIC_TPRI_MASK);
+	vcpu->cr8 = lhv_lapic_reg(l, APIC_TASKPRI) >> 4;
+	atomic_set(&l->errors, 0);
+	rebuild_map(vcpu->vm);
+	lhv_lapic_timer_restore(l, lvtt, count);
+	lhv_request_self(vcpu, LHV_REQ_EVENT);
+	return 0;
+}
+
+/* ---- INIT and SIPI ---- */
+
+bool lhv_lapic_has_events(struct lhv_vcpu *vcpu)
+{
+	return vcpu->lapic && READ_ONCE(vcpu->lapic->events);
+}
+
+void lhv_lapic_accept_events(struct lhv_vcpu *vcpu)
+{
+	struct lhv_lapic *l = vcpu->lapic;
+	struct kvm_segment cs;
+	u8 vector;
+
+	if (!l)
+		return;
+	if (test_and_clear_bit(LHV_APIC_INIT, &l->events)) {
+		lhv_vcpu_reset(vcpu, true);
+		vcpu->mp_state = l->base_msr & MSR_IA32_APICBASE_BSP ?
+				 KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_INIT_RECEIVED;
+	}
+	/* A SIPI counts only for a CPU that waits for it. */
+	if (!test_and_clear_bit(LHV_APIC_SIPI, &l->events) ||
+	    vcpu->mp_state != KVM_MP_STATE_INIT_RECEIVED)
+		return;
+	vector = READ_ONCE(l->sipi_vector);
+	lhv_backend->get_seg(vcpu, LHV_CS, &cs);
+	cs.selector = vector << 8;
+	cs.base = vector << 12;
+	lhv_backend->set_seg(vcpu, LHV_CS, &cs);
+	vcpu->rip = 0;
+	vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+}
