@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The command table. */
+#include <stdio.h>
+#include <string.h>
+
+#include "vmctl.h"
+
+static const struct command commands[] = {
+	{ "host",  cmd_host,  "[--json] [--accel device]" },
+	{ "start", cmd_start, "[-c] -b kernel [--initrd file] [--append text] "
+			      "[-d disk]... [-m size] [-p vcpus] "
+			      "[--accel device] [--no-reboot] name" },
+};
+
+#define NCOMMANDS	(sizeof(commands) / sizeof(commands[0]))
+
+/**
+ * command_usage() - print how a command is used, or all of them
+ * @name: a command's name, or NULL
+ */
+int command_usage(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < NCOMMANDS; i++) {
+		if (name && strcmp(name, commands[i].name))
+			continue;
+		fprintf(stderr, "%s vmctl %s %s\n",
+			name || i == 0 ? "usage:" : "      ",
+			commands[i].name, commands[i].usage);
+	}
+	return STATUS_USAGE;
+}
+
+/**
+ * command_run() - find the command that was asked for and run it
+ * @argc: of main()
+ * @argv: of main()
+ *
+ * Return: the exit status.
+ */
+int command_run(int argc, char **argv)
+{
+	const struct command *cmd;
+	bool ambiguous;
+
+	if (argc < 2)
+		return command_usage(NULL);
+	cmd = command_find(commands, NCOMMANDS, argv[1], &ambiguous);
+	if (!cmd) {
+		report("%s command: %s", ambiguous ? "ambiguous" : "unknown",
+		       argv[1]);
+		return command_usage(NULL);
+	}
+	return cmd->run(argc - 1, argv + 1);
+}
