@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Memory slots and the dirty log, as far as no guest is needed. */
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "vm.h"
+
+#define MIB (1ul << 20)
+
+static int set(struct vm *vm, uint32_t slot, uint32_t flags, uint64_t gpa, uint64_t size,
+	       uint64_t host)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = slot, .flags = flags, .guest_phys_addr = gpa,
+		.memory_size = size, .userspace_addr = host,
+	};
+
+	return ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region);
+}
+
+static uint64_t memory(size_t size)
+{
+	return (uintptr_t)map_memory(size, PAGE_SIZE);
+}
+
+TEST(slot_create_delete)
+{
+	struct vm *vm = vm_create(0);
+	uint64_t mem = memory(4 * MIB);
+	int i;
+
+	for (i = 0; i < 20; i++) {
+		CHECK_OK(set(vm, 0, 0, 0, 4 * MIB, mem));
+		CHECK_OK(set(vm, 0, 0, 0, 0, 0));
+	}
+	/* What isn't there can't be deleted. */
+	CHECK_ERR(set(vm, 0, 0, 0, 0, 0), EINVAL);
+	CHECK_ERR(set(vm, 7, 0, 0, 0, 0), EINVAL);
+	CHECK_ERR(ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, NULL), EFAULT);
+}
+
+TEST(slot_misaligned)
+{
+	struct vm *vm = vm_create(0);
+	uint64_t mem = memory(MIB);
+
+	CHECK_ERR(set(vm, 0, 0, 0, MIB - 1, mem), EINVAL);
+	CHECK_ERR(set(vm, 0, 0, 0, 1, mem), EINVAL);
+	CHECK_ERR(set(vm, 0, 0, 0x800, PAGE_SIZE, mem), EINVAL);
+	CHECK_ERR(set(vm, 0, 0, 0, PAGE_SIZE, mem + 0x800), EINVAL);
+	/* Nothing was made on the way. */
+	CHECK_OK(set(vm, 1, 0, 0, MIB, mem));
+}
+
+TEST(slot_bad_address)
+{
+	struct vm *vm = vm_create(0);
+	uint64_t mem = memory(MIB);
+
+	/* The guest-physical range wraps. */
+	CHECK_ERR(set(vm, 0, 0, -PAGE_SIZE, 2 * PAGE_SIZE, mem), EINVAL);
+	CHECK_ERR(set(vm, 0, 0, 0x1000, -PAGE_SIZE, mem), EINVAL);
+	/* The host's range wraps, is the kernel's, or isn't canonical. */
+	CHECK_ERR(set(vm, 0, 0, 0, 2 * PAGE_SIZE, -PAGE_SIZE), EINVAL);
+	CHECK_ERR(set(vm, 0, 0, 0, PAGE_SIZE, 0xffff888000000000), EINVAL);
+	CHECK_ERR(set(vm, 0, 0, 0, PAGE_SIZE, 0x0000900000000000), EINVAL);
+	CHECK_ERR(set(vm, 0, 0, 0, 1ull << 63, mem), EINVAL);
+	/* An address that nobody mapped yet is fine. */
+	CHECK_OK(set(vm, 0, 0, 0, PAGE_SIZE, 0x10000));
+}
+
+TEST(slot_flags)
+{
+	struct vm *vm = vm_create(0);
+	uint64_t mem = memory(MIB);
+
+	CHECK_ERR(set(vm, 0, 1u << 31, 0, MIB, mem), EINVAL);
+	CHECK_ERR(set(vm, 0, 1u << 8, 0, MIB, mem), EINVAL);
+	CHECK_OK(set(vm, 0, KVM_MEM_LOG_DIRTY_PAGES, 0, MIB, mem));
+	CHECK_OK(set(vm, 0, 0, 0, MIB, mem));
+	/* Read-only may not be switched while the slot lives. */
+	CHECK_ERR(set(vm, 0, KVM_MEM_READONLY, 0, MIB, mem), EINVAL);
+	CHECK_OK(set(vm, 0, 0, 0, 0, 0));
+	CHECK_OK(set(vm, 0, KVM_MEM_READONLY, 0, MIB, mem));
+	CHECK_OK(set(vm, 0, KVM_MEM_READONLY | KVM_MEM_LOG_DIRTY_PAGES, 0, MIB, mem));
+	CHECK_ERR(set(vm, 0, 0, 0, MIB, mem), EINVAL);
+}
+
+TEST(slot_overlap)
+{
+	struct vm *vm = vm_create(0);
+	uint64_t mem = memory(8 * MIB);
+
+	CHECK_OK(set(vm, 0, 0, 2 * MIB, 2 * MIB, mem));
+	CHECK_ERR(set(vm, 1, 0, 2 * MIB, 2 * MIB, mem), EEXIST);
+	CHECK_ERR(set(vm, 1, 0, 3 * MIB, MIB, mem), EEXIST);
+	CHECK_ERR(set(vm, 1, 0, 0, 2 * MIB + PAGE_SIZE, mem), EEXIST);
+	CHECK_ERR(set(vm, 1, 0, 4 * MIB - PAGE_SIZE, PAGE_SIZE, mem), EEXIST);
+	CHECK_ERR(set(vm, 1, 0, 0, 8 * MIB, mem), EEXIST);
+	/* Neighbours are not overlap; one host range twice is not either. */
+	CHECK_OK(set(vm, 1, 0, 0, 2 * MIB, mem));
+	CHECK_OK(set(vm, 2, 0, 4 * MIB, MIB, mem));
+	/* Moving onto another is, onto itself not. */
+	CHECK_ERR(set(vm, 2, 0, 3 * MIB, MIB, mem), EEXIST);
+	CHECK_OK(set(vm, 2, 0, 4 * MIB + 0x10000, MIB, mem));
+	CHECK_OK(set(vm, 2, 0, 16 * MIB, MIB, mem));
+}
+
+TEST(slot_change)
+{
+	struct vm *vm = vm_create(0);
+	uint64_t mem = memory(8 * MIB);
+
+	CHECK_OK(set(vm, 3, 0, 0, 2 * MIB, mem));
+	/* The same again changes nothing. */
+	CHECK_OK(set(vm, 3, 0, 0, 2 * MIB, mem));
+	/* Size and host address are for life. */
+	CHECK_ERR(set(vm, 3, 0, 0, MIB, mem), EINVAL);
+	CHECK_ERR(set(vm, 3, 0, 0, 4 * MIB, mem), EINVAL);
+	CHECK_ERR(set(vm, 3, 0, 0, 2 * MIB, mem + PAGE_SIZE), EINVAL);
+	CHECK_OK(set(vm, 3, 0, 32 * MIB, 2 * MIB, mem));
+	/* Its old place is free. */
+	CHECK_OK(set(vm, 4, 0, 0, 2 * MIB, mem));
+}
+
+TEST(slot_number)
+{
+	struct vm *vm = vm_create(0);
+	uint64_t mem = memory(MIB);
+	uint32_t n = vm_cap(vm, KVM_CAP_NR_MEMSLOTS);
+	int spaces = vm_cap(vm, KVM_CAP_MULTI_ADDRESS_SPACE) ?: 1;
+
+	CHECK_OK(set(vm, n - 1, 0, 0, MIB, mem));
+	CHECK_ERR(set(vm, n, 0, MIB, MIB, mem), EINVAL);
+	CHECK_ERR(set(vm, 0xffff, 0, MIB, MIB, mem), EINVAL);
+	/* The upper half is the address space. */
+	CHECK_ERR(set(vm, (uint32_t)spaces << 16, 0, MIB, MIB, mem), EINVAL);
+	CHECK_ERR(set(vm, 0x7fff0000, 0, MIB, MIB, mem), EINVAL);
+}
+
+TEST(slot_many)
+{
+	struct vm *vm = vm_create(0);
+	int n = vm_cap(vm, KVM_CAP_NR_MEMSLOTS), i;
+	uint64_t mem = memory(MIB);
+
+	if (n > 512)
+		n = 512;
+	/* Every other page, from both ends */
+	for (i = 0; i < n; i += 2)
+		CHECK_OK(set(vm, i, 0, i * 2 * PAGE_SIZE, PAGE_SIZE, mem));
+	for (i = n - 1; i > 0; i -= 2)
+		CHECK_OK(set(vm, i, 0, i * 2 * PAGE_SIZE, PAGE_SIZE, mem));
+	CHECK_ERR(set(vm, 0, 0, 2 * PAGE_SIZE, PAGE_SIZE, mem), EEXIST);
+	for (i = 0; i < n; i++)
+		CHECK_OK(set(vm, i, 0, 0, 0, 0));
+}
+
+TEST(dirty_log_ioctl)
+{
+	struct vm *vm = vm_create(0);
+	uint64_t mem = memory(MIB), bitmap[MIB / PAGE_SIZE / 64];
+	struct kvm_dirty_log log = { .slot = 0, .dirty_bitmap = bitmap };
+
+	/* No slot; a slot without a log; out of range; bad memory */
+	CHECK_ERR(ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log), ENOENT);
+	CHECK_OK(set(vm, 0, 0, 0, MIB, mem));
+	CHECK_ERR(ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log), ENOENT);
+	CHECK_OK(set(vm, 0, KVM_MEM_LOG_DIRTY_PAGES, 0, MIB, mem));
+	memset(bitmap, 0xff, sizeof(bitmap));
+	CHECK_OK(ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log));
+	CHECK_EQ(bitmap[0] | bitmap[1] | bitmap[2] | bitmap[3], 0);
+	log.slot = vm_cap(vm, KVM_CAP_NR_MEMSLOTS);
+	CHECK_ERR(ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log), EINVAL);
+	log.slot = 0x7fff0000;
+	CHECK_ERR(ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log), EINVAL);
+	log.slot = 0;
+	log.dirty_bitmap = (void *)0x1000;
+	CHECK_ERR(ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log), EFAULT);
+	CHECK_ERR(ioctl(vm->fd, KVM_GET_DIRTY_LOG, NULL), EFAULT);
+	CHECK_OK(set(vm, 0, 0, 0, MIB, mem));
+	log.dirty_bitmap = bitmap;
+	CHECK_ERR(ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log), ENOENT);
+}
+
+TEST(tss_and_identity_map)
+{
+	struct vm *vm = vm_create(0);
+	uint64_t addr = 0xfffbc000;
+
+	CHECK_OK(ioctl(vm->fd, KVM_SET_TSS_ADDR, 0xfffbd000ul));
+	CHECK_ERR(ioctl(vm->fd, KVM_SET_TSS_ADDR, 0xfffffffful), EINVAL);
+	CHECK_OK(ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &addr));
+	CHECK_ERR(ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, NULL), EFAULT);
+	addr = 0;	/* the default again */
+	CHECK_OK(ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &addr));
+	vcpu_add(vm, 0);
+	CHECK_ERR(ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &addr), EINVAL);
+}
+
+/* Memory may go away below a slot, and the VM after it. */
+TEST(slot_memory_unmapped)
+{
+	struct vm *vm = vm_create(0);
+	uint64_t mem = memory(MIB);
+
+	CHECK_OK(set(vm, 0, 0, 0, MIB, mem));
+	CHECK_OK(munmap((void *)mem, MIB));
+	CHECK_OK(set(vm, 0, 0, MIB, MIB, mem));
+	CHECK_OK(set(vm, 0, 0, 0, 0, 0));
+	close(vm->fd);
+}

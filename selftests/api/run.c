@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: GPL-2.0
+/* KVM_RUN and the lives of fds, threads and processes around it. */
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "vm.h"
+
+#define CODE 0x1000
+
+/* Real-mode code, from CODE on */
+#define SPIN	"\xeb\xfe"			/* jmp . */
+#define OUT_LOOP "\xba\x00\x02\xee\xeb\xfd"	/* mov $0x200, %dx; 1: out %al, %dx; jmp 1b */
+
+static struct vcpu *guest_in(struct vm *vm, const char *code, size_t size)
+{
+	struct kvm_regs regs = { .rip = CODE, .rflags = 2, .rsp = 0x8000 };
+	struct vcpu *vcpu = vcpu_add(vm, vm->nr_vcpus);
+	struct kvm_sregs s;
+
+	if (!vm->ram)
+		vm_ram(vm, 1 << 20);
+	memcpy(vm->ram + CODE, code, size);
+	vcpu_set_cpuid(vcpu);
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_SREGS, &s));
+	s.cs.base = s.cs.selector = 0;
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_SREGS, &s));
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_REGS, &regs));
+	return vcpu;
+}
+
+#define GUEST(vm, code) guest_in(vm, code, sizeof(code) - 1)
+
+static void run_to_io(struct vcpu *vcpu)
+{
+	CHECK_OK(ioctl(vcpu->fd, KVM_RUN, 0));
+	CHECK_EQ(vcpu->run->exit_reason, KVM_EXIT_IO);
+	CHECK_EQ(vcpu->run->io.port, 0x200);
+}
+
+static void on_signal(int sig)
+{
+	(void)sig;
+}
+
+static void catch(int sig)
+{
+	struct sigaction sa = { .sa_handler = on_signal };
+
+	sigaction(sig, &sa, NULL);
+}
+
+TEST(run)
+{
+	struct vcpu *vcpu = GUEST(vm_create(0), OUT_LOOP);
+	int i;
+
+	for (i = 0; i < 100; i++)
+		run_to_io(vcpu);
+	CHECK_ERR(ioctl(vcpu->fd, KVM_RUN, 1), EINVAL);
+}
+
+/* No memory at all: the VMM hears of it, the host survives. */
+TEST(run_without_memory)
+{
+	struct vcpu *vcpu = vcpu_add(vm_create(0), 0);
+	int ret = ioctl(vcpu->fd, KVM_RUN, 0);
+
+	if (ret)
+		CHECK(errno == EFAULT);
+	else
+		CHECK(vcpu->run->exit_reason == KVM_EXIT_INTERNAL_ERROR ||
+		      vcpu->run->exit_reason == KVM_EXIT_MMIO);
+}
+
+/* Memory that the VMM may not touch itself */
+TEST(run_efault)
+{
+	struct vm *vm = vm_create(0);
+	struct vcpu *vcpu = GUEST(vm, OUT_LOOP);
+
+	run_to_io(vcpu);
+	CHECK_OK(mprotect(vm->ram, vm->ram_size, PROT_NONE));
+	vcpu->run->exit_reason = 0;
+	CHECK_ERR(ioctl(vcpu->fd, KVM_RUN, 0), EFAULT);
+	CHECK_ERR(ioctl(vcpu->fd, KVM_RUN, 0), EFAULT);
+	CHECK_OK(mprotect(vm->ram, vm->ram_size, PROT_READ | PROT_WRITE));
+	run_to_io(vcpu);
+}
+
+TEST(immediate_exit)
+{
+	struct vcpu *vcpu = GUEST(vm_create(0), OUT_LOOP);
+
+	vcpu->run->immediate_exit = 1;
+	CHECK_ERR(ioctl(vcpu->fd, KVM_RUN, 0), EINTR);
+	CHECK_ERR(ioctl(vcpu->fd, KVM_RUN, 0), EINTR);
+	vcpu->run->immediate_exit = 0;
+	run_to_io(vcpu);
+}
+
+static void *spin(void *arg)
+{
+	struct vcpu *vcpu = arg;
+
+	/* No signal before the guest runs gets lost: immediate_exit is set by the handler's side. */
+	CHECK_ERR(ioctl(vcpu->fd, KVM_RUN, 0), EINTR);
+	return NULL;
+}
+
+TEST(signal_ends_run)
+{
+	struct vcpu *vcpu = GUEST(vm_create(VM_IRQCHIP), SPIN);
+	pthread_t t;
+	int i;
+
+	catch(SIGUSR1);
+	for (i = 0; i < 20; i++) {
+		CHECK(!pthread_create(&t, NULL, spin, vcpu));
+		usleep(i * 500);
+		vcpu->run->immediate_exit = 1;
+		CHECK(!pthread_kill(t, SIGUSR1));
+		CHECK(!pthread_join(t, NULL));
+		vcpu->run->immediate_exit = 0;
+		CHECK_EQ(vcpu->run->exit_reason, KVM_EXIT_INTR);
+	}
+}
+
+static void *spin_forever(void *arg)
+{
+	struct vcpu *vcpu = arg;
+
+	for (;;)
+		ioctl(vcpu->fd, KVM_RUN, 0);
+	return NULL;
+}
+
+TEST(halted_forever)
+{
+	/* cli; hlt */
+	struct vcpu *vcpu = GUEST(vm_create(VM_IRQCHIP), "\xfa\xf4\xeb\xfc");
+	struct kvm_mp_state mp;
+	pthread_t t;
+
+	catch(SIGUSR1);
+	CHECK(!pthread_create(&t, NULL, spin, vcpu));
+	usleep(20000);
+	vcpu->run->immediate_exit = 1;
+	CHECK(!pthread_kill(t, SIGUSR1));
+	CHECK(!pthread_join(t, NULL));
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_MP_STATE, &mp));
+	CHECK_EQ(mp.mp_state, KVM_MP_STATE_HALTED);
+}
+
+/* Only the signals in the mask end KVM_RUN. */
+TEST(signal_mask_run)
+{
+	struct {
+		struct kvm_signal_mask head;
+		uint64_t set;
+	} __attribute__((packed)) m = { .head.len = 8 };
+	struct vcpu *vcpu = GUEST(vm_create(0), SPIN);
+	sigset_t set;
+
+	catch(SIGUSR1);
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	CHECK_OK(sigprocmask(SIG_BLOCK, &set, NULL));
+	m.set = 0;	/* while running, nothing is blocked */
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_SIGNAL_MASK, &m));
+	CHECK_OK(raise(SIGUSR1));
+	CHECK_ERR(ioctl(vcpu->fd, KVM_RUN, 0), EINTR);
+	/* It is still pending and still blocked out here. */
+	CHECK_OK(sigpending(&set));
+	CHECK(sigismember(&set, SIGUSR1));
+}
+
+TEST(other_process)
+{
+	struct vm *vm = vm_create(0);
+	struct vcpu *vcpu = GUEST(vm, OUT_LOOP);
+	struct kvm_userspace_memory_region region = {};
+	struct kvm_regs regs;
+	int status;
+	pid_t pid = CHECK_OK(fork());
+
+	if (!pid) {
+		CHECK_ERR(ioctl(vcpu->fd, KVM_RUN, 0), EIO);
+		CHECK_ERR(ioctl(vcpu->fd, KVM_GET_REGS, &regs), EIO);
+		CHECK_ERR(ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region), EIO);
+		CHECK_ERR(ioctl(vm->fd, KVM_CREATE_VCPU, 9), EIO);
+		CHECK_ERR(ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_USER_MEMORY), EIO);
+		/* The device itself is anybody's. */
+		CHECK_EQ(ioctl(vm->sys, KVM_GET_API_VERSION, 0), KVM_API_VERSION);
+		_exit(0);
+	}
+	CHECK_OK(waitpid(pid, &status, 0));
+	CHECK_EQ(status, 0);
+	run_to_io(vcpu);
+}
+
+/* The process that made the VM is gone, its fds live on in a child. */
+TEST(orphaned)
+{
+	int status, pipes[2];
+	pid_t pid;
+	char c;
+
+	CHECK_OK(pipe(pipes));
+	pid = CHECK_OK(fork());
+	if (!pid) {
+		struct vcpu *vcpu = GUEST(vm_create(VM_IRQCHIP), OUT_LOOP);
+
+		run_to_io(vcpu);
+		if (CHECK_OK(fork()))
+			_exit(0);
+		while (getppid() != 1 && !kill(getppid(), 0))
+			if (getppid() != (pid_t)0 && usleep(1000))
+				break;
+		CHECK_ERR(ioctl(vcpu->fd, KVM_RUN, 0), EIO);
+		CHECK_ERR(ioctl(vcpu->vm->fd, KVM_CHECK_EXTENSION, 0), EIO);
+		CHECK_EQ(write(pipes[1], "x", 1), 1);
+		_exit(0);
+	}
+	CHECK_OK(waitpid(pid, &status, 0));
+	CHECK_EQ(status, 0);
+	close(pipes[1]);
+	CHECK_EQ(read(pipes[0], &c, 1), 1);
+}
+
+TEST(close_order)
+{
+	struct vm *vm = vm_create(VM_IRQCHIP);
+	struct vcpu *vcpu = GUEST(vm, OUT_LOOP);
+
+	run_to_io(vcpu);
+	/* The vCPU keeps its VM alive. */
+	CHECK_OK(close(vm->fd));
+	CHECK_OK(close(vm->sys));
+	run_to_io(vcpu);
+	CHECK_OK(close(vcpu->fd));
+	/* The mapping outlives both. */
+	vcpu->run->immediate_exit = 1;
+	CHECK_EQ(vcpu->run->exit_reason, KVM_EXIT_IO);
+	CHECK_OK(munmap(vcpu->run, vm->run_size));
+}
+
+TEST(two_threads_one_vcpu)
+{
+	struct vcpu *vcpu = GUEST(vm_create(0), OUT_LOOP);
+	pthread_t t;
+	int i;
+
+	CHECK(!pthread_create(&t, NULL, spin_forever, vcpu));
+	for (i = 0; i < 500; i++)
+		CHECK_OK(ioctl(vcpu->fd, KVM_RUN, 0));
+}
+
+static void *scribble(void *arg)
+{
+	struct vcpu *vcpu = arg;
+	uint32_t x = 1;
+
+	for (;;) {
+		size_t i;
+
+		for (i = 0; i < vcpu->vm->run_size / 4; i++) {
+			x = x * 1664525 + 1013904223;
+			/* All but immediate_exit, which would only end runs early */
+			if (i >= 2)
+				((volatile uint32_t *)vcpu->run)[i] = x;
+		}
+	}
+	return NULL;
+}
+
+/* Whatever the VMM writes into kvm_run, the host survives. */
+TEST(scribbled_run, .timeout = 30)
+{
+	/* mov $0x200, %dx; 1: in %dx, %al; mov %al, (0xd000:0); outsb by 4; jmp 1b */
+	struct vcpu *vcpu = GUEST(vm_create(0), "\xba\x00\x02\xb8\x00\xd0\x8e\xd8"
+				  "\xec\xa2\x00\x00\xa1\x00\x00\xb9\x04\x00\xf3\x6e\xeb\xf2");
+	pthread_t t;
+	int i;
+
+	CHECK(!pthread_create(&t, NULL, scribble, vcpu));
+	for (i = 0; i < 3000; i++)
+		if (ioctl(vcpu->fd, KVM_RUN, 0) < 0)
+			CHECK(errno == EINTR || errno == EINVAL || errno == EFAULT);
+}
+
+static void *run_some(void *arg)
+{
+	struct vcpu *vcpu = arg;
+	int i;
+
+	for (i = 0; i < 200; i++)
+		CHECK_OK(ioctl(vcpu->fd, KVM_RUN, 0));
+	return NULL;
+}
+
+/* Registers are read and written while another thread runs the vCPU: one after the other. */
+TEST(state_while_running)
+{
+	struct vcpu *vcpu = GUEST(vm_create(VM_IRQCHIP), OUT_LOOP);
+	struct kvm_sregs s;
+	struct kvm_regs r;
+	pthread_t t;
+	int i;
+
+	CHECK(!pthread_create(&t, NULL, run_some, vcpu));
+	for (i = 0; i < 200; i++) {
+		CHECK_OK(ioctl(vcpu->fd, KVM_GET_REGS, &r));
+		CHECK(r.rip >= CODE && r.rip <= CODE + 6);
+		CHECK_OK(ioctl(vcpu->fd, KVM_SET_REGS, &r));
+		CHECK_OK(ioctl(vcpu->fd, KVM_GET_SREGS, &s));
+	}
+	CHECK(!pthread_join(t, NULL));
+}
+
+/* Killed in the midst of it, several vCPUs running: nothing may remain. */
+TEST(killed_while_running)
+{
+	int i, j;
+
+	for (i = 0; i < 10; i++) {
+		pid_t pid = CHECK_OK(fork());
+
+		if (!pid) {
+			struct vm *vm = vm_create(VM_IRQCHIP);
+			pthread_t t;
+
+			for (j = 0; j < 3; j++)
+				GUEST(vm, SPIN);
+			for (j = 0; j < 3; j++) {
+				struct kvm_mp_state mp = { KVM_MP_STATE_RUNNABLE };
+
+				CHECK_OK(ioctl(vm->vcpus[j].fd, KVM_SET_MP_STATE, &mp));
+				pthread_create(&t, NULL, spin_forever, &vm->vcpus[j]);
+			}
+			for (;;)
+				pause();
+		}
+		usleep(3000 * i);
+		CHECK_OK(kill(pid, SIGKILL));
+		CHECK_OK(waitpid(pid, NULL, 0));
+	}
+}
+
+/* A read-only kvm_run mapping is the VMM's own affair; a private one never sees anything. */
+TEST(run_mapped_twice)
+{
+	struct vcpu *vcpu = GUEST(vm_create(0), OUT_LOOP);
+	struct kvm_run *ro = mmap(NULL, vcpu->vm->run_size, PROT_READ, MAP_SHARED, vcpu->fd, 0);
+
+	CHECK(ro != MAP_FAILED);
+	run_to_io(vcpu);
+	CHECK_EQ(ro->exit_reason, KVM_EXIT_IO);
+	CHECK_EQ(ro->io.port, 0x200);
+}
+
+/* The guest's answer is taken when KVM_RUN is entered again, even if the VMM leaves at once. */
+TEST(io_completion)
+{
+	/* mov $0x200, %dx; in %dx, %al; out %al, %dx */
+	struct vcpu *vcpu = GUEST(vm_create(0), "\xba\x00\x02\xec\xee\xeb\xfe");
+	struct kvm_run *run = vcpu->run;
+	struct kvm_regs r;
+
+	run_to_io(vcpu);
+	CHECK_EQ(run->io.direction, KVM_EXIT_IO_IN);
+	*((uint8_t *)run + run->io.data_offset) = 0x5a;
+	run->immediate_exit = 1;
+	CHECK_ERR(ioctl(vcpu->fd, KVM_RUN, 0), EINTR);
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_REGS, &r));
+	CHECK_EQ(r.rax & 0xff, 0x5a);
+	CHECK_EQ(r.rip, CODE + 4);
+	run->immediate_exit = 0;
+	run_to_io(vcpu);
+	CHECK_EQ(run->io.direction, KVM_EXIT_IO_OUT);
+	CHECK_EQ(*((uint8_t *)run + run->io.data_offset), 0x5a);
+}
+
+/* VMs come and go in many threads. */
+static void *churn(void *arg)
+{
+	int i;
+
+	(void)arg;
+	for (i = 0; i < 10; i++) {
+		struct vm *vm = vm_create(VM_IRQCHIP | VM_PIT);
+		struct vcpu *vcpu = GUEST(vm, OUT_LOOP);
+
+		run_to_io(vcpu);
+		close(vcpu->fd);
+		munmap(vcpu->run, vm->run_size);
+		close(vm->fd);
+		close(vm->sys);
+		munmap(vm->ram, vm->ram_size);
+		free(vm);
+	}
+	return NULL;
+}
+
+TEST(churn, .timeout = 40)
+{
+	pthread_t t[4];
+	int i;
+
+	for (i = 0; i < 4; i++)
+		CHECK(!pthread_create(&t[i], NULL, churn, NULL));
+	for (i = 0; i < 4; i++)
+		CHECK(!pthread_join(t[i], NULL));
+}

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The device itself: version, capabilities, CPUID and MSR lists, VMs. */
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "vm.h"
+
+TEST(api_version)
+{
+	int sys = dev_open();
+
+	CHECK_EQ(ioctl(sys, KVM_GET_API_VERSION, 0), KVM_API_VERSION);
+	CHECK_ERR(ioctl(sys, KVM_GET_API_VERSION, 1), EINVAL);
+}
+
+/* What every client in KVM_ABI asks for: present on both fds, and of use */
+TEST(check_extension)
+{
+	static const struct {
+		int cap;
+		int min;
+	} wanted[] = {
+		{ KVM_CAP_USER_MEMORY, 1 },
+		{ KVM_CAP_DESTROY_MEMORY_REGION_WORKS, 1 },
+		{ KVM_CAP_JOIN_MEMORY_REGIONS_WORKS, 1 },
+		{ KVM_CAP_SET_TSS_ADDR, 1 },
+		{ KVM_CAP_SET_IDENTITY_MAP_ADDR, 1 },
+		{ KVM_CAP_EXT_CPUID, 1 },
+		{ KVM_CAP_MP_STATE, 1 },
+		{ KVM_CAP_IRQCHIP, 1 },
+		{ KVM_CAP_IRQ_ROUTING, 24 },
+		{ KVM_CAP_IRQ_INJECT_STATUS, 1 },
+		{ KVM_CAP_SIGNAL_MSI, 1 },
+		{ KVM_CAP_IRQFD, 1 },
+		{ KVM_CAP_IOEVENTFD, 1 },
+		{ KVM_CAP_IOEVENTFD_ANY_LENGTH, 1 },
+		{ KVM_CAP_PIT2, 1 },
+		{ KVM_CAP_PIT_STATE2, 1 },
+		{ KVM_CAP_COALESCED_MMIO, 1 },
+		{ KVM_CAP_HLT, 1 },
+		{ KVM_CAP_DEBUGREGS, 1 },
+		{ KVM_CAP_XSAVE, 1 },
+		{ KVM_CAP_XCRS, 1 },
+		{ KVM_CAP_VCPU_EVENTS, 1 },
+		{ KVM_CAP_ADJUST_CLOCK, 1 },
+		{ KVM_CAP_READONLY_MEM, 1 },
+		{ KVM_CAP_IMMEDIATE_EXIT, 1 },
+		{ KVM_CAP_TSC_DEADLINE_TIMER, 1 },
+		{ KVM_CAP_GET_TSC_KHZ, 1 },
+		{ KVM_CAP_KVMCLOCK_CTRL, 1 },
+		{ KVM_CAP_USER_NMI, 1 },
+		{ KVM_CAP_NR_VCPUS, 1 },
+		{ KVM_CAP_MAX_VCPUS, 16 },
+		{ KVM_CAP_MAX_VCPU_ID, 16 },
+		{ KVM_CAP_NR_MEMSLOTS, 32 },
+		{ KVM_CAP_INTERNAL_ERROR_DATA, 1 },
+		{ KVM_CAP_X86_ROBUST_SINGLESTEP, 1 },
+		{ KVM_CAP_MCE, 10 },
+		{ KVM_CAP_SYNC_MMU, 1 },
+		{ KVM_CAP_CHECK_EXTENSION_VM, 1 },
+		{ KVM_CAP_GET_MSR_FEATURES, 0 },
+	};
+	struct vm *vm = vm_create(0);
+	size_t i;
+
+	for (i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+		int s = dev_cap(vm->sys, wanted[i].cap), v = vm_cap(vm, wanted[i].cap);
+
+		if (s < wanted[i].min || v < wanted[i].min)
+			FAIL("capability %d is %d on the device, %d on the VM, not %d",
+			     wanted[i].cap, s, v, wanted[i].min);
+		CHECK_EQ(s, v);
+	}
+	CHECK(dev_cap(vm->sys, KVM_CAP_MAX_VCPUS) >= dev_cap(vm->sys, KVM_CAP_NR_VCPUS));
+	/* Nobody knows these. */
+	CHECK_EQ(ioctl(vm->sys, KVM_CHECK_EXTENSION, 0x12345678), 0);
+	CHECK_EQ(ioctl(vm->fd, KVM_CHECK_EXTENSION, -1L), 0);
+}
+
+TEST(create_vm)
+{
+	int sys = dev_open();
+	int a, b;
+
+	CHECK_ERR(ioctl(sys, KVM_CREATE_VM, 1), EINVAL);
+	CHECK_ERR(ioctl(sys, KVM_CREATE_VM, -1L), EINVAL);
+	a = CHECK_OK(ioctl(sys, KVM_CREATE_VM, 0));
+	b = CHECK_OK(ioctl(sys, KVM_CREATE_VM, 0));
+	CHECK(a != b);
+	/* A VM outlives the fd of the device. */
+	close(sys);
+	CHECK(ioctl(a, KVM_CHECK_EXTENSION, KVM_CAP_USER_MEMORY) > 0);
+	close(a);
+	close(b);
+}
+
+TEST(create_vm_no_fd)
+{
+	struct rlimit limit = { 0, 0 };
+	int sys = dev_open(), i;
+
+	/* Nothing may be left over from failed tries. */
+	CHECK_OK(setrlimit(RLIMIT_NOFILE, &limit));
+	for (i = 0; i < 20; i++)
+		CHECK_ERR(ioctl(sys, KVM_CREATE_VM, 0), EMFILE);
+}
+
+TEST(create_many_vms)
+{
+	int sys = dev_open(), fds[64], i, round;
+
+	for (round = 0; round < 2; round++) {
+		for (i = 0; i < 64; i++) {
+			fds[i] = CHECK_OK(ioctl(sys, KVM_CREATE_VM, 0));
+			CHECK_OK(close(CHECK_OK(ioctl(fds[i], KVM_CREATE_VCPU, i % 16))));
+		}
+		for (i = 0; i < 64; i++)
+			close(fds[i]);
+	}
+}
+
+TEST(vcpu_mmap_size)
+{
+	struct vm *vm = vm_create(0);
+	struct vcpu *vcpu = vcpu_add(vm, 0);
+	size_t size = ioctl(vm->sys, KVM_GET_VCPU_MMAP_SIZE, 0);
+
+	CHECK(size >= sizeof(struct kvm_run) && size % PAGE_SIZE == 0);
+	CHECK_ERR(ioctl(vm->sys, KVM_GET_VCPU_MMAP_SIZE, 1), EINVAL);
+	/* Every page of it can be touched. */
+	memset(vcpu->run, 0, size);
+}
+
+/* Behind the end there is nothing: the mapping may be made, but not touched. */
+TEST(vcpu_mmap_beyond)
+{
+	struct vm *vm = vm_create(0);
+	struct vcpu *vcpu = vcpu_add(vm, 0);
+	int pipes[2];
+	void *p;
+
+	p = mmap(NULL, PAGE_SIZE, PROT_READ, MAP_SHARED, vcpu->fd, vm->run_size);
+	if (p == MAP_FAILED)
+		return;
+	/* The kernel itself finds out, so that no signal comes. */
+	CHECK_OK(pipe(pipes));
+	CHECK_ERR(write(pipes[1], p, 1), EFAULT);
+}
+
+TEST(supported_cpuid)
+{
+	struct cpuid c = { .head.nent = 0 };
+	int sys = dev_open();
+	uint32_t n, i;
+
+	CHECK_ERR(ioctl(sys, KVM_GET_SUPPORTED_CPUID, &c.head), E2BIG);
+	c.head.nent = 1;
+	CHECK_ERR(ioctl(sys, KVM_GET_SUPPORTED_CPUID, &c.head), E2BIG);
+	CHECK_ERR(ioctl(sys, KVM_GET_SUPPORTED_CPUID, NULL), EFAULT);
+	cpuid_supported(sys, &c);
+	n = c.head.nent;
+	CHECK(n > 5 && n <= 100);	/* kvmtool's and QEMU's buffers hold 100 */
+	/* An exact fit does, and gives the same. */
+	c.head.nent = n;
+	CHECK_OK(ioctl(sys, KVM_GET_SUPPORTED_CPUID, &c.head));
+	CHECK_EQ(c.head.nent, n);
+	c.head.nent = n - 1;
+	CHECK_ERR(ioctl(sys, KVM_GET_SUPPORTED_CPUID, &c.head), E2BIG);
+
+	cpuid_supported(sys, &c);
+	for (i = 0; i < n; i++) {
+		struct kvm_cpuid_entry2 *e = &c.entries[i];
+
+		CHECK(!e->padding[0] && !e->padding[1] && !e->padding[2]);
+	}
+	/* Leaves that clients stop without */
+	CHECK(cpuid_find(&c, 0, 0));
+	CHECK(cpuid_find(&c, 1, 0));
+	CHECK(cpuid_find(&c, 7, 0));
+	CHECK(cpuid_find(&c, 0x80000000, 0));
+	CHECK(cpuid_find(&c, 0x80000001, 0));
+	CHECK(cpuid_find(&c, 0x80000008, 0));
+	CHECK(cpuid_find(&c, 0x40000000, 0));
+	CHECK(cpuid_find(&c, 0x40000001, 0));
+	CHECK_EQ(cpuid_find(&c, 0x40000000, 0)->ebx, 0x4b4d564b);	/* "KVMK" */
+	CHECK(cpuid_find(&c, 1, 0)->ecx & 1 << 21);			/* x2APIC */
+}
+
+TEST(emulated_cpuid)
+{
+	struct cpuid c = { .head.nent = MAX_CPUID };
+	int sys = dev_open();
+
+	if (ioctl(sys, KVM_CHECK_EXTENSION, KVM_CAP_EXT_EMUL_CPUID) <= 0)
+		test_skip("not advertised");
+	CHECK_OK(ioctl(sys, KVM_GET_EMULATED_CPUID, &c.head));
+	CHECK(c.head.nent < MAX_CPUID);
+}
+
+struct index_list {
+	struct kvm_msr_list head;
+	__u32 indices[1024];
+};
+
+static void get_index_list(int sys, struct index_list *list)
+{
+	list->head.nmsrs = 1024;
+	CHECK_OK(ioctl(sys, KVM_GET_MSR_INDEX_LIST, &list->head));
+}
+
+TEST(msr_index_list)
+{
+	struct index_list list;
+	int sys = dev_open();
+	uint32_t n, i, j;
+
+	list.head.nmsrs = 0;
+	CHECK_ERR(ioctl(sys, KVM_GET_MSR_INDEX_LIST, &list.head), E2BIG);
+	n = list.head.nmsrs;
+	CHECK(n > 10 && n < 1024);
+	list.head.nmsrs = n - 1;
+	CHECK_ERR(ioctl(sys, KVM_GET_MSR_INDEX_LIST, &list.head), E2BIG);
+	CHECK_EQ(list.head.nmsrs, n);
+	list.indices[n] = 0xdeadbeef;
+	CHECK_OK(ioctl(sys, KVM_GET_MSR_INDEX_LIST, &list.head));
+	CHECK_EQ(list.head.nmsrs, n);
+	CHECK_EQ(list.indices[n], 0xdeadbeef);
+	CHECK_ERR(ioctl(sys, KVM_GET_MSR_INDEX_LIST, NULL), EFAULT);
+	for (i = 0; i < n; i++)
+		for (j = 0; j < i; j++)
+			CHECK(list.indices[i] != list.indices[j]);
+}
+
+/* Every MSR in the list can be read, and takes what was read. */
+TEST(msrs_of_index_list)
+{
+	struct index_list list;
+	struct vcpu *vcpu = vcpu_add(vm_create(VM_IRQCHIP), 0);
+	uint32_t i;
+
+	vcpu_set_cpuid(vcpu);
+	get_index_list(vcpu->vm->sys, &list);
+	for (i = 0; i < list.head.nmsrs; i++) {
+		uint64_t v = vcpu_get_msr(vcpu, list.indices[i]);
+
+		vcpu_set_msr(vcpu, list.indices[i], v);
+	}
+}
+
+/* So it does without CPUID, as a VMM restores in any order. */
+TEST(msrs_without_cpuid)
+{
+	struct index_list list;
+	struct vcpu *vcpu = vcpu_add(vm_create(VM_IRQCHIP), 0);
+	uint32_t i;
+
+	get_index_list(vcpu->vm->sys, &list);
+	for (i = 0; i < list.head.nmsrs; i++) {
+		uint64_t v = vcpu_get_msr(vcpu, list.indices[i]);
+
+		vcpu_set_msr(vcpu, list.indices[i], v);
+	}
+}
+
+TEST(unknown_ioctls)
+{
+	struct vm *vm = vm_create(0);
+	struct vcpu *vcpu = vcpu_add(vm, 0);
+	unsigned int unknown = _IOW(KVMIO, 0x3f, long);
+	unsigned int alien = _IO('X', 1);
+
+	/* KVM says EINVAL on two of the three; lhv keeps to the custom. */
+	CHECK_ERR(ioctl(vm->sys, unknown, 0), on_kvm() ? EINVAL : ENOTTY);
+	CHECK_ERR(ioctl(vm->sys, alien, 0), on_kvm() ? EINVAL : ENOTTY);
+	CHECK_ERR(ioctl(vm->fd, unknown, 0), ENOTTY);
+	CHECK_ERR(ioctl(vm->fd, alien, 0), ENOTTY);
+	CHECK_ERR(ioctl(vcpu->fd, unknown, 0), on_kvm() ? EINVAL : ENOTTY);
+	CHECK_ERR(ioctl(vcpu->fd, alien, 0), on_kvm() ? EINVAL : ENOTTY);
+	/* The right ones on the wrong fd */
+	CHECK(ioctl(vm->sys, KVM_CREATE_VCPU, 0) < 0);
+	CHECK(ioctl(vm->sys, KVM_RUN, 0) < 0);
+	CHECK(ioctl(vm->fd, KVM_RUN, 0) < 0);
+	CHECK(ioctl(vm->fd, KVM_CREATE_VM, 0) < 0);
+	CHECK(ioctl(vcpu->fd, KVM_CREATE_VCPU, 0) < 0);
+	CHECK(ioctl(vcpu->fd, KVM_GET_API_VERSION, 0) < 0);
+	/* The right ones with the wrong size */
+	CHECK(ioctl(vcpu->fd, _IOR(KVMIO, _IOC_NR(KVM_GET_REGS), char[8]), NULL) < 0);
+}
