@@ -22,9 +22,10 @@ static u64 last_id;	/* lhv_vms_lock */
  * room's destroy function copes with a room that was never initialised (all
  * zero). Nobody else can reach the VM any more: it is off the registry and the
  * last fd is gone, so no vCPU runs and no ioctl is under way. What can still
- * call in is stopped in this order:
- *   irqfd wake-ups and timers    lhv_irq_destroy_vm(), lhv_vcpu_destroy()
- *   the MMU notifier             lhv_mem_destroy()
+ * call in, and looks at vCPUs, is stopped before they go:
+ *   irqfd wake-ups, the PIT's timer   lhv_irq_destroy_vm()
+ *   the MMU notifier                  lhv_mem_destroy()
+ *   the LAPIC's timer                 lhv_vcpu_destroy()
  */
 static void destroy(struct lhv_vm *vm)
 {
@@ -35,10 +36,10 @@ static void destroy(struct lhv_vm *vm)
 	mutex_unlock(&lhv_vms_lock);
 
 	lhv_irq_destroy_vm(vm);
+	lhv_mem_destroy(vm);
 	for (i = 0; i < vm->nr_vcpus; i++)
 		lhv_vcpu_destroy(vm->vcpus[i]);
 	lhv_bus_destroy_vm(vm);
-	lhv_mem_destroy(vm);
 	lhv_backend->vm_destroy(vm);
 	cleanup_srcu_struct(&vm->srcu);
 	mmdrop(vm->mm);
