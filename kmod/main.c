@@ -76,6 +76,7 @@ static void cpu_down_ipi(void *unused)
 /* Suspend: all other CPUs are unplugged by now, tasks are frozen, interrupts off. */
 static int suspend(void)
 {
+	lhv_clock_suspend();
 	cpu_down_here(smp_processor_id());
 	return 0;
 }
@@ -83,6 +84,7 @@ static int suspend(void)
 static void resume(void)
 {
 	cpu_up_here(smp_processor_id());
+	lhv_clock_resume();
 }
 
 /*
@@ -157,9 +159,12 @@ static int __init lhv_init(void)
 	ret = lhv_host_fpu_setup();
 	if (ret)
 		return ret;
-	ret = lhv_irq_module_init();
+	ret = lhv_host_work_setup();
 	if (ret)
 		goto err_fpu;
+	ret = lhv_irq_module_init();
+	if (ret)
+		goto err_work;
 	ret = lhv_backend->setup();
 	if (ret)
 		goto err_irq;
@@ -188,6 +193,8 @@ err_backend:
 	lhv_backend->teardown();
 err_irq:
 	lhv_irq_module_exit();
+err_work:
+	lhv_host_work_teardown();
 err_fpu:
 	lhv_host_fpu_teardown();
 	return ret;
@@ -201,6 +208,7 @@ static void __exit lhv_exit(void)
 	cpuhp_remove_state(hotplug_state);
 	lhv_backend->teardown();
 	lhv_irq_module_exit();
+	lhv_host_work_teardown();
 	lhv_host_fpu_teardown();
 }
 

@@ -22,6 +22,16 @@ void lhv_host_dr_swap_in(struct lhv_host_dr *host, const u64 *guest)
 		native_set_debugreg(i, guest[i]);
 }
 
+/* The guest's DR0-3 as it left them; before leave. */
+void lhv_host_dr_read(u64 *guest)
+{
+	int i;
+
+	for (i = 0; i < 4; i++)
+		guest[i] = native_get_debugreg(i);
+	barrier();	/* the reads are plain asm: keep them before the host's come back */
+}
+
 /* Out of line: a host with breakpoints enabled is rare. */
 void lhv_host_dr_restore(struct lhv_host_dr *host)
 {

@@ -25,6 +25,7 @@ struct lhv_host_dr {
 
 void lhv_host_dr_swap_in(struct lhv_host_dr *host, const u64 *guest);
 void lhv_host_dr_restore(struct lhv_host_dr *host);
+void lhv_host_dr_read(u64 *guest);
 
 /**
  * lhv_host_dr_enter() - right before the guest runs

@@ -33,6 +33,7 @@ struct lhv_host_fpu {
 };
 
 static u64 host_xcr0;		/* XCR0 of the host, 0 without XSAVE */
+static u64 host_xss;		/* supervisor state that the host's XSAVES handles */
 static u64 guest_xfeatures;	/* the part of it that guests may have */
 static unsigned int xsave_size;
 static struct kmem_cache *area_cache;
@@ -62,6 +63,8 @@ int lhv_host_fpu_setup(void)
 	if (boot_cpu_has(X86_FEATURE_OSXSAVE)) {
 		host_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
 		guest_xfeatures = host_xcr0 & LHV_XFEATURES;
+		if (boot_cpu_has(X86_FEATURE_XSAVES))
+			host_xss = lhv_host_rdmsr(MSR_IA32_XSS);
 		/* SDM Vol 1 "Standard Format of XSAVE Area": offsets from CPUID.(EAX=0DH,ECX=i) */
 		for (i = XFEATURE_YMM; i < 63; i++) {
 			if (!(guest_xfeatures & BIT_ULL(i)))
@@ -172,6 +175,9 @@ void lhv_host_fpu_load(struct lhv_host_fpu *fpu, u64 guest_xcr0)
 	fpu->live_xcr0 = guest_xcr0 && host_xcr0 ? guest_xcr0 : host_xcr0;
 	if (fpu->live_xcr0 != host_xcr0)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, fpu->live_xcr0);
+	/* A guest that tries XSAVES all the same must not meet the host's supervisor state. */
+	if (host_xss)
+		lhv_host_wrmsr(MSR_IA32_XSS, 0);
 }
 
 /**
@@ -180,6 +186,8 @@ void lhv_host_fpu_load(struct lhv_host_fpu *fpu, u64 guest_xcr0)
  */
 void lhv_host_fpu_save(struct lhv_host_fpu *fpu)
 {
+	if (host_xss)
+		lhv_host_wrmsr(MSR_IA32_XSS, host_xss);
 	if (fpu->live_xcr0 != host_xcr0)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, host_xcr0);
 	save_area(fpu->area);

@@ -49,14 +49,9 @@ static inline bool lhv_host_work_pending(void)
  *
  * Context: process, may sleep. Return: 0, or -EINTR with a signal pending.
  */
-static inline int lhv_host_handle_work(void)
-{
-#ifdef LHV_HAVE_ENTRY_VIRT
-	return xfer_to_guest_mode_handle_work();
-#else
-	return xfer_to_guest_mode_handle_work(NULL);
-#endif
-}
+int lhv_host_handle_work(void);
+int lhv_host_work_setup(void);
+void lhv_host_work_teardown(void);
 
 /* May eventfds be signalled and wait queues woken with preemption off? */
 static inline bool lhv_host_wakes_in_atomic(void)
