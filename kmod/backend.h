@@ -61,6 +61,7 @@ struct lhv_msr_value;
  *
  * Register state. Segments as struct kvm_segment with all fields valid.
  * @get_seg, @set_seg, @get_idt, @set_idt, @get_gdt, @set_gdt: one each.
+ * @get_code: word size of the code segment (8, 4 or 2 bytes) and its base (0 for 8).
  * @get_cpl: current privilege level, 0..3.
  * @get_cr3: current CR3.
  * @set_cr0, @set_cr3, @set_cr4, @set_efer: take a value already checked, store it in vcpu
@@ -119,6 +120,7 @@ struct lhv_backend {
 	void (*set_idt)(struct lhv_vcpu *vcpu, const struct kvm_dtable *in);
 	void (*get_gdt)(struct lhv_vcpu *vcpu, struct kvm_dtable *out);
 	void (*set_gdt)(struct lhv_vcpu *vcpu, const struct kvm_dtable *in);
+	int (*get_code)(struct lhv_vcpu *vcpu, u64 *base);
 	int (*get_cpl)(struct lhv_vcpu *vcpu);
 	u64 (*get_cr3)(struct lhv_vcpu *vcpu);
 	void (*set_cr0)(struct lhv_vcpu *vcpu, u64 cr0);

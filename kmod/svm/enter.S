@@ -3,6 +3,7 @@
  * lhv svm/ - the world switch.
  */
 #include <linux/linkage.h>
+#include <linux/objtool.h>
 #include <asm/asm.h>
 #include <asm/msr-index.h>
 
@@ -57,7 +58,8 @@
  * clear from before the guest's segments are loaded until the host's are back, so
  * that not even an NMI sees a foreign GS base. With V_INTR_MASKING it is the host's
  * RFLAGS.IF, at VMRUN, that lets physical interrupts end the guest's time: hence the
- * STI behind the CLGI. An NMI that ended it is taken at the STGI.
+ * STI behind the CLGI; well before VMRUN, lest its interrupt shadow becomes the guest's
+ * (QEMU does that). An NMI that ended the guest's time is taken at the STGI.
  */
 SYM_FUNC_START(lhv_svm_switch)
 	pushq	%rbp
@@ -72,6 +74,7 @@ SYM_FUNC_START(lhv_svm_switch)
 	pushq	%rdi
 
 	clgi
+	sti
 
 	SWITCH_SPEC_CTRL STACK_HOST_SPEC(%rsp), STACK_GUEST_SPEC(%rsp)
 
@@ -95,7 +98,6 @@ SYM_FUNC_START(lhv_svm_switch)
 
 	LHV_CLEAR_CPU_BUFFERS
 
-	sti
 	vmrun	%rax
 	cli
 
@@ -153,3 +155,5 @@ SYM_FUNC_START(lhv_svm_switch)
 	popq	%rbp
 	RET
 SYM_FUNC_END(lhv_svm_switch)
+/* The guest has RBP. */
+STACK_FRAME_NON_STANDARD_FP lhv_svm_switch

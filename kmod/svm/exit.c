@@ -158,6 +158,10 @@ static enum lhv_next handle_dr(struct lhv_vcpu *vcpu)
 	u32 code = vcpu->exit.code;
 	int reg = -1;
 
+	if (!(vcpu->cpu_state.guest_debug & KVM_GUESTDBG_USE_HW_BP)) {
+		lhv_svm_open_dr(vcpu);
+		return LHV_RESUME;
+	}
 	if (lhv_svm_caps.decode_assists)
 		reg = vcpu->exit.info1 & SVM_EXITINFO_REG_MASK;
 	return lhv_dr_exec(vcpu, code & 0xf, reg, code >= SVM_EXIT_WRITE_DR0);

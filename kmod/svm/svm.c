@@ -195,6 +195,8 @@ static void svm_load(struct lhv_vcpu *vcpu, int cpu)
 
 static void svm_put(struct lhv_vcpu *vcpu)
 {
+	if (unlikely(lhv_svm(vcpu)->dr_open))
+		lhv_svm_close_dr(vcpu);
 }
 
 /* ---- entering the guest ---- */
@@ -270,6 +272,16 @@ static u64 guest_spec_ctrl(struct lhv_vcpu *vcpu, u64 host)
 	return lhv_svm_has_spec_ctrl(cpu) ? cpu->spec_ctrl : host;
 }
 
+static void read_back_dr(struct lhv_vcpu *vcpu)
+{
+	struct lhv_cpu *cpu = &vcpu->cpu_state;
+	const struct vmcb_save_area *save = lhv_svm_save(vcpu);
+
+	lhv_host_dr_read(cpu->db);
+	cpu->dr6 = save->dr6;
+	cpu->dr7 = save->dr7;
+}
+
 static void run_guest(struct lhv_vcpu *vcpu)
 {
 	struct lhv_svm_vcpu *svm = lhv_svm(vcpu);
@@ -291,6 +303,8 @@ static void run_guest(struct lhv_vcpu *vcpu)
 	lhv_svm_switch(vcpu->regs, vmcb_pa, host_pa, guest_spec, host_spec);
 	lhv_host_guest_exit();
 
+	if (unlikely(svm->dr_open))
+		read_back_dr(vcpu);
 	lhv_host_dr_leave(&host_dr, svm->vmcb->save.dr6);
 	if (unlikely(swap_pkru)) {
 		vcpu->cpu_state.pkru = rdpkru();
@@ -421,6 +435,7 @@ const struct lhv_backend lhv_svm_backend = {
 	.set_idt = lhv_svm_set_idt,
 	.get_gdt = lhv_svm_get_gdt,
 	.set_gdt = lhv_svm_set_gdt,
+	.get_code = lhv_svm_get_code,
 	.get_cpl = lhv_svm_get_cpl,
 	.get_cr3 = lhv_svm_get_cr3,
 	.set_cr0 = lhv_svm_set_cr0,

@@ -88,7 +88,8 @@ struct lhv_svm_vcpu {
 	bool soft_moved;
 	u64 soft_rip;		/* where it was */
 
-	const u64 *dr;		/* DR0-3 while the guest runs; NULL: DR7 enables none of them */
+	const u64 *dr;		/* DR0-3 while the guest runs; NULL: it does not need them */
+	bool dr_open;		/* accesses are not intercepted; @dr is the guest's, read back */
 };
 
 static inline struct lhv_svm_vcpu *lhv_svm(struct lhv_vcpu *vcpu)
@@ -154,6 +155,9 @@ void lhv_svm_msrpm_update(struct lhv_vcpu *vcpu);
 /* vmcb.c */
 void lhv_svm_reset(struct lhv_vcpu *vcpu, bool init);
 void lhv_svm_cpuid_changed(struct lhv_vcpu *vcpu);
+void lhv_svm_intercept_dr(struct lhv_vcpu *vcpu, bool on);
+void lhv_svm_open_dr(struct lhv_vcpu *vcpu);
+void lhv_svm_close_dr(struct lhv_vcpu *vcpu);
 void lhv_svm_update_debug(struct lhv_vcpu *vcpu);
 void lhv_svm_flush(struct lhv_vcpu *vcpu);
 void lhv_svm_get_seg(struct lhv_vcpu *vcpu, enum lhv_seg seg, struct kvm_segment *out);
@@ -162,6 +166,7 @@ void lhv_svm_get_idt(struct lhv_vcpu *vcpu, struct kvm_dtable *out);
 void lhv_svm_set_idt(struct lhv_vcpu *vcpu, const struct kvm_dtable *in);
 void lhv_svm_get_gdt(struct lhv_vcpu *vcpu, struct kvm_dtable *out);
 void lhv_svm_set_gdt(struct lhv_vcpu *vcpu, const struct kvm_dtable *in);
+int lhv_svm_get_code(struct lhv_vcpu *vcpu, u64 *base);
 int lhv_svm_get_cpl(struct lhv_vcpu *vcpu);
 u64 lhv_svm_get_cr3(struct lhv_vcpu *vcpu);
 void lhv_svm_set_cr0(struct lhv_vcpu *vcpu, u64 cr0);

@@ -33,10 +33,6 @@
 /* Intercepted whatever the guest is like. The rest follows from state. */
 static const u8 always_intercepted[] = {
 	INTERCEPT_CR4_WRITE, INTERCEPT_SELECTIVE_CR0,
-	INTERCEPT_DR0_READ, INTERCEPT_DR1_READ, INTERCEPT_DR2_READ, INTERCEPT_DR3_READ,
-	INTERCEPT_DR4_READ, INTERCEPT_DR5_READ, INTERCEPT_DR6_READ, INTERCEPT_DR7_READ,
-	INTERCEPT_DR0_WRITE, INTERCEPT_DR1_WRITE, INTERCEPT_DR2_WRITE, INTERCEPT_DR3_WRITE,
-	INTERCEPT_DR4_WRITE, INTERCEPT_DR5_WRITE, INTERCEPT_DR6_WRITE, INTERCEPT_DR7_WRITE,
 	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_DB, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_AC,
 	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_MC,
 	INTERCEPT_INTR, INTERCEPT_NMI, INTERCEPT_SMI, INTERCEPT_INIT,
@@ -57,7 +53,10 @@ static void init_control(struct lhv_vcpu *vcpu)
 	memset(control, 0, sizeof(*control));
 	for (i = 0; i < ARRAY_SIZE(always_intercepted); i++)
 		lhv_svm_intercept(vcpu, always_intercepted[i], true);
+	lhv_svm_intercept_dr(vcpu, true);
 	lhv_svm_intercept(vcpu, INTERCEPT_RDPRU, boot_cpu_has(X86_FEATURE_RDPRU));
+	/* The VMM's own interrupt controller wants to know about every lower TPR. */
+	lhv_svm_intercept(vcpu, INTERCEPT_CR8_WRITE, !lhv_has_lapic(vcpu->vm));
 
 	if (lhv_svm_caps.pause_filter) {
 		control->pause_filter_count = PAUSE_COUNT;
@@ -130,7 +129,9 @@ void lhv_svm_reset(struct lhv_vcpu *vcpu, bool init)
 	svm->iret_seen = false;
 	svm->step = false;
 	svm->stepped = false;
+	svm->step_tf = false;
 	svm->soft_moved = false;
+	svm->dr_open = false;
 	lhv_svm_cpuid_changed(vcpu);
 	lhv_svm_update_debug(vcpu);
 	lhv_svm_mark_dirty(vcpu, LHV_SVM_ALL_DIRTY);
@@ -148,6 +149,38 @@ void lhv_svm_cpuid_changed(struct lhv_vcpu *vcpu)
 	lhv_svm_intercept(vcpu, INTERCEPT_INVPCID,
 			  boot_cpu_has(X86_FEATURE_INVPCID) && !lhv_has(cpu, LHV_F_INVPCID));
 	lhv_svm_msrpm_update(vcpu);
+}
+
+/* All of DR0-7, reads and writes: one word of the VMCB. */
+void lhv_svm_intercept_dr(struct lhv_vcpu *vcpu, bool on)
+{
+	lhv_svm_control(vcpu)->intercepts[INTERCEPT_DR] =
+		on ? GENMASK(INTERCEPT_DR7_READ % 32, INTERCEPT_DR0_READ % 32) |
+		     GENMASK(INTERCEPT_DR7_WRITE % 32, INTERCEPT_DR0_WRITE % 32) : 0;
+	lhv_svm_mark_dirty(vcpu, LHV_SVM_INTERCEPTS);
+}
+
+/**
+ * lhv_svm_open_dr() - the guest uses its debug registers: let it, until the atomic tier ends
+ * @vcpu: the vCPU; no debugger owns the registers
+ *
+ * From the next entry on DR0-3 are loaded before and read back after the guest runs.
+ */
+void lhv_svm_open_dr(struct lhv_vcpu *vcpu)
+{
+	struct lhv_svm_vcpu *svm = lhv_svm(vcpu);
+
+	svm->dr_open = true;
+	svm->dr = vcpu->cpu_state.db;
+	lhv_svm_intercept_dr(vcpu, false);
+}
+
+/* The mirror: from now on an access exits again. */
+void lhv_svm_close_dr(struct lhv_vcpu *vcpu)
+{
+	lhv_svm(vcpu)->dr_open = false;
+	lhv_svm_intercept_dr(vcpu, true);
+	lhv_svm_update_debug(vcpu);
 }
 
 /* See struct lhv_backend. */
@@ -280,6 +313,17 @@ void lhv_svm_get_gdt(struct lhv_vcpu *vcpu, struct kvm_dtable *out)
 void lhv_svm_set_gdt(struct lhv_vcpu *vcpu, const struct kvm_dtable *in)
 {
 	set_table(vcpu, &lhv_svm_save(vcpu)->gdtr, in);
+}
+
+int lhv_svm_get_code(struct lhv_vcpu *vcpu, u64 *base)
+{
+	const struct vmcb_seg *cs = &lhv_svm_save(vcpu)->cs;
+
+	*base = 0;
+	if (cs->attrib & SVM_SELECTOR_L_MASK && lhv_long_mode(vcpu))
+		return 8;
+	*base = cs->base;
+	return cs->attrib & SVM_SELECTOR_DB_MASK ? 4 : 2;
 }
 
 int lhv_svm_get_cpl(struct lhv_vcpu *vcpu)
@@ -450,10 +494,12 @@ void lhv_svm_set_dr6(struct lhv_vcpu *vcpu, u64 dr6)
 void lhv_svm_set_dr7(struct lhv_vcpu *vcpu, u64 dr7)
 {
 	struct vmcb_save_area *save = lhv_svm_save(vcpu);
+	struct lhv_svm_vcpu *svm = lhv_svm(vcpu);
 
 	dr7 |= DR7_FIXED;
-	lhv_svm(vcpu)->dr = dr7 & (DR_GLOBAL_ENABLE_MASK | DR_LOCAL_ENABLE_MASK) ?
-			    lhv_effective_db(&vcpu->cpu_state) : NULL;
+	if (!svm->dr_open)
+		svm->dr = dr7 & (DR_GLOBAL_ENABLE_MASK | DR_LOCAL_ENABLE_MASK) ?
+			  lhv_effective_db(&vcpu->cpu_state) : NULL;
 	if (save->dr7 != dr7) {
 		save->dr7 = dr7;
 		lhv_svm_mark_dirty(vcpu, LHV_SVM_DR);
