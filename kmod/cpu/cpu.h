@@ -84,9 +84,10 @@ enum lhv_feature {
 	LHV_F_PKU, LHV_F_LA57, LHV_F_RDTSCP, LHV_F_RDPID, LHV_F_X2APIC, LHV_F_TSC_DEADLINE,
 	LHV_F_MWAIT, LHV_F_RDRAND, LHV_F_PSE, LHV_F_PAE, LHV_F_PGE, LHV_F_DE, LHV_F_TSC, LHV_F_VME,
 	LHV_F_MCE, LHV_F_FXSR, LHV_F_SSE, LHV_F_XMM2, LHV_F_MTRR, LHV_F_PAT, LHV_F_SPEC_CTRL,
-	LHV_F_AMD_IBRS, LHV_F_AMD_STIBP, LHV_F_AMD_SSBD, LHV_F_IBPB, LHV_F_VIRT_SSBD, LHV_F_ARCH_CAPS,
-	LHV_F_TSC_ADJUST, LHV_F_INVPCID, LHV_F_ERMS, LHV_F_RTM, LHV_F_BUS_LOCK, LHV_F_CX16, LHV_F_MOVBE,
-	LHV_F_PERFMON, LHV_F_INTEL_STIBP, LHV_F_INTEL_SSBD, LHV_F_OSVW,
+	LHV_F_AMD_IBRS, LHV_F_AMD_STIBP, LHV_F_AMD_SSBD, LHV_F_IBPB, LHV_F_VIRT_SSBD,
+	LHV_F_ARCH_CAPS,
+	LHV_F_TSC_ADJUST, LHV_F_INVPCID, LHV_F_ERMS, LHV_F_RTM, LHV_F_BUS_LOCK, LHV_F_CX16,
+	LHV_F_MOVBE, LHV_F_PERFMON, LHV_F_INTEL_STIBP, LHV_F_INTEL_SSBD, LHV_F_OSVW,
 	LHV_NR_FEATURES
 };
 
@@ -102,7 +103,8 @@ struct lhv_cpuid_table;		/* cpuid.c */
  * @written: the access that waits is the instruction's last: it is not run again
  * @nr_log: accesses in @log that are already done
  * @log: device accesses made so far, so that none is made twice
- * @lin, @page, @cr3, @cr4, @efer: last page that lhv_insn_len() translated; @lin -1: none
+ * @code: the last code page that lhv_insn_len() translated: linear address, the registers that
+ *	ruled the walk, where it lies in the VMM
  */
 struct lhv_emul {
 	struct lhv_insn insn;		/* O */
@@ -118,8 +120,8 @@ struct lhv_emul {
 		u8 data[16];
 	} log[4];			/* O */
 	struct {
-		u64 lin, cr3, cr4, efer;
-		gpa_t page;
+		u64 lin, cr0, cr3, cr4, efer;
+		const void __user *page;
 	} code;				/* O */
 };
 
@@ -147,10 +149,8 @@ struct lhv_cpu {
 	/* MSRs that have no other home: msr.c */
 	u64 mtrr_def_type, mtrr_fixed[11], mtrr_var[16];
 	u64 pat, misc_enable, mcg_cap, mcg_status, mcg_ctl, mci[LHV_MCE_BANKS * 4];
-	u64 tsc_aux, tsc_adjust, spec_ctrl, virt_spec_ctrl, arch_capabilities, platform_info, ucode_rev;
-	u64 smbase, syscfg, hwcr, poll_control, async_pf_en, async_pf_int;
-	u64 steal_msr, pv_eoi_msr, de_cfg, vm_cr, osvw_length, osvw_status;
-	u64 debugctl, hsave_pa;
+	u64 tsc_aux, tsc_adjust, spec_ctrl, arch_capabilities, platform_info, ucode_rev;
+	u64 smbase, hwcr, poll_control, steal_msr, de_cfg, osvw_length, osvw_status, hsave_pa;
 
 	/* Clock: clock.c */
 	u64 tsc_offset;			/* O guest TSC = host TSC + offset */
@@ -314,6 +314,7 @@ struct lhv_clock {
 	u32 tsc_khz, mul;	/* I ns = cycles * mul >> (32 - shift) */
 	s8 shift;		/* I */
 };
+
 bool lhv_host_tsc_stable(void);
 u32 lhv_host_tsc_khz(void);
 void lhv_clock_init_vm(struct lhv_vm *vm);
@@ -324,7 +325,8 @@ void lhv_clock_write_tsc(struct lhv_vcpu *vcpu, u64 data, bool host);
 void lhv_clock_moved(struct lhv_vcpu *vcpu);
 void lhv_clock_update(struct lhv_vcpu *vcpu);	/* served LHV_REQ_CLOCK; slow tier */
 void lhv_steal_update(struct lhv_vcpu *vcpu);	/* served LHV_REQ_STEAL; slow tier */
-int lhv_clock_msr_write(struct lhv_vcpu *vcpu, u32 index, u64 data);	/* SYSTEM_TIME, WALL_CLOCK (both kinds), STEAL_TIME */
+/* SYSTEM_TIME and WALL_CLOCK (both kinds), STEAL_TIME. Nonzero: #GP. Either tier. */
+int lhv_clock_msr_write(struct lhv_vcpu *vcpu, u32 index, u64 data);
 int lhv_get_clock(struct lhv_vm *vm, struct kvm_clock_data *data);
 int lhv_set_clock(struct lhv_vm *vm, const struct kvm_clock_data *data);
 int lhv_set_tsc_khz(struct lhv_vcpu *vcpu, u32 khz);

@@ -507,10 +507,7 @@ static void emit_extended(struct sink *s)
 			e->edx = 0;
 			break;
 		case 0x8000001d:
-			if (lhv_cpuid_offered(X86_FEATURE_TOPOEXT))
-				emit_caches(s, i);
-			else
-				emit(s, i, 0, KVM_CPUID_FLAG_SIGNIFCANT_INDEX);
+			emit_caches(s, i);
 			break;
 		case 0x80000021:
 			e = emit_host(s, i, 0, 0);

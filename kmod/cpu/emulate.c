@@ -106,7 +106,9 @@ static int mem_write(struct emu *e, u64 lin, void *buf, unsigned int len)
 	int ret;
 
 	if (n < len) {
-		/* Both pages must be there before either is written. */
+		/* Both pages must be there before either is written, and nothing may wait then. */
+		if (e->vcpu->atomic)
+			return -EAGAIN;
 		ret = lhv_gva_to_gpa(e->vcpu, lin + n, access, &gpa, &e->fault);
 		if (ret)
 			return ret;
@@ -482,8 +484,6 @@ static int emulate_string(struct emu *e)
 		return 0;
 	for (i = 0; i < MAX_REPEAT; i++) {
 		ret = string_element(e);
-		if (ret == -EAGAIN && i)
-			break;		/* the next exit starts with this element */
 		if (ret)
 			return ret;
 		e->seq = 0;
@@ -518,12 +518,14 @@ static enum lhv_next answered(struct lhv_vcpu *vcpu)
 		s->nr_log = 0;
 		return s->debug ? lhv_debug_exit(vcpu, X86_TRAP_DB, DR_STEP) : LHV_RESUME;
 	}
+	if (vcpu->rip != s->rip) {	/* the VMM took the vCPU elsewhere */
+		lhv_mmio_cancel(vcpu);
+		return LHV_RESUME;
+	}
 	/* Take the answer of a read at once; a write is done. */
 	if (!s->log[i].write && lhv_mmio_read(vcpu, s->log[i].gpa, s->log[i].data, s->log[i].len))
 		return LHV_RESUME;
 	s->nr_log++;
-	if (vcpu->rip != s->rip)	/* the VMM took the vCPU elsewhere */
-		return LHV_RESUME;
 	return run(vcpu);
 }
 
@@ -580,13 +582,16 @@ enum lhv_next lhv_mmio_exec(struct lhv_vcpu *vcpu, gpa_t gpa, u32 access)
 	if (access & (LHV_ACC_GUEST_PT | LHV_ACC_EXEC))
 		return lhv_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION, ARRAY_SIZE(data),
 					  data);
-	if (!s->waiting || s->rip != vcpu->rip)
+	if (!s->waiting || s->rip != vcpu->rip) {
 		s->nr_log = 0;
+		s->gpa = gpa;
+	} else if (s->gpa != gpa) {
+		s->gpa = NO_GPA;	/* a string moved on since it faulted */
+	}
 	if (!lhv_decode_at_rip(vcpu, &s->insn, &next))
 		return next;
 	s->waiting = false;
 	s->rip = vcpu->rip;
-	s->gpa = gpa;
 	s->access = access;
 	return run(vcpu);
 }

@@ -217,7 +217,7 @@ static void inject_exception(struct lhv_vcpu *vcpu)
 
 /*
  * A delivery that was interrupted has to be started again; but when its place is taken by
- * an exception, or the guest can't take it any more, it waits in line like a new one.
+ * an exception it waits in line like a new one.
  */
 static void requeue(struct lhv_vcpu *vcpu)
 {
@@ -237,7 +237,7 @@ static void requeue(struct lhv_vcpu *vcpu)
 			ev->irq.injected = false;
 		return;
 	}
-	if (taken || ev->nmi_injected || !lhv_backend->irq_allowed(vcpu)) {
+	if (taken || ev->nmi_injected) {
 		ev->irq.injected = false;
 		ev->irq.queued = true;
 	}
@@ -327,8 +327,8 @@ void lhv_event_inject(struct lhv_vcpu *vcpu)
 			lhv_backend->irq_window(vcpu);
 	}
 
-	if (vcpu->lapic)
-		lhv_backend->watch_tpr(vcpu, lhv_irq_masked_by_tpr(vcpu));
+	/* A VMM with a LAPIC of its own hears of every lower TPR (KVM_EXIT_SET_TPR). */
+	lhv_backend->watch_tpr(vcpu, !vcpu->lapic || lhv_irq_masked_by_tpr(vcpu));
 }
 
 /* Power-on and INIT: nothing is on its way any more. */
@@ -368,6 +368,11 @@ int lhv_get_events(struct lhv_vcpu *vcpu, struct kvm_vcpu_events *out)
 	/* INTn is not reported: it runs again from the start. */
 	out->interrupt.injected = (ev->irq.injected && !ev->irq.soft) || ev->irq.queued;
 	out->interrupt.nr = ev->irq.vector;
+	/* What KVM_INTERRUPT handed in and the guest has not taken yet. */
+	if (!vcpu->lapic && ev->user_irq >= 0) {
+		out->interrupt.injected = 1;
+		out->interrupt.nr = ev->user_irq;
+	}
 	out->interrupt.shadow = lhv_backend->get_shadow(vcpu);
 
 	out->nmi.injected = ev->nmi_injected;
@@ -412,6 +417,8 @@ int lhv_set_events(struct lhv_vcpu *vcpu, const struct kvm_vcpu_events *in)
 
 	ev->irq.injected = in->interrupt.injected;
 	ev->irq.queued = false;
+	if (!vcpu->lapic)
+		ev->user_irq = -1;
 	ev->irq.vector = in->interrupt.nr;
 	ev->irq.soft = in->interrupt.soft;
 	if (in->flags & KVM_VCPUEVENT_VALID_SHADOW)

@@ -7,27 +7,18 @@
 
 enum lhv_insn_mode lhv_insn_mode(struct lhv_vcpu *vcpu)
 {
-	struct kvm_segment cs;
+	u64 base;
 
-	/* Compatibility mode has a 32-bit RIP, so this is certain and spares the segment. */
-	if (lhv_long_mode(vcpu) && vcpu->rip >> 32)
-		return LHV_MODE_64;
-	lhv_backend->get_seg(vcpu, LHV_CS, &cs);
-	if (lhv_long_mode(vcpu) && cs.l)
-		return LHV_MODE_64;
-	return cs.db ? LHV_MODE_32 : LHV_MODE_16;
+	return lhv_backend->get_code(vcpu, &base);
 }
 
 u64 lhv_linear_rip(struct lhv_vcpu *vcpu)
 {
-	struct kvm_segment cs;
+	u64 base;
 
-	if (lhv_long_mode(vcpu) && vcpu->rip >> 32)
+	if (lhv_backend->get_code(vcpu, &base) == LHV_MODE_64)
 		return vcpu->rip;
-	lhv_backend->get_seg(vcpu, LHV_CS, &cs);
-	if (lhv_long_mode(vcpu) && cs.l)
-		return vcpu->rip;
-	return (u32)(cs.base + vcpu->rip);
+	return (u32)(base + vcpu->rip);
 }
 
 u32 lhv_access_user(struct lhv_vcpu *vcpu)

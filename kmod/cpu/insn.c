@@ -2,6 +2,7 @@
 /* lhv cpu/ - stepping over instructions, and the small ones that exit. */
 #include <linux/mm.h>
 #include <linux/sched.h>
+#include <linux/uaccess.h>
 #include <asm/msr.h>
 
 #include "lhv.h"
@@ -43,56 +44,51 @@ static const struct plain_form plain_forms[LHV_NR_EXIT_REASONS] = {
 static unsigned int plain_length(struct lhv_vcpu *vcpu)
 {
 	const struct plain_form *form = &plain_forms[vcpu->exit.reason];
-	const struct lhv_emul *emul = &vcpu->cpu_state.emul;
+	const typeof(vcpu->cpu_state.emul.code) *code = &vcpu->cpu_state.emul.code;
 	u64 lin = lhv_linear_rip(vcpu);
-	u32 bytes = 0;
-	gpa_t gpa;
+	u32 bytes;
+	int ret;
 
-	if (!form->len || offset_in_page(lin) + form->len > PAGE_SIZE)
+	if (code->lin != (lin & PAGE_MASK) || code->cr0 != vcpu->cr0 || code->cr4 != vcpu->cr4 ||
+	    code->efer != vcpu->efer || code->cr3 != lhv_backend->get_cr3(vcpu) ||
+	    offset_in_page(lin) > PAGE_SIZE - sizeof(bytes))
 		return 0;
-	if (!lhv_paging(vcpu))
-		gpa = lin;
-	else if (emul->code.lin == (lin & PAGE_MASK) && emul->code.cr4 == vcpu->cr4 &&
-		 emul->code.efer == vcpu->efer && emul->code.cr3 == lhv_backend->get_cr3(vcpu))
-		gpa = emul->code.page | offset_in_page(lin);
-	else
-		return 0;
-	if (lhv_read_gpa(vcpu, gpa, &bytes, form->len))
-		return 0;
-	return (bytes & form->mask) == form->bytes ? form->len : 0;
+	pagefault_disable();
+	ret = __get_user(bytes, (const u32 __user *)(code->page + offset_in_page(lin)));
+	pagefault_enable();
+	return !ret && (bytes & form->mask) == form->bytes ? form->len : 0;
 }
 
-static void remember_code_page(struct lhv_vcpu *vcpu)
+static noinline unsigned int decoded_length(struct lhv_vcpu *vcpu, enum lhv_next *next)
 {
-	struct lhv_emul *emul = &vcpu->cpu_state.emul;
-	u64 lin = lhv_linear_rip(vcpu) & PAGE_MASK;
+	typeof(vcpu->cpu_state.emul.code) *code = &vcpu->cpu_state.emul.code;
 	struct lhv_fault fault;
+	struct lhv_insn insn;
 	gpa_t gpa;
+	u64 lin;
 
-	if (!lhv_paging(vcpu) ||
-	    lhv_gva_to_gpa(vcpu, lin, LHV_ACC_EXEC | lhv_access_user(vcpu), &gpa, &fault))
-		return;
-	emul->code.lin = lin;
-	emul->code.page = gpa & PAGE_MASK;
-	emul->code.cr3 = lhv_backend->get_cr3(vcpu);
-	emul->code.cr4 = vcpu->cr4;
-	emul->code.efer = vcpu->efer;
+	if (!lhv_decode_at_rip(vcpu, &insn, next))
+		return 0;
+	lin = lhv_linear_rip(vcpu) & PAGE_MASK;
+	if (lhv_gva_to_gpa(vcpu, lin, LHV_ACC_EXEC | lhv_access_user(vcpu), &gpa, &fault))
+		return insn.len;
+	code->lin = lin;
+	code->page = lhv_gpa_hint(vcpu, gpa & PAGE_MASK);
+	code->cr0 = vcpu->cr0;
+	code->cr3 = lhv_backend->get_cr3(vcpu);
+	code->cr4 = vcpu->cr4;
+	code->efer = vcpu->efer;
+	return insn.len;
 }
 
 unsigned int lhv_insn_len(struct lhv_vcpu *vcpu, enum lhv_next *next)
 {
-	struct lhv_insn insn;
 	unsigned int len = vcpu->exit.insn_len;
 
 	if (likely(len))
 		return len;
 	len = plain_length(vcpu);
-	if (likely(len))
-		return len;
-	if (!lhv_decode_at_rip(vcpu, &insn, next))
-		return 0;
-	remember_code_page(vcpu);
-	return insn.len;
+	return likely(len) ? len : decoded_length(vcpu, next);
 }
 
 bool lhv_retire_quiet(struct lhv_vcpu *vcpu, unsigned int len)
