@@ -139,8 +139,8 @@ void lhv_bus_remove(struct lhv_vm *vm, struct lhv_bus *bus, struct lhv_dev *dev)
 	synchronize_srcu_expedited(&vm->srcu);
 }
 
-struct lhv_dev *lhv_bus_find(struct lhv_bus *bus, bool (*match)(struct lhv_dev *dev, const void *arg),
-			     const void *arg)
+struct lhv_dev *lhv_bus_find(struct lhv_bus *bus,
+			     bool (*match)(struct lhv_dev *dev, const void *arg), const void *arg)
 {
 	struct lhv_bus_table *t = rcu_dereference_protected(bus->table, true);
 	int i;
@@ -184,38 +184,38 @@ int lhv_bus_table_seek(const struct lhv_bus_table *t, gpa_t addr)
 }
 
 /*
- * Call @op of the devices that the access lies whole within, until one takes it. A device of
- * no length (an ioeventfd for any length) decides by itself.
+ * Ask the devices that the access lies whole within, until one takes it. A device of no
+ * length (an ioeventfd for any length) decides by itself.
  */
-#define FIRST_TAKER(vcpu, bus, addr, len, data, op) ({				\
-	int _ret = -EOPNOTSUPP, _idx = srcu_read_lock(&(vcpu)->vm->srcu);	\
-	struct lhv_bus_table *_t = srcu_dereference((bus)->table, &(vcpu)->vm->srcu); \
-	int _i = _t ? lhv_bus_table_seek(_t, addr) : -1;			\
-										\
-	for (; _i >= 0 && _t->entry[_i].hull > (addr); _i--) {			\
-		struct lhv_dev *_dev = READ_ONCE(_t->entry[_i].dev);		\
-										\
-		if ((addr) + (len) > _t->entry[_i].end && _dev->len)		\
-			continue;						\
-		if ((addr) >= _t->entry[_i].end)				\
-			continue;						\
-		_ret = _dev->ops->op(vcpu, _dev, addr, len, data);		\
-		if (_ret != -EOPNOTSUPP)					\
-			break;							\
-	}									\
-	srcu_read_unlock(&(vcpu)->vm->srcu, _idx);				\
-	_ret;									\
-})
+static __always_inline int first_taker(struct lhv_vcpu *vcpu, struct lhv_bus *bus, gpa_t addr,
+				       int len, void *data, bool write)
+{
+	int i, idx = srcu_read_lock(&vcpu->vm->srcu), ret = -EOPNOTSUPP;
+	struct lhv_bus_table *t = srcu_dereference(bus->table, &vcpu->vm->srcu);
+
+	for (i = t ? lhv_bus_table_seek(t, addr) : -1; i >= 0 && t->entry[i].hull > addr; i--) {
+		struct lhv_dev *dev = READ_ONCE(t->entry[i].dev);
+
+		if (addr >= t->entry[i].end || (dev->len && addr + len > t->entry[i].end))
+			continue;
+		ret = write ? dev->ops->write(vcpu, dev, addr, len, data) :
+			      dev->ops->read(vcpu, dev, addr, len, data);
+		if (ret != -EOPNOTSUPP)
+			break;
+	}
+	srcu_read_unlock(&vcpu->vm->srcu, idx);
+	return ret;
+}
 
 int lhv_bus_read(struct lhv_vcpu *vcpu, struct lhv_bus *bus, gpa_t addr, int len, void *data)
 {
-	return FIRST_TAKER(vcpu, bus, addr, len, data, read);
+	return first_taker(vcpu, bus, addr, len, data, false);
 }
 
 int lhv_bus_write(struct lhv_vcpu *vcpu, struct lhv_bus *bus, gpa_t addr, int len,
 		  const void *data)
 {
-	return FIRST_TAKER(vcpu, bus, addr, len, data, write);
+	return first_taker(vcpu, bus, addr, len, (void *)data, true);
 }
 
 int lhv_bus_init_vm(struct lhv_vm *vm)

@@ -22,7 +22,8 @@
 struct lhv_dev;
 struct lhv_dev_ops {
 	int (*read)(struct lhv_vcpu *vcpu, struct lhv_dev *dev, gpa_t addr, int len, void *data);
-	int (*write)(struct lhv_vcpu *vcpu, struct lhv_dev *dev, gpa_t addr, int len, const void *data);
+	int (*write)(struct lhv_vcpu *vcpu, struct lhv_dev *dev, gpa_t addr, int len,
+		     const void *data);
 	void (*destroy)(struct lhv_dev *dev);
 };
 
@@ -45,14 +46,16 @@ struct lhv_bus {
  */
 int lhv_bus_add(struct lhv_vm *vm, struct lhv_bus *bus, struct lhv_dev *dev);
 void lhv_bus_remove(struct lhv_vm *vm, struct lhv_bus *bus, struct lhv_dev *dev);
-void lhv_bus_destroy(struct lhv_bus *bus);	/* calls every device's destroy(); no reader any more */
+/* Calls every device's destroy(); there is no reader any more. */
+void lhv_bus_destroy(struct lhv_bus *bus);
 /* First device, in lookup order, that @match says yes to; vm->lock held. */
-struct lhv_dev *lhv_bus_find(struct lhv_bus *bus, bool (*match)(struct lhv_dev *dev, const void *arg),
-			     const void *arg);
+struct lhv_dev *lhv_bus_find(struct lhv_bus *bus,
+			     bool (*match)(struct lhv_dev *dev, const void *arg), const void *arg);
 
 /* Take vm->srcu themselves. 0 done; -EOPNOTSUPP nobody in the kernel; -EAGAIN. */
 int lhv_bus_read(struct lhv_vcpu *vcpu, struct lhv_bus *bus, gpa_t addr, int len, void *data);
-int lhv_bus_write(struct lhv_vcpu *vcpu, struct lhv_bus *bus, gpa_t addr, int len, const void *data);
+int lhv_bus_write(struct lhv_vcpu *vcpu, struct lhv_bus *bus, gpa_t addr, int len,
+		  const void *data);
 
 #define LHV_MMIO_MAX		16	/* bytes of one access */
 
@@ -62,7 +65,7 @@ int lhv_bus_write(struct lhv_vcpu *vcpu, struct lhv_bus *bus, gpa_t addr, int le
  * @size: 1, 2 or 4
  * @in: IN or INS
  * @string, @rep: INS/OUTS, with a REP prefix
- * @addr_size: 2, 4 or 8 (for @string)
+ * @addr_size: 2, 4 or 8 (for @string); 0 when the CPU did not say (decode it)
  * @seg: segment of the memory operand; LHV_NR_SEGS when the CPU did not say (decode it)
  */
 struct lhv_io {
@@ -133,6 +136,7 @@ struct lhv_coalesced {
 	raw_spinlock_t ring_lock;
 	struct page *ring;		/* I the same page in every vCPU's mmap */
 };
+
 int lhv_coalesced_register(struct lhv_vm *vm, const struct kvm_coalesced_mmio_zone *zone);
 int lhv_coalesced_unregister(struct lhv_vm *vm, const struct kvm_coalesced_mmio_zone *zone);
 

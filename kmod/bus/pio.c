@@ -2,8 +2,8 @@
 /*
  * lhv bus/ - port I/O: IN, OUT and their string forms.
  *
- * OUT is over when the VMM is asked, IN when it has answered, as under KVM: a
- * VMM that saves the vCPU in between finds RIP behind the one and on the other.
+ * IN and OUT are over when the VMM has answered, that is at its next KVM_RUN: one
+ * that looks at the vCPU in between finds RIP on the instruction.
  * String forms move as many elements as fit and leave the registers as the CPU
  * would between two iterations; what is left comes as another exit.
  */
@@ -78,13 +78,15 @@ static enum lhv_next in_from_vmm(struct lhv_vcpu *vcpu, const struct lhv_io *io)
 	return ask_vmm(vcpu, io, 1);
 }
 
+static enum lhv_next complete_out(struct lhv_vcpu *vcpu)
+{
+	return vcpu->rip == vcpu->pio.rip ? lhv_skip(vcpu) : LHV_RESUME;
+}
+
 static enum lhv_next out_to_vmm(struct lhv_vcpu *vcpu, const struct lhv_io *io, u32 val)
 {
-	enum lhv_next next = lhv_skip(vcpu);
-
-	if (next != LHV_RESUME)
-		return next;
 	memcpy(data_page(vcpu), &val, io->size);
+	await_answer(vcpu, io, 1, complete_out);
 	return ask_vmm(vcpu, io, 1);
 }
 
@@ -257,7 +259,6 @@ static enum lhv_next outs_to_vmm(struct lhv_vcpu *vcpu, const struct lhv_io *io,
 {
 	u32 i, count = within_page(vcpu, io, left);
 	struct lhv_fault fault;
-	enum lhv_next next;
 	int ret;
 
 	for (i = 0; i < count; i++) {
@@ -271,47 +272,51 @@ static enum lhv_next outs_to_vmm(struct lhv_vcpu *vcpu, const struct lhv_io *io,
 	/* What was read goes out; the fault is met again by what is left. */
 	if (!i)
 		return memory_error(vcpu, ret, &fault);
-	if (i == left) {
-		next = lhv_skip(vcpu);
-		if (next != LHV_RESUME)
-			return next;
-	}
 	advance(vcpu, io, i);
+	await_answer(vcpu, io, i, i == left ? complete_out : NULL);
 	return ask_vmm(vcpu, io, i);
 }
 
-/* The segment of OUTS is DS, or what a prefix says. Decode assists would have told. */
-static int source_segment(struct lhv_vcpu *vcpu, u8 *seg, struct lhv_fault *fault)
+/*
+ * What the CPU did not say about the memory operand (no decode assists, and QEMU leaves the
+ * address size out): the segment of OUTS is DS, the address size the code segment's, unless
+ * a prefix says otherwise.
+ */
+static int operand_from_prefixes(struct lhv_vcpu *vcpu, struct lhv_io *io,
+				 struct lhv_fault *fault)
 {
-	u8 bytes[LHV_INSN_MAX];
+	u8 bytes[LHV_INSN_MAX], seg = LHV_DS;
+	enum lhv_insn_mode mode = lhv_insn_mode(vcpu);
+	bool other_size = false;
 	unsigned int len, i;
 	int ret = lhv_fetch_insn(vcpu, bytes, &len, fault);
 
 	if (ret)
 		return ret;
-	*seg = LHV_DS;
 	for (i = 0; i < len; i++) {
 		switch (bytes[i]) {
 		case 0x26:
-			*seg = LHV_ES;
+			seg = LHV_ES;
 			continue;
 		case 0x2e:
-			*seg = LHV_CS;
+			seg = LHV_CS;
 			continue;
 		case 0x36:
-			*seg = LHV_SS;
+			seg = LHV_SS;
 			continue;
 		case 0x3e:
-			*seg = LHV_DS;
+			seg = LHV_DS;
 			continue;
 		case 0x64:
-			*seg = LHV_FS;
+			seg = LHV_FS;
 			continue;
 		case 0x65:
-			*seg = LHV_GS;
+			seg = LHV_GS;
 			continue;
-		case 0x66:	/* operand size, address size, LOCK, REPNE, REP */
-		case 0x67:
+		case 0x67:	/* address size */
+			other_size = true;
+			continue;
+		case 0x66:	/* operand size, LOCK, REPNE, REP */
 		case 0xf0:
 		case 0xf2:
 		case 0xf3:
@@ -319,6 +324,11 @@ static int source_segment(struct lhv_vcpu *vcpu, u8 *seg, struct lhv_fault *faul
 		}
 		break;	/* REX or the opcode: no prefix behind it counts */
 	}
+
+	if (io->seg >= LHV_NR_SEGS)
+		io->seg = seg;
+	if (!io->addr_size)
+		io->addr_size = !other_size ? mode : mode == LHV_MODE_32 ? 2 : 4;
 	return 0;
 }
 
@@ -331,10 +341,10 @@ static enum lhv_next string_exec(struct lhv_vcpu *vcpu, struct lhv_io io)
 
 	if (vcpu->atomic)
 		return LHV_SLEEP;
-	if (io.in) {
+	if (io.in)
 		io.seg = LHV_ES;
-	} else if (io.seg >= LHV_NR_SEGS) {
-		ret = source_segment(vcpu, &io.seg, &fault);
+	if (io.seg >= LHV_NR_SEGS || !io.addr_size) {
+		ret = operand_from_prefixes(vcpu, &io, &fault);
 		if (ret)
 			return memory_error(vcpu, ret, &fault);
 	}

@@ -50,8 +50,6 @@ void lhv_irq_acked(struct lhv_vm *vm, unsigned int chip, unsigned int pin);
 
 /* ---- lapic.c ---- */
 
-#define LHV_APIC_INIT	0	/* bits of lhv_lapic.events */
-#define LHV_APIC_SIPI	1
 
 /**
  * struct lhv_apic_msg - a message on the APIC bus
@@ -147,7 +145,7 @@ void lhv_ioapic_set_state(struct lhv_vm *vm, const struct kvm_ioapic_state *s);
 u16 lhv_pit_count(const struct kvm_pit_channel_state *c, s64 now);
 bool lhv_pit_out(const struct kvm_pit_channel_state *c, s64 now);
 u64 lhv_pit_period_ns(const struct kvm_pit_channel_state *c);
-/* Register accesses of channel and mode ports; @now as above. True: channel 0 has to be re-armed. */
+/* Accesses of the four ports; @now as above. True: channel 0 has to be re-armed. */
 bool lhv_pit_core_write(struct kvm_pit_channel_state *ch, unsigned int port, u8 val, s64 now);
 u8 lhv_pit_core_read(struct kvm_pit_channel_state *ch, unsigned int port, s64 now);
 

@@ -30,8 +30,8 @@ struct lhv_pic;
 struct lhv_pit;
 
 struct lhv_irqchip {
-	struct mutex lock;		/* writers of routing, irqfds; creation under vm->lock too */
-	enum lhv_irqchip_mode mode;	/* A set once, smp_store_release after all is built */
+	struct mutex lock;		/* writers of routing and irqfds */
+	enum lhv_irqchip_mode mode;	/* A set once, released after all is built */
 	struct lhv_routing __rcu *routing; /* S */
 	struct lhv_ioapic *ioapic;	/* I once mode is KERNEL */
 	struct lhv_pic *pic;		/* I once mode is KERNEL */
@@ -39,11 +39,16 @@ struct lhv_irqchip {
 	struct list_head irqfds;	/* lock */
 	struct list_head resamplers;	/* lock */
 	u32 nr_ioapic_pins;		/* I split: routes reserved for the VMM's IOAPIC */
-	bool x2apic_ids, x2apic_no_broadcast_quirk; /* L KVM_CAP_X2APIC_API */
-	struct lhv_apic_map *apic_map;	/* I physical APIC id -> LAPIC; rebuilt under its own lock */
+	bool x2apic_ids;		/* L KVM_CAP_X2APIC_API */
+	bool x2apic_no_broadcast_quirk;	/* L likewise */
+	struct lhv_apic_map *apic_map;	/* I physical APIC id -> LAPIC; has its own lock */
 };
 
 bool lhv_has_lapic(const struct lhv_vm *vm);	/* KERNEL or SPLIT */
+
+/* Bits of lhv_lapic.events. */
+#define LHV_APIC_INIT	0
+#define LHV_APIC_SIPI	1
 
 /**
  * struct lhv_lapic - the local APIC of one vCPU
@@ -94,7 +99,8 @@ int lhv_pit_set(struct lhv_vm *vm, const struct kvm_pit_state2 *ps);
 int lhv_pit_reinject(struct lhv_vm *vm, const struct kvm_reinject_control *control);
 
 /* Routing: @entries of @nr are checked here. Process context. */
-int lhv_routing_set(struct lhv_vm *vm, const struct kvm_irq_routing_entry *entries, u32 nr, u32 flags);
+int lhv_routing_set(struct lhv_vm *vm, const struct kvm_irq_routing_entry *entries, u32 nr,
+		    u32 flags);
 
 #define LHV_IRQ_SOURCE_USER	0	/* KVM_IRQ_LINE */
 #define LHV_IRQ_SOURCE_IRQFD	1
@@ -127,7 +133,8 @@ int lhv_lapic_set_state(struct lhv_vcpu *vcpu, const struct kvm_lapic_state *s);
 /* Without a LAPIC in the kernel the value is only kept. */
 u64 lhv_lapic_get_base(struct lhv_vcpu *vcpu);
 int lhv_lapic_set_base(struct lhv_vcpu *vcpu, u64 base, bool host);	/* 0 or -EINVAL (#GP) */
-void lhv_lapic_set_cr8(struct lhv_vcpu *vcpu, u8 cr8);	/* guest's CR8; updates vcpu->cr8, TPR, PPR, requests EVENT */
+/* The guest's CR8: updates vcpu->cr8 and TPR, requests EVENT. */
+void lhv_lapic_set_cr8(struct lhv_vcpu *vcpu, u8 cr8);
 /* x2APIC MSRs 0x800..0x8ff and TSC_DEADLINE. 0 or -EINVAL (#GP). Atomic tier fine. */
 int lhv_lapic_msr_read(struct lhv_vcpu *vcpu, u32 msr, u64 *data);
 int lhv_lapic_msr_write(struct lhv_vcpu *vcpu, u32 msr, u64 data);
@@ -152,7 +159,10 @@ bool lhv_irq_pending(struct lhv_vcpu *vcpu);
 int lhv_irq_ack(struct lhv_vcpu *vcpu);
 bool lhv_irq_masked_by_tpr(struct lhv_vcpu *vcpu);
 
-/* Served LHV_REQ_APIC, slow tier: acts on INIT and SIPI (calls lhv_vcpu_reset, sets mp_state, CS:IP). */
+/*
+ * Served LHV_REQ_APIC, slow tier: acts on INIT and SIPI (calls lhv_vcpu_reset(), sets
+ * mp_state, CS:IP).
+ */
 void lhv_lapic_accept_events(struct lhv_vcpu *vcpu);
 bool lhv_lapic_has_events(struct lhv_vcpu *vcpu);
 

@@ -82,6 +82,7 @@ int lhv_irqchip_create_split(struct lhv_vm *vm, u32 pins)
 	if (pins > LHV_MAX_ROUTES)
 		return -EINVAL;
 	vm->irq.nr_ioapic_pins = pins;
+	/* As above. */
 	smp_store_release(&vm->irq.mode, LHV_IRQCHIP_SPLIT);
 	return 0;
 }

@@ -19,8 +19,10 @@
 
 /* Bits of a register that software can set. */
 #define LVT_COMMON		(APIC_VECTOR_MASK | APIC_LVT_MASKED)
-#define LVT_LINT		(LVT_COMMON | APIC_MODE_MASK | APIC_INPUT_POLARITY | APIC_LVT_LEVEL_TRIGGER)
-#define SPIV_MASK		(APIC_VECTOR_MASK | APIC_SPIV_APIC_ENABLED | APIC_SPIV_FOCUS_DISABLED)
+#define LVT_LINT		(LVT_COMMON | APIC_MODE_MASK | APIC_INPUT_POLARITY | \
+				 APIC_LVT_LEVEL_TRIGGER)
+#define SPIV_MASK		(APIC_VECTOR_MASK | APIC_SPIV_APIC_ENABLED | \
+				 APIC_SPIV_FOCUS_DISABLED)
 #define ICR_MASK_LO		(APIC_VECTOR_MASK | APIC_MODE_MASK | APIC_DEST_LOGICAL | \
 				 APIC_INT_ASSERT | APIC_INT_LEVELTRIG | APIC_DEST_ALLBUT)
 #define ICR_SHORTHAND		APIC_DEST_ALLBUT
@@ -246,6 +248,7 @@ int lhv_lapic_accept(struct lhv_lapic *l, const struct lhv_apic_msg *msg)
 		return 1;
 	case APIC_DM_STARTUP:
 		WRITE_ONCE(l->sipi_vector, msg->vector);
+		/* The vector is there before the event. */
 		smp_mb__before_atomic();
 		set_bit(LHV_APIC_SIPI, &l->events);
 		lhv_request(l->vcpu, LHV_REQ_APIC);
@@ -493,7 +496,7 @@ static void send_ipi(struct lhv_lapic *l, u32 icr, u32 dest)
 	/* "INIT level de-assert" only resets arbitration ids, which are gone. */
 	if (msg.mode == APIC_DM_INIT && (icr & APIC_INT_LEVELTRIG) && !(icr & APIC_INT_ASSERT))
 		return;
-	if ((msg.mode == APIC_DM_FIXED || msg.mode == APIC_DM_LOWEST) && msg.vector < FIRST_VECTOR) {
+	if ((msg.mode == APIC_DM_FIXED || msg.lowest) && msg.vector < FIRST_VECTOR) {
 		error(l, APIC_ESR_SENDILL);
 		return;
 	}

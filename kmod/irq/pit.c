@@ -114,7 +114,8 @@ static void latch_status(struct kvm_pit_channel_state *c, s64 now)
 {
 	if (c->status_latched)
 		return;
-	c->status = (lhv_pit_out(c, now) ? STATUS_OUT : 0) | c->rw_mode << 4 | c->mode << 1 | c->bcd;
+	c->status = (lhv_pit_out(c, now) ? STATUS_OUT : 0) | c->rw_mode << 4 | c->mode << 1 |
+		    c->bcd;
 	c->status_latched = 1;
 }
 
@@ -242,6 +243,12 @@ struct lhv_pit {
 	bool has_speaker;	/* I */
 };
 
+static struct lhv_pit *published(struct lhv_vm *vm)
+{
+	/* Pairs with the end of lhv_pit_create(). */
+	return smp_load_acquire(&vm->irq.pit);
+}
+
 /* One edge on GSI 0. */
 static void pulse(struct lhv_pit *pit)
 {
@@ -286,7 +293,7 @@ static enum hrtimer_restart timer_fired(struct hrtimer *timer)
 /* GSI 0's EOI. Any context, no lock of an interrupt controller held. */
 void lhv_pit_acked(struct lhv_vm *vm)
 {
-	struct lhv_pit *pit = smp_load_acquire(&vm->irq.pit);
+	struct lhv_pit *pit = published(vm);
 
 	if (!pit || !READ_ONCE(pit->reinject))
 		return;
@@ -433,6 +440,7 @@ int lhv_pit_create(struct lhv_vm *vm, const struct kvm_pit_config *config)
 			goto err_dev;
 		pit->has_speaker = true;
 	}
+	/* Pairs with published(). */
 	smp_store_release(&vm->irq.pit, pit);
 	return 0;
 
@@ -462,7 +470,7 @@ void lhv_pit_destroy(struct lhv_vm *vm)
 
 int lhv_pit_get(struct lhv_vm *vm, struct kvm_pit_state2 *ps)
 {
-	struct lhv_pit *pit = smp_load_acquire(&vm->irq.pit);
+	struct lhv_pit *pit = published(vm);
 	unsigned long flags;
 
 	if (!pit)
@@ -477,7 +485,7 @@ int lhv_pit_get(struct lhv_vm *vm, struct kvm_pit_state2 *ps)
 
 int lhv_pit_set(struct lhv_vm *vm, const struct kvm_pit_state2 *ps)
 {
-	struct lhv_pit *pit = smp_load_acquire(&vm->irq.pit);
+	struct lhv_pit *pit = published(vm);
 	int i;
 	unsigned long flags;
 
@@ -503,7 +511,7 @@ int lhv_pit_set(struct lhv_vm *vm, const struct kvm_pit_state2 *ps)
 
 int lhv_pit_reinject(struct lhv_vm *vm, const struct kvm_reinject_control *control)
 {
-	struct lhv_pit *pit = smp_load_acquire(&vm->irq.pit);
+	struct lhv_pit *pit = published(vm);
 
 	if (!pit)
 		return -ENXIO;

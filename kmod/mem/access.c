@@ -13,8 +13,8 @@
 #include "mem/walk.h"
 
 /* Where @gpa lies in the VMM; NULL when it does not, or must not be written. Under vm->srcu. */
-static void __user *user_ptr(struct lhv_vm *vm, unsigned int *hint, gpa_t gpa, bool write,
-			     struct lhv_slot **slotp)
+static __always_inline void __user *user_ptr(struct lhv_vm *vm, unsigned int *hint, gpa_t gpa,
+					     bool write, struct lhv_slot **slotp)
 {
 	struct lhv_slot *slot = lhv_slots_find(srcu_dereference(vm->mem.slots, &vm->srcu),
 					       gpa >> PAGE_SHIFT, hint);
@@ -25,6 +25,34 @@ static void __user *user_ptr(struct lhv_vm *vm, unsigned int *hint, gpa_t gpa, b
 	return (void __user *)(lhv_slot_hva(slot, gpa >> PAGE_SHIFT) + offset_in_page(gpa));
 }
 
+#define get_ends(type, to, from, len) ({						\
+	unsigned int __last = (len) - sizeof(type);				\
+	type __a, __b;								\
+	int __err = __get_user(__a, (const type __user *)(from));		\
+										\
+	__err |= __get_user(__b, (const type __user *)((from) + __last));	\
+	if (!__err) {								\
+		memcpy((to), &__a, sizeof(type));				\
+		memcpy((to) + __last, &__b, sizeof(type));			\
+	}									\
+	__err;									\
+})
+
+/*
+ * At most 16 bytes, as for instructions and descriptors: by their first and their last
+ * part, which overlap unless they are all of it. No generic copy comes close.
+ */
+static __always_inline int get_small(void *to, const void __user *from, unsigned int len)
+{
+	if (len >= 8)
+		return get_ends(u64, to, from, len);
+	if (len >= 4)
+		return get_ends(u32, to, from, len);
+	if (len >= 2)
+		return get_ends(u16, to, from, len);
+	return get_ends(u8, to, from, len);
+}
+
 /* One page at most. Slots were checked with access_ok() when they were made. */
 static int copy_in(void *to, const void __user *from, unsigned int len, bool atomic)
 {
@@ -33,7 +61,10 @@ static int copy_in(void *to, const void __user *from, unsigned int len, bool ato
 	if (!atomic)
 		return __copy_from_user(to, from, len) ? -EFAULT : 0;
 	pagefault_disable();
-	left = __copy_from_user_inatomic(to, from, len);
+	if (len <= 16)
+		left = get_small(to, from, len);
+	else
+		left = __copy_from_user_inatomic(to, from, len);
 	pagefault_enable();
 	return left ? -EAGAIN : 0;
 }
@@ -94,6 +125,17 @@ static int write_gpa(struct lhv_vm *vm, unsigned int *hint, bool atomic, gpa_t g
 int lhv_read_gpa(struct lhv_vcpu *vcpu, gpa_t gpa, void *data, unsigned int len)
 {
 	return read_gpa(vcpu->vm, &vcpu->mem.slot_hint, vcpu->atomic, gpa, data, len);
+}
+
+const void __user *lhv_gpa_hint(struct lhv_vcpu *vcpu, gpa_t gpa)
+{
+	struct lhv_slot *slot;
+	const void __user *ptr;
+	int idx = srcu_read_lock(&vcpu->vm->srcu);
+
+	ptr = user_ptr(vcpu->vm, &vcpu->mem.slot_hint, gpa, false, &slot);
+	srcu_read_unlock(&vcpu->vm->srcu, idx);
+	return ptr;
 }
 
 int lhv_write_gpa(struct lhv_vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len)
@@ -170,7 +212,8 @@ int lhv_cmpxchg_gpa(struct lhv_vcpu *vcpu, gpa_t gpa, void *old, const void *new
 	return ret;
 }
 
-static int walk_read(void *ctx, gpa_t gpa, u64 *entry, unsigned int len)
+/* In the atomic tier page faults are off already. */
+static __always_inline int walk_read(void *ctx, gpa_t gpa, u64 *entry, unsigned int len)
 {
 	struct lhv_vcpu *vcpu = ctx;
 	struct lhv_slot *slot;
@@ -180,19 +223,13 @@ static int walk_read(void *ctx, gpa_t gpa, u64 *entry, unsigned int len)
 
 	if (!ptr)
 		return -EFAULT;
-	if (vcpu->atomic)
-		pagefault_disable();
 	if (len == 8) {
 		ret = __get_user(*entry, (u64 __user *)ptr);
 	} else {
 		ret = __get_user(val, (u32 __user *)ptr);
 		*entry = val;
 	}
-	if (vcpu->atomic) {
-		pagefault_enable();
-		return ret ? -EAGAIN : 0;
-	}
-	return ret;
+	return ret && vcpu->atomic ? -EAGAIN : ret;
 }
 
 static int walk_update(void *ctx, gpa_t gpa, u64 old, u64 new, unsigned int len)
@@ -221,7 +258,11 @@ int lhv_gva_to_gpa(struct lhv_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa,
 	};
 	int ret, idx = srcu_read_lock(&vcpu->vm->srcu);
 
+	if (vcpu->atomic)
+		pagefault_disable();
 	ret = lhv_walk(&w, &walk_ops, vcpu, gva, access, gpa, fault);
+	if (vcpu->atomic)
+		pagefault_enable();
 	srcu_read_unlock(&vcpu->vm->srcu, idx);
 	return ret;
 }

@@ -7,6 +7,8 @@
 #include "mem/slots.h"
 #include "mem/tdp.h"
 
+#define LHV_FIRST_SLOTS		32	/* room to begin with */
+
 /**
  * lhv_mem_flush() - return when no TLB knows more than the tables do
  * @vm: the VM
@@ -81,12 +83,13 @@ int lhv_mem_init(struct lhv_vm *vm)
 	mem->root = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	if (!mem->root)
 		return -ENOMEM;
-	slots = lhv_slots_build(NULL, NULL, NULL);
-	if (!slots) {
-		ret = -ENOMEM;
-		goto err_free_root;
-	}
+	slots = lhv_slots_alloc(NULL, LHV_FIRST_SLOTS);
 	RCU_INIT_POINTER(mem->slots, slots);
+	mem->spare_slots = lhv_slots_alloc(NULL, LHV_FIRST_SLOTS);
+	if (!slots || !mem->spare_slots) {
+		ret = -ENOMEM;
+		goto err_free_slots;
+	}
 
 	mem->notifier.ops = &lhv_mem_notifier_ops;
 	ret = mmu_notifier_register(&mem->notifier, vm->mm);
@@ -97,7 +100,6 @@ int lhv_mem_init(struct lhv_vm *vm)
 
 err_free_slots:
 	lhv_mem_free_slots(mem);
-err_free_root:
 	free_page((unsigned long)mem->root);
 	mem->root = NULL;
 	return ret;

@@ -50,7 +50,7 @@ struct lhv_tdp_format {
 
 extern const struct lhv_tdp_format lhv_npt_format;
 
-struct lhv_slots;	/* immutable sorted table of slots, published by SRCU */
+struct lhv_slots;	/* sorted table of slots, published by SRCU */
 
 /**
  * struct lhv_mem - the VM's memory
@@ -62,6 +62,8 @@ struct lhv_slots;	/* immutable sorted table of slots, published by SRCU */
 struct lhv_mem {
 	struct mutex slots_lock;	/* writers of slots; the dirty log's ioctls */
 	struct lhv_slots __rcu *slots;	/* S */
+	struct lhv_slots *spare_slots;	/* L the same, for the next change */
+	struct lhv_slots *next_spare;	/* L larger, takes the place of @slots once it is spare */
 	struct xarray slot_ids;		/* L slots by the VMM's number */
 	u64 dirty_log_flags;		/* L KVM_DIRTY_LOG_*, set by KVM_ENABLE_CAP */
 	struct mmu_notifier notifier;
@@ -143,6 +145,11 @@ enum lhv_next lhv_tdp_fault(struct lhv_vcpu *vcpu, gpa_t gpa, u32 access);
  * Writes mark the page dirty in the log.
  */
 int lhv_read_gpa(struct lhv_vcpu *vcpu, gpa_t gpa, void *data, unsigned int len);
+/*
+ * Where @gpa lies in the VMM, for __get_user() within the page, in the vCPU's thread; NULL: in
+ * no slot. The VMM may change its slots at any time, so what is read there proves nothing alone.
+ */
+const void __user *lhv_gpa_hint(struct lhv_vcpu *vcpu, gpa_t gpa);
 int lhv_write_gpa(struct lhv_vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len);
 /* The same without a vCPU; process context, may sleep. */
 int lhv_vm_read_gpa(struct lhv_vm *vm, gpa_t gpa, void *data, unsigned int len);

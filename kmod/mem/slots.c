@@ -12,70 +12,148 @@
 #define LHV_SLOT_MAX_PAGES	((1ULL << 31) - 1)
 #define LHV_SLOT_FLAGS		(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY)
 
-static struct lhv_slots *slots_alloc(unsigned int n)
+static void slots_copy(struct lhv_slots *to, const struct lhv_slots *from)
+{
+	to->n = from->n;
+	memcpy(to->by_gfn, from->by_gfn, from->n * sizeof(from->by_gfn[0]));
+	memcpy(to->by_hva, from->by_hva, from->n * sizeof(from->by_hva[0]));
+	memcpy(to->hva_end, from->hva_end, from->n * sizeof(from->hva_end[0]));
+}
+
+/**
+ * lhv_slots_alloc() - make a table
+ * @from: a table whose slots it shall have; may be NULL
+ * @capacity: how many slots to make room for
+ *
+ * Return: a table to be freed with kvfree(), or NULL without memory.
+ */
+struct lhv_slots *lhv_slots_alloc(const struct lhv_slots *from, unsigned int capacity)
 {
 	struct lhv_slots *slots;
 	size_t per_slot = sizeof(slots->by_gfn[0]) + sizeof(slots->by_hva[0]) +
 			  sizeof(slots->hva_end[0]);
 
-	slots = kvmalloc(sizeof(*slots) + n * per_slot, GFP_KERNEL_ACCOUNT);
+	slots = kvmalloc(sizeof(*slots) + capacity * per_slot, GFP_KERNEL_ACCOUNT);
 	if (!slots)
 		return NULL;
-	slots->n = n;
-	slots->by_hva = (void *)&slots->by_gfn[n];
-	slots->hva_end = (void *)&slots->by_hva[n];
+	slots->n = 0;
+	slots->capacity = capacity;
+	slots->by_hva = (void *)&slots->by_gfn[capacity];
+	slots->hva_end = (void *)&slots->by_hva[capacity];
+	if (from)
+		slots_copy(slots, from);
 	return slots;
 }
 
-/**
- * lhv_slots_build() - make the next table
- * @old: the table it follows; may be NULL
- * @remove: slot of @old to leave out; may be NULL
- * @add: slot to put in; may be NULL
- *
- * Return: a table to be published and freed with kvfree(), or NULL without memory.
- */
-struct lhv_slots *lhv_slots_build(const struct lhv_slots *old, const struct lhv_slot *remove,
-				  struct lhv_slot *add)
+/* How many slots lie at lower guest frames than @gfn. */
+static unsigned int below_gfn(const struct lhv_slots *slots, gfn_t gfn)
 {
-	unsigned int i, j, n_old = old ? old->n : 0;
-	struct lhv_slot *todo;
-	struct lhv_slots *new;
-	unsigned long end = 0;
+	unsigned int lo = 0, hi = slots->n;
 
-	new = slots_alloc(n_old - !!remove + !!add);
-	if (!new)
+	while (lo < hi) {
+		unsigned int mid = lo + (hi - lo) / 2;
+
+		if (slots->by_gfn[mid].base_gfn < gfn)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* How many slots begin at lower host addresses than @hva. */
+static unsigned int below_hva(const struct lhv_slots *slots, unsigned long hva)
+{
+	unsigned int lo = 0, hi = slots->n;
+
+	while (lo < hi) {
+		unsigned int mid = lo + (hi - lo) / 2;
+
+		if (slots->by_hva[mid]->hva < hva)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static void update_hva_end(struct lhv_slots *slots, unsigned int i)
+{
+	unsigned long end = i ? slots->hva_end[i - 1] : 0;
+
+	for (; i < slots->n; i++) {
+		end = max(end, lhv_slot_hva_end(slots->by_hva[i]));
+		slots->hva_end[i] = end;
+	}
+}
+
+/**
+ * lhv_slots_insert() - put a slot in
+ * @slots: a table that nobody reads, with room for one more
+ * @slot: overlaps none in it
+ */
+void lhv_slots_insert(struct lhv_slots *slots, struct lhv_slot *slot)
+{
+	unsigned int i = below_gfn(slots, slot->base_gfn);
+	unsigned int j = below_hva(slots, slot->hva);
+
+	memmove(&slots->by_gfn[i + 1], &slots->by_gfn[i],
+		(slots->n - i) * sizeof(slots->by_gfn[0]));
+	memmove(&slots->by_hva[j + 1], &slots->by_hva[j],
+		(slots->n - j) * sizeof(slots->by_hva[0]));
+	slots->by_gfn[i] = (struct lhv_slot_ref){ slot->base_gfn, slot };
+	slots->by_hva[j] = slot;
+	slots->n++;
+	update_hva_end(slots, j);
+}
+
+/**
+ * lhv_slots_remove() - take a slot out
+ * @slots: a table that nobody reads
+ * @slot: is in it
+ */
+void lhv_slots_remove(struct lhv_slots *slots, const struct lhv_slot *slot)
+{
+	unsigned int i = below_gfn(slots, slot->base_gfn);
+	unsigned int j = below_hva(slots, slot->hva);
+
+	while (slots->by_hva[j] != slot)	/* several may begin at the same address */
+		j++;
+	slots->n--;
+	memmove(&slots->by_gfn[i], &slots->by_gfn[i + 1],
+		(slots->n - i) * sizeof(slots->by_gfn[0]));
+	memmove(&slots->by_hva[j], &slots->by_hva[j + 1],
+		(slots->n - j) * sizeof(slots->by_hva[0]));
+	update_hva_end(slots, j);
+}
+
+/**
+ * lhv_slots_search() - lhv_slots_find() where the hint did not help
+ * @slots: table
+ * @gfn: guest frame
+ * @hint: set when a slot was found
+ */
+struct lhv_slot *lhv_slots_search(const struct lhv_slots *slots, gfn_t gfn, unsigned int *hint)
+{
+	unsigned int lo = 0, hi = slots->n;
+	struct lhv_slot *slot;
+
+	/* The first one whose base is beyond gfn; the slot, if any, is the one before it. */
+	while (lo < hi) {
+		unsigned int mid = lo + (hi - lo) / 2;
+
+		if (slots->by_gfn[mid].base_gfn <= gfn)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (!lo)
 		return NULL;
-
-	/* One merge pass per index. */
-	for (i = 0, j = 0, todo = add; j < new->n; ) {
-		struct lhv_slot *next = i < n_old ? old->by_gfn[i].slot : NULL;
-
-		if (next && next == remove) {
-			i++;
-		} else if (todo && (!next || todo->base_gfn < next->base_gfn)) {
-			new->by_gfn[j++] = (struct lhv_slot_ref){ todo->base_gfn, todo };
-			todo = NULL;
-		} else {
-			new->by_gfn[j++] = old->by_gfn[i++];
-		}
-	}
-	for (i = 0, j = 0, todo = add; j < new->n; j++) {
-		struct lhv_slot *next = i < n_old ? old->by_hva[i] : NULL;
-
-		if (next && next == remove)
-			next = ++i < n_old ? old->by_hva[i] : NULL;
-		if (todo && (!next || todo->hva < next->hva)) {
-			new->by_hva[j] = todo;
-			todo = NULL;
-		} else {
-			new->by_hva[j] = next;
-			i++;
-		}
-		end = max(end, lhv_slot_hva_end(new->by_hva[j]));
-		new->hva_end[j] = end;
-	}
-	return new;
+	slot = slots->by_gfn[lo - 1].slot;
+	if (gfn - slot->base_gfn >= slot->npages)
+		return NULL;
+	*hint = lo - 1;
+	return slot;
 }
 
 /**
@@ -115,17 +193,7 @@ bool lhv_slots_overlap(const struct lhv_slots *slots, gfn_t base, u64 npages,
  */
 int lhv_slots_hva_last(const struct lhv_slots *slots, unsigned long end)
 {
-	unsigned int lo = 0, hi = slots->n;
-
-	while (lo < hi) {
-		unsigned int mid = lo + (hi - lo) / 2;
-
-		if (slots->by_hva[mid]->hva < end)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return (int)lo - 1;
+	return (int)below_hva(slots, end) - 1;
 }
 
 static void slot_free(struct lhv_slot *slot)
@@ -148,19 +216,64 @@ static int slot_alloc_dirty(struct lhv_mem *mem, struct lhv_slot *slot)
 	return 0;
 }
 
+static struct lhv_slots *current_slots(struct lhv_mem *mem)
+{
+	return rcu_dereference_protected(mem->slots, lockdep_is_held(&mem->slots_lock));
+}
+
 /*
- * Make @next the table in force and free the one before. On return nobody uses
- * what only the old table had, so no fault can map it any more.
+ * Room for one more slot, in the spare table and in the one that follows it: the one in
+ * force can't grow while it is read. Nothing has changed when there is no memory.
  */
-static void slots_publish(struct lhv_vm *vm, struct lhv_slots *next)
+static int slots_reserve(struct lhv_mem *mem)
+{
+	struct lhv_slots *spare = mem->spare_slots, *larger[2];
+
+	if (spare->n < spare->capacity)
+		return 0;
+	larger[0] = lhv_slots_alloc(spare, 2 * spare->capacity);
+	larger[1] = lhv_slots_alloc(NULL, 2 * spare->capacity);
+	if (!larger[0] || !larger[1]) {
+		kvfree(larger[0]);
+		kvfree(larger[1]);
+		return -ENOMEM;
+	}
+	kvfree(spare);
+	mem->spare_slots = larger[0];
+	mem->next_spare = larger[1];
+	return 0;
+}
+
+static void slots_apply(struct lhv_slots *slots, const struct lhv_slot *remove,
+			struct lhv_slot *add)
+{
+	if (remove)
+		lhv_slots_remove(slots, remove);
+	if (add)
+		lhv_slots_insert(slots, add);
+}
+
+/*
+ * Replace @remove by @add; either may be NULL. There is room. On return nobody uses
+ * @remove, so no fault can map it any more.
+ */
+static void slots_change(struct lhv_vm *vm, const struct lhv_slot *remove, struct lhv_slot *add)
 {
 	struct lhv_mem *mem = &vm->mem;
-	struct lhv_slots *old = rcu_dereference_protected(mem->slots,
-							  lockdep_is_held(&mem->slots_lock));
+	struct lhv_slots *old = current_slots(mem);
 
-	rcu_assign_pointer(mem->slots, next);
+	slots_apply(mem->spare_slots, remove, add);
+	rcu_assign_pointer(mem->slots, mem->spare_slots);
 	synchronize_srcu_expedited(&vm->srcu);
-	kvfree(old);
+	if (mem->next_spare) {
+		kvfree(old);
+		old = mem->next_spare;
+		mem->next_spare = NULL;
+		slots_copy(old, mem->spare_slots);
+	} else {
+		slots_apply(old, remove, add);
+	}
+	mem->spare_slots = old;
 }
 
 static int slot_check(struct lhv_mem *mem, const struct kvm_userspace_memory_region *arg)
@@ -186,41 +299,27 @@ static int slot_check(struct lhv_mem *mem, const struct kvm_userspace_memory_reg
 static int slot_create(struct lhv_vm *vm, struct lhv_slot *new)
 {
 	struct lhv_mem *mem = &vm->mem;
-	struct lhv_slots *slots = rcu_dereference_protected(mem->slots,
-							    lockdep_is_held(&mem->slots_lock));
-	struct lhv_slots *next;
 	int ret;
 
-	if (lhv_slots_overlap(slots, new->base_gfn, new->npages, NULL))
+	if (lhv_slots_overlap(current_slots(mem), new->base_gfn, new->npages, NULL))
 		return -EEXIST;
 	if (new->flags & KVM_MEM_LOG_DIRTY_PAGES) {
 		ret = slot_alloc_dirty(mem, new);
 		if (ret)
 			return ret;
 	}
-	next = lhv_slots_build(slots, NULL, new);
-	if (!next)
-		return -ENOMEM;
-	ret = xa_err(xa_store(&mem->slot_ids, new->id, new, GFP_KERNEL_ACCOUNT));
-	if (ret) {
-		kvfree(next);
-		return ret;
-	}
-	slots_publish(vm, next);
-	return 0;
+	ret = slots_reserve(mem);
+	if (!ret)
+		ret = xa_err(xa_store(&mem->slot_ids, new->id, new, GFP_KERNEL_ACCOUNT));
+	if (!ret)
+		slots_change(vm, NULL, new);
+	return ret;
 }
 
 static int slot_delete(struct lhv_vm *vm, struct lhv_slot *old)
 {
-	struct lhv_mem *mem = &vm->mem;
-	struct lhv_slots *slots = rcu_dereference_protected(mem->slots,
-							    lockdep_is_held(&mem->slots_lock));
-	struct lhv_slots *next = lhv_slots_build(slots, old, NULL);
-
-	if (!next)
-		return -ENOMEM;
-	xa_erase(&mem->slot_ids, old->id);
-	slots_publish(vm, next);
+	xa_erase(&vm->mem.slot_ids, old->id);
+	slots_change(vm, old, NULL);
 	lhv_mem_zap(vm, old->base_gfn, old->base_gfn + old->npages, true);
 	slot_free(old);
 	return 0;
@@ -230,27 +329,19 @@ static int slot_delete(struct lhv_vm *vm, struct lhv_slot *old)
 static int slot_move(struct lhv_vm *vm, struct lhv_slot *old, struct lhv_slot *new)
 {
 	struct lhv_mem *mem = &vm->mem;
-	struct lhv_slots *slots = rcu_dereference_protected(mem->slots,
-							    lockdep_is_held(&mem->slots_lock));
-	struct lhv_slots *without, *with;
+	bool log = new->flags & KVM_MEM_LOG_DIRTY_PAGES;
 
-	if (lhv_slots_overlap(slots, new->base_gfn, new->npages, old))
+	if (lhv_slots_overlap(current_slots(mem), new->base_gfn, new->npages, old))
 		return -EEXIST;
-	if ((new->flags & KVM_MEM_LOG_DIRTY_PAGES) && !old->dirty && slot_alloc_dirty(mem, new))
+	if (log && !old->dirty && slot_alloc_dirty(mem, new))
 		return -ENOMEM;
-	without = lhv_slots_build(slots, old, NULL);
-	with = without ? lhv_slots_build(without, NULL, new) : NULL;
-	if (!with) {
-		kvfree(without);
-		return -ENOMEM;
-	}
-	slots_publish(vm, without);
+	slots_change(vm, old, NULL);
 	lhv_mem_zap(vm, old->base_gfn, old->base_gfn + old->npages, true);
-	if (new->flags & KVM_MEM_LOG_DIRTY_PAGES && old->dirty)
+	if (log && old->dirty)
 		swap(new->dirty, old->dirty);
-	/* Same index, an entry is there: the store replaces it and allocates nothing. */
+	/* An entry is there already: the store replaces it and allocates nothing. */
 	xa_store(&mem->slot_ids, new->id, new, GFP_KERNEL_ACCOUNT);
-	slots_publish(vm, with);
+	slots_change(vm, NULL, new);
 	slot_free(old);
 	return 0;
 }
@@ -259,19 +350,13 @@ static int slot_move(struct lhv_vm *vm, struct lhv_slot *old, struct lhv_slot *n
 static int slot_set_flags(struct lhv_vm *vm, struct lhv_slot *old, struct lhv_slot *new)
 {
 	struct lhv_mem *mem = &vm->mem;
-	struct lhv_slots *slots = rcu_dereference_protected(mem->slots,
-							    lockdep_is_held(&mem->slots_lock));
 	bool log = new->flags & KVM_MEM_LOG_DIRTY_PAGES;
 	gfn_t end = new->base_gfn + new->npages;
-	struct lhv_slots *next;
 
 	if (log && slot_alloc_dirty(mem, new))
 		return -ENOMEM;
-	next = lhv_slots_build(slots, old, new);
-	if (!next)
-		return -ENOMEM;
 	xa_store(&mem->slot_ids, new->id, new, GFP_KERNEL_ACCOUNT);
-	slots_publish(vm, next);
+	slots_change(vm, old, new);
 	if (!log) {
 		/* 4 KiB leaves go, so that large ones can come back. */
 		lhv_mem_zap(vm, new->base_gfn, end, true);
@@ -350,6 +435,10 @@ void lhv_mem_free_slots(struct lhv_mem *mem)
 	xa_destroy(&mem->slot_ids);
 	kvfree(rcu_dereference_protected(mem->slots, true));
 	RCU_INIT_POINTER(mem->slots, NULL);
+	kvfree(mem->spare_slots);
+	mem->spare_slots = NULL;
+	kvfree(mem->next_spare);
+	mem->next_spare = NULL;
 }
 
 bool lhv_gpa_is_memory(struct lhv_vm *vm, gpa_t gpa, bool write)

@@ -2,9 +2,11 @@
 /*
  * lhv mem/ - the table of slots.
  *
- * A table never changes once it is published: writers build the next one and swap
- * it in, readers hold vm->srcu. It has two indexes, by guest frame (slots never
- * overlap there) and by host address (they may), both sorted arrays.
+ * A table has two indexes, by guest frame (slots never overlap there) and by host
+ * address (they may), both sorted arrays. Readers hold vm->srcu and see a table that
+ * does not change. Writers have a second one just like it: they change that, swap the
+ * two, wait for the readers, and change the other alike. So the usual new slot, behind
+ * all others, costs no copy of the table.
  */
 #ifndef LHV_MEM_SLOTS_H
 #define LHV_MEM_SLOTS_H
@@ -23,7 +25,7 @@
  * @id: the VMM's number for it
  * @dirty: one bit per page, then as much again as scratch space; NULL when not logged
  *
- * Immutable while published, but for the bits behind @dirty.
+ * Immutable while in a table, but for the bits behind @dirty.
  */
 struct lhv_slot {
 	gfn_t base_gfn;
@@ -40,14 +42,15 @@ struct lhv_slot_ref {
 };
 
 /**
- * struct lhv_slots - a published table
+ * struct lhv_slots - a table
  * @n: number of slots
+ * @capacity: how many there is room for
  * @by_gfn: sorted by guest frame
  * @by_hva: sorted by host address
  * @hva_end: hva_end[i] is the highest end of by_hva[0..i]: where to stop a backward search
  */
 struct lhv_slots {
-	unsigned int n;
+	unsigned int n, capacity;
 	struct lhv_slot **by_hva;
 	unsigned long *hva_end;
 	struct lhv_slot_ref by_gfn[];
@@ -70,44 +73,32 @@ static inline void lhv_slot_mark_dirty(const struct lhv_slot *slot, gfn_t gfn)
 		set_bit(gfn - slot->base_gfn, slot->dirty);
 }
 
+struct lhv_slot *lhv_slots_search(const struct lhv_slots *slots, gfn_t gfn, unsigned int *hint);
+
 /**
  * lhv_slots_find() - the slot that holds a guest frame
  * @slots: table
  * @gfn: guest frame
  * @hint: index of the last hit of the same caller; any value will do
  */
-static inline struct lhv_slot *lhv_slots_find(const struct lhv_slots *slots, gfn_t gfn,
-					      unsigned int *hint)
+static __always_inline struct lhv_slot *lhv_slots_find(const struct lhv_slots *slots, gfn_t gfn,
+						       unsigned int *hint)
 {
-	unsigned int lo = *hint, hi;
-	struct lhv_slot *slot;
+	unsigned int i = *hint;
 
-	/* Unsigned: a frame below the base is far beyond the end. */
-	if (lo < slots->n) {
-		slot = slots->by_gfn[lo].slot;
-		if (gfn - slot->base_gfn < slot->npages)
+	if (likely(i < slots->n)) {
+		struct lhv_slot *slot = slots->by_gfn[i].slot;
+
+		/* Unsigned: a frame below the base is far beyond the end. */
+		if (likely(gfn - slot->base_gfn < slot->npages))
 			return slot;
 	}
-	/* The first one whose base is beyond gfn; the slot, if any, is the one before it. */
-	for (lo = 0, hi = slots->n; lo < hi; ) {
-		unsigned int mid = lo + (hi - lo) / 2;
-
-		if (slots->by_gfn[mid].base_gfn <= gfn)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	if (!lo)
-		return NULL;
-	slot = slots->by_gfn[lo - 1].slot;
-	if (gfn - slot->base_gfn >= slot->npages)
-		return NULL;
-	*hint = lo - 1;
-	return slot;
+	return lhv_slots_search(slots, gfn, hint);
 }
 
-struct lhv_slots *lhv_slots_build(const struct lhv_slots *old, const struct lhv_slot *remove,
-				  struct lhv_slot *add);
+struct lhv_slots *lhv_slots_alloc(const struct lhv_slots *from, unsigned int capacity);
+void lhv_slots_insert(struct lhv_slots *slots, struct lhv_slot *slot);
+void lhv_slots_remove(struct lhv_slots *slots, const struct lhv_slot *slot);
 bool lhv_slots_overlap(const struct lhv_slots *slots, gfn_t base, u64 npages,
 		       const struct lhv_slot *ignore);
 int lhv_slots_hva_last(const struct lhv_slots *slots, unsigned long end);

@@ -108,7 +108,7 @@ void lhv_tdp_iter_next(struct lhv_tdp_iter *it);
  */
 struct lhv_tdp_cache {
 	int nr;
-	u64 *tables[8];
+	u64 *tables[6];
 };
 
 /* One fault needs at most a table per level below the root. */

@@ -39,11 +39,12 @@ struct lhv_walk_ops {
 	int (*update)(void *ctx, gpa_t gpa, u64 old, u64 new, unsigned int len);
 };
 
-/* What of it the walk found on its way. */
-struct lhv_walk_leaf {
-	u64 entry;
-	int level;
-	bool write, user, nx;
+/*
+ * What the entries on the way have in common: the AND of all gives write, user and accessed,
+ * the OR of all gives NX.
+ */
+struct lhv_walk_rights {
+	u64 all, any;
 };
 
 static __always_inline int lhv_walk_fault(struct lhv_fault *fault, u64 gva, u32 error)
@@ -69,62 +70,139 @@ static __always_inline u32 lhv_walk_error(const struct lhv_walk *w, u32 access)
 	return error;
 }
 
-/* A present entry's bits that have to be zero. */
-static __always_inline u64 lhv_walk_reserved(const struct lhv_walk *w, int level, bool huge,
-					     bool lma)
+/* The bits that have to be zero in each present entry of long mode and PAE. */
+static __always_inline u64 lhv_walk_reserved(const struct lhv_walk *w, bool lma)
 {
-	u64 rsvd;
+	u64 rsvd = w->reserved;
 
-	if (!(w->cr4 & X86_CR4_PAE)) {
-		/* 4 MiB: bits 20:13 are address bits 39:32 (PSE-36), bit 21 is nothing. */
-		if (!huge)
-			return 0;
-		return BIT_ULL(21) | ((w->reserved >> 32 & 0xff) << 13);
-	}
-	rsvd = w->reserved;
 	if (!(w->efer & EFER_NX))
 		rsvd |= _PAGE_NX;
-	if (!lma) {
+	if (!lma)
 		rsvd |= GENMASK_ULL(62, 52);
-		if (level == 3)		/* PDPTE: no rights, no accessed bit */
-			return rsvd | _PAGE_NX | GENMASK_ULL(8, 5) | _PAGE_RW | _PAGE_USER;
-	}
-	if (level >= 4 || (level == 3 && !w->gbpages))
-		rsvd |= _PAGE_PSE;
-	if (huge && level == 2)
-		rsvd |= GENMASK_ULL(20, 13);
-	if (huge && level == 3)
-		rsvd |= GENMASK_ULL(29, 13);
 	return rsvd;
 }
 
+/* What is reserved beyond that: in a PDPTE of PAE; where PS means nothing; below a large page. */
+static __always_inline u64 lhv_walk_reserved_level(const struct lhv_walk *w, int level, bool huge,
+						   bool lma, bool pae)
+{
+	if (!pae)	/* 4 MiB: bits 20:13 are address bits 39:32 (PSE-36), bit 21 is nothing */
+		return huge ? BIT_ULL(21) | ((w->reserved >> 32 & 0xff) << 13) : 0;
+	/* Bit 5 is reserved too, but there are CPUs (QEMU's) that mark a PDPTE accessed. */
+	if (!lma && level == 3)
+		return _PAGE_NX | GENMASK_ULL(8, 6) | _PAGE_RW | _PAGE_USER;
+	if (level >= 4 || (level == 3 && !w->gbpages))
+		return _PAGE_PSE;
+	if (!huge)
+		return 0;
+	return level == 3 ? GENMASK_ULL(29, 13) : GENMASK_ULL(20, 13);
+}
+
 /* Does the page allow the access? 0, or the protection bits of the error code. */
-static __always_inline u32 lhv_walk_denied(const struct lhv_walk *w,
-					   const struct lhv_walk_leaf *leaf, u32 access, bool lma)
+static __always_inline u32 lhv_walk_denied(const struct lhv_walk *w, u32 access, bool lma,
+					   const struct lhv_walk_rights *rights, u64 leaf)
 {
 	bool user = access & LHV_ACC_USER, write = access & LHV_ACC_WRITE;
+	bool user_page = rights->all & _PAGE_USER;
 	unsigned int key;
 
-	if (user && !leaf->user)
+	if (user && !user_page)
 		return X86_PF_PROT;
 	if (access & LHV_ACC_EXEC) {
-		if (leaf->nx || (!user && leaf->user && w->cr4 & X86_CR4_SMEP))
+		if (rights->any & _PAGE_NX || (!user && user_page && w->cr4 & X86_CR4_SMEP))
 			return X86_PF_PROT;
 		return 0;
 	}
-	if (write && !leaf->write && (user || w->cr0 & X86_CR0_WP))
+	if (write && !(rights->all & _PAGE_RW) && (user || w->cr0 & X86_CR0_WP))
 		return X86_PF_PROT;
-	if (!user && leaf->user && w->cr4 & X86_CR4_SMAP &&
+	if (!user && user_page && w->cr4 & X86_CR4_SMAP &&
 	    (access & LHV_ACC_IMPLICIT || !(w->rflags & X86_EFLAGS_AC)))
 		return X86_PF_PROT;
-	if (lma && leaf->user && w->cr4 & X86_CR4_PKE) {
-		key = (leaf->entry & _PAGE_PKEY_MASK) >> _PAGE_BIT_PKEY_BIT0;
+	if (lma && user_page && w->cr4 & X86_CR4_PKE) {
+		key = (leaf & _PAGE_PKEY_MASK) >> _PAGE_BIT_PKEY_BIT0;
 		if (w->pkru & BIT(2 * key))
 			return X86_PF_PROT | X86_PF_PK;
 		if (write && w->pkru & BIT(2 * key + 1) && (user || w->cr0 & X86_CR0_WP))
 			return X86_PF_PROT | X86_PF_PK;
 	}
 	return 0;
+}
+
+/* One paging mode: @lma and @pae are constants, and the compiler drops what they rule out. */
+static __always_inline int lhv_walk_mode(const struct lhv_walk *w, const struct lhv_walk_ops *ops,
+					 void *ctx, u64 gva, u32 access, gpa_t *gpa,
+					 struct lhv_fault *fault, bool lma, bool pae)
+{
+	const unsigned int len = pae ? 8 : 4, bits = pae ? 9 : 10;
+	const u64 addr_mask = pae ? GENMASK_ULL(51, 12) : GENMASK_ULL(31, 12);
+	const u64 rsvd = pae ? lhv_walk_reserved(w, lma) : 0;
+	const int top = lma ? (w->cr4 & X86_CR4_LA57 ? 5 : 4) : pae ? 3 : 2;
+	struct lhv_walk_rights rights;
+	gpa_t table, at[6];
+	u64 entry, seen[6], size;
+	int level, bottom, ret;
+	u32 denied;
+	bool huge;
+
+restart:
+	/* A PAE root is four entries, aligned to their size alone. */
+	table = w->cr3 & (lma || !pae ? addr_mask : GENMASK_ULL(31, 5));
+	rights = (struct lhv_walk_rights){ .all = ~0ULL };
+	for (level = top; ; level--) {
+		at[level] = table + ((gva >> (12 + (level - 1) * bits)) & (BIT(bits) - 1)) * len;
+		ret = ops->read(ctx, at[level], &entry, len);
+		if (ret == -EAGAIN)
+			return ret;
+		if (ret || !(entry & _PAGE_PRESENT))
+			return lhv_walk_fault(fault, gva, lhv_walk_error(w, access));
+		seen[level] = entry;
+		huge = false;
+		if (level > 1) {
+			huge = entry & _PAGE_PSE && (level == 2 ? pae || w->cr4 & X86_CR4_PSE :
+							     level == 3 && lma);
+			if (entry & lhv_walk_reserved_level(w, level, huge, lma, pae))
+				goto reserved;
+		}
+		if (entry & rsvd)
+			goto reserved;
+		if (lma || level < 3) {		/* PDPTEs have no rights */
+			rights.all &= entry;
+			if (pae)
+				rights.any |= entry;
+		}
+		if (level == 1 || huge)
+			break;
+		table = entry & addr_mask;
+	}
+
+	denied = lhv_walk_denied(w, access, lma, &rights, entry);
+	if (denied)
+		return lhv_walk_fault(fault, gva, lhv_walk_error(w, access) | denied);
+
+	size = BIT_ULL(12 + (level - 1) * bits);
+	*gpa = (entry & addr_mask & ~(size - 1)) | (gva & (size - 1));
+	if (!pae && level == 2)
+		*gpa |= (entry >> 13 & 0xff) << 32;
+	if (rights.all & _PAGE_ACCESSED && (entry & _PAGE_DIRTY || !(access & LHV_ACC_WRITE)))
+		return 0;
+
+	for (bottom = level; level <= top && (lma || level < 3); level++) {
+		u64 want = seen[level] | _PAGE_ACCESSED;
+
+		if (level == bottom && access & LHV_ACC_WRITE)
+			want |= _PAGE_DIRTY;
+		if (want == seen[level])
+			continue;
+		ret = ops->update(ctx, at[level], seen[level], want, len);
+		if (ret == -EAGAIN)
+			return ret;
+		if (ret == 1)	/* the guest changed it meanwhile */
+			goto restart;
+	}
+	return 0;
+reserved:
+	return lhv_walk_fault(fault, gva,
+			      lhv_walk_error(w, access) | X86_PF_PROT | X86_PF_RSVD);
 }
 
 /**
@@ -146,88 +224,24 @@ static __always_inline int lhv_walk(const struct lhv_walk *w, const struct lhv_w
 				    void *ctx, u64 gva, u32 access, gpa_t *gpa,
 				    struct lhv_fault *fault)
 {
-	bool lma = w->efer & EFER_LMA, pae = w->cr4 & X86_CR4_PAE;
-	unsigned int len = pae ? 8 : 4, bits = pae ? 9 : 10;
-	u64 addr_mask = pae ? GENMASK_ULL(51, 12) : GENMASK_ULL(31, 12);
-	struct lhv_walk_leaf leaf;
-	gpa_t table, at[6];
-	u64 entry[6], size;
-	int level, top, ret;
-	u32 denied;
-	bool huge;
-
-	if (!lma)
+	if (!(w->efer & EFER_LMA))
 		gva = (u32)gva;
 	if (!(w->cr0 & X86_CR0_PG)) {
 		*gpa = gva;
 		return 0;
 	}
+	if (w->efer & EFER_LMA) {
+		int unused = w->cr4 & X86_CR4_LA57 ? 64 - 57 : 64 - 48;
 
-	if (lma) {
-		top = w->cr4 & X86_CR4_LA57 ? 5 : 4;
-		if ((s64)(gva << (64 - (12 + 9 * top))) >> (64 - (12 + 9 * top)) != (s64)gva) {
+		if ((u64)((s64)(gva << unused) >> unused) != gva) {
 			*fault = (struct lhv_fault){ .gva = gva, .vector = X86_TRAP_GP };
 			return -EFAULT;
 		}
-		table = w->cr3 & GENMASK_ULL(51, 12);
-	} else {
-		top = pae ? 3 : 2;
-		/* Four 8-byte entries, aligned to their size alone. */
-		table = w->cr3 & (pae ? GENMASK_ULL(31, 5) : GENMASK_ULL(31, 12));
+		return lhv_walk_mode(w, ops, ctx, gva, access, gpa, fault, true, true);
 	}
-
-restart:
-	leaf = (struct lhv_walk_leaf){ .write = true, .user = true };
-	at[top] = table;
-	for (level = top; ; level--) {
-		at[level] += ((gva >> (12 + (level - 1) * bits)) & (BIT(bits) - 1)) * len;
-		ret = ops->read(ctx, at[level], &entry[level], len);
-		if (ret == -EAGAIN)
-			return ret;
-		if (ret || !(entry[level] & _PAGE_PRESENT))
-			return lhv_walk_fault(fault, gva, lhv_walk_error(w, access));
-		huge = level > 1 && entry[level] & _PAGE_PSE &&
-		       (level == 2 ? pae || w->cr4 & X86_CR4_PSE : level == 3 && lma);
-		if (entry[level] & lhv_walk_reserved(w, level, huge, lma))
-			return lhv_walk_fault(fault, gva, lhv_walk_error(w, access) |
-					      X86_PF_PROT | X86_PF_RSVD);
-		if (level < 3 || lma) {
-			leaf.write &= !!(entry[level] & _PAGE_RW);
-			leaf.user &= !!(entry[level] & _PAGE_USER);
-			leaf.nx |= pae && entry[level] & _PAGE_NX;
-		}
-		if (level == 1 || huge)
-			break;
-		at[level - 1] = entry[level] & addr_mask;
-	}
-	leaf.entry = entry[level];
-	leaf.level = level;
-
-	denied = lhv_walk_denied(w, &leaf, access, lma);
-	if (denied)
-		return lhv_walk_fault(fault, gva, lhv_walk_error(w, access) | denied);
-
-	for (level = top; level >= leaf.level; level--) {
-		u64 want = entry[level] | _PAGE_ACCESSED;
-
-		if (level == 3 && !lma)
-			continue;
-		if (level == leaf.level && access & LHV_ACC_WRITE)
-			want |= _PAGE_DIRTY;
-		if (want == entry[level])
-			continue;
-		ret = ops->update(ctx, at[level], entry[level], want, len);
-		if (ret == -EAGAIN)
-			return ret;
-		if (ret == 1)	/* the guest changed it meanwhile */
-			goto restart;
-	}
-
-	size = BIT_ULL(12 + (leaf.level - 1) * bits);
-	*gpa = (leaf.entry & addr_mask & ~(size - 1)) | (gva & (size - 1));
-	if (!pae && leaf.level == 2)
-		*gpa |= (leaf.entry >> 13 & 0xff) << 32;
-	return 0;
+	if (w->cr4 & X86_CR4_PAE)
+		return lhv_walk_mode(w, ops, ctx, gva, access, gpa, fault, false, true);
+	return lhv_walk_mode(w, ops, ctx, gva, access, gpa, fault, false, false);
 }
 
 #endif
