@@ -6,8 +6,8 @@
  *
  * An ioctl number says the size of its argument and which way it goes, so a table
  * row is a number and a function: the dispatcher copies the argument in and out.
- * Rows marked RAW have a variable tail, or take a plain number, and get the
- * argument as it is.
+ * Rows marked RAW have a variable tail, take a plain number, or lie about their
+ * argument, and get it as it is.
  *
  * What an errno means, on all three fds:
  *   ENOTTY  no such ioctl          EINVAL  bad argument, unknown flag
@@ -461,6 +461,12 @@ static int vcpu_setup_mce(void *vcpu, void *arg)
 	return lhv_setup_mce(vcpu, *(u64 *)arg);
 }
 
+/* There is no capability of a vCPU that could be switched on. */
+static int vcpu_enable_cap(void *vcpu, void *arg)
+{
+	return -EINVAL;
+}
+
 static int vcpu_translate(void *obj, void *arg)
 {
 	struct kvm_translation *tr = arg;
@@ -507,6 +513,7 @@ static const struct lhv_ioctl vcpu_ioctls[] = {
 	RAW(KVM_KVMCLOCK_CTRL, vcpu_kvmclock_ctrl),
 	ROW(KVM_X86_SETUP_MCE, vcpu_setup_mce),
 	ROW(KVM_TRANSLATE, vcpu_translate),
+	ROW(KVM_ENABLE_CAP, vcpu_enable_cap),
 };
 
 static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -646,9 +653,17 @@ static int vm_get_irqchip(void *vm, void *arg)
 	return has_kernel_irqchip(vm) ? lhv_irqchip_get(vm, arg) : -ENXIO;
 }
 
-static int vm_set_irqchip(void *vm, void *arg)
+/* Its number says that it only reads. */
+static long vm_set_irqchip(void *vm, unsigned long arg)
 {
-	return has_kernel_irqchip(vm) ? lhv_irqchip_set(vm, arg) : -ENXIO;
+	struct kvm_irqchip *chip = memdup_user((void __user *)arg, sizeof(*chip));
+	int ret;
+
+	if (IS_ERR(chip))
+		return PTR_ERR(chip);
+	ret = has_kernel_irqchip(vm) ? lhv_irqchip_set(vm, chip) : -ENXIO;
+	kfree(chip);
+	return ret;
 }
 
 static int vm_get_pit2(void *obj, void *arg)
@@ -665,11 +680,15 @@ static int vm_set_pit2(void *obj, void *arg)
 	return READ_ONCE(vm->irq.pit) ? lhv_pit_set(vm, arg) : -ENXIO;
 }
 
-static int vm_reinject_control(void *obj, void *arg)
+/* Its number says that it has no argument. */
+static long vm_reinject_control(void *obj, unsigned long arg)
 {
+	struct kvm_reinject_control control;
 	struct lhv_vm *vm = obj;
 
-	return READ_ONCE(vm->irq.pit) ? lhv_pit_reinject(vm, arg) : -ENXIO;
+	if (copy_from_user(&control, (void __user *)arg, sizeof(control)))
+		return -EFAULT;
+	return READ_ONCE(vm->irq.pit) ? lhv_pit_reinject(vm, &control) : -ENXIO;
 }
 
 static int vm_irq_line_status(void *vm, void *arg)
@@ -686,9 +705,7 @@ static int vm_signal_msi(void *vm, void *arg)
 {
 	const struct kvm_msi *msi = arg;
 
-	if (!lhv_has_lapic(vm))
-		return -ENXIO;
-	return lhv_irq_msi(vm, msi);
+	return lhv_has_lapic(vm) ? lhv_irq_msi(vm, msi) : -EINVAL;
 }
 
 static long vm_set_routing(void *vm, unsigned long arg)
@@ -785,12 +802,12 @@ static const struct lhv_ioctl vm_ioctls[] = {
 	ROW(KVM_CLEAR_DIRTY_LOG, vm_clear_dirty_log),
 	RAW(KVM_CREATE_IRQCHIP, vm_create_irqchip),
 	ROW(KVM_GET_IRQCHIP, vm_get_irqchip),
-	ROW(KVM_SET_IRQCHIP, vm_set_irqchip),
+	RAW(KVM_SET_IRQCHIP, vm_set_irqchip),
 	RAW(KVM_CREATE_PIT, vm_create_pit),
 	ROW(KVM_CREATE_PIT2, vm_create_pit2),
 	ROW(KVM_GET_PIT2, vm_get_pit2),
 	ROW(KVM_SET_PIT2, vm_set_pit2),
-	ROW(KVM_REINJECT_CONTROL, vm_reinject_control),
+	RAW(KVM_REINJECT_CONTROL, vm_reinject_control),
 	ROW(KVM_IRQ_LINE, vm_irq_line_status),
 	ROW(KVM_IRQ_LINE_STATUS, vm_irq_line_status),
 	ROW(KVM_SIGNAL_MSI, vm_signal_msi),

@@ -292,6 +292,8 @@ static bool prepare_entry(struct lhv_vcpu *vcpu)
 		lhv_backend->sync_tlb(vcpu);
 	if (test_and_clear_bit(LHV_REQ_EVENT, &vcpu->pending))
 		lhv_event_inject(vcpu);
+	if (unlikely(vcpu->user_irq_window))
+		lhv_backend->irq_window(vcpu);
 	return true;
 }
 

@@ -57,6 +57,7 @@ void lhv_vcpu_destroy(struct lhv_vcpu *vcpu)
 void lhv_vcpu_reset(struct lhv_vcpu *vcpu, bool init)
 {
 	vcpu->complete = NULL;
+	lhv_mmio_cancel(vcpu);
 	lhv_backend->vcpu_reset(vcpu, init);
 	lhv_cpu_reset(vcpu, init);
 	if (vcpu->lapic)
@@ -134,20 +135,29 @@ int lhv_vcpu_get_mp_state(struct lhv_vcpu *vcpu, struct kvm_mp_state *state)
 
 int lhv_vcpu_set_mp_state(struct lhv_vcpu *vcpu, const struct kvm_mp_state *state)
 {
-	switch (state->mp_state) {
+	u32 mp_state = state->mp_state;
+
+	switch (mp_state) {
 	case KVM_MP_STATE_RUNNABLE:
 		break;
 	case KVM_MP_STATE_HALTED:
 	case KVM_MP_STATE_UNINITIALIZED:
 	case KVM_MP_STATE_INIT_RECEIVED:
+	case KVM_MP_STATE_SIPI_RECEIVED:
 		/* Without a LAPIC in the kernel nothing could end these. */
-		if (!lhv_has_lapic(vcpu->vm))
+		if (!vcpu->lapic)
 			return -EINVAL;
 		break;
 	default:
 		return -EINVAL;
 	}
-	vcpu->mp_state = state->mp_state;
+	/* The state between a SIPI's arrival and the first instruction; the vector is in the events. */
+	if (mp_state == KVM_MP_STATE_SIPI_RECEIVED) {
+		mp_state = KVM_MP_STATE_INIT_RECEIVED;
+		set_bit(LHV_APIC_SIPI, &vcpu->lapic->events);
+		lhv_request_self(vcpu, LHV_REQ_APIC);
+	}
+	vcpu->mp_state = mp_state;
 	/* Enter by way of the slow tier, which looks at mp_state. */
 	lhv_request_self(vcpu, LHV_REQ_UNBLOCK);
 	lhv_request_self(vcpu, LHV_REQ_EVENT);

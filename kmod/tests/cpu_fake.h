@@ -9,7 +9,6 @@
 #define LHV_TESTS_CPU_FAKE_H
 
 #include <kunit/test.h>
-#include <linux/cleanup.h>
 
 #include "lhv.h"
 #include "cpu/cpu_priv.h"

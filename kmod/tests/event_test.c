@@ -26,7 +26,8 @@ static void merge_table(struct kunit *test)
 		for (j = 0; j < ARRAY_SIZE(contributory); j++)
 			KUNIT_EXPECT_EQ(test, (int)LHV_MERGE_DOUBLE_FAULT,
 					(int)lhv_exception_merge(c, contributory[j]));
-		KUNIT_EXPECT_EQ(test, (int)LHV_MERGE_SERIAL, (int)lhv_exception_merge(c, X86_TRAP_PF));
+		KUNIT_EXPECT_EQ(test, (int)LHV_MERGE_SERIAL,
+				(int)lhv_exception_merge(c, X86_TRAP_PF));
 		KUNIT_EXPECT_EQ(test, (int)LHV_MERGE_DOUBLE_FAULT,
 				(int)lhv_exception_merge(X86_TRAP_PF, c));
 		KUNIT_EXPECT_EQ(test, (int)LHV_MERGE_TRIPLE_FAULT,

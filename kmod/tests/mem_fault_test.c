@@ -282,6 +282,37 @@ static void slots(struct kunit *test)
 	finish(&c);
 }
 
+static gpa_t gpa_of(u32 at)
+{
+	return 2 * GPA + ((gpa_t)at << 20);
+}
+
+/* More than the tables have room for at first, in an order that suits neither index. */
+static void many_slots(struct kunit *test)
+{
+	u32 i, n = 300;
+	struct ctx c;
+
+	setup(test, &c);
+	for (i = 1; i < n; i++) {
+		u32 at = i * 7 % n;
+
+		KUNIT_ASSERT_EQ(test, set_slot(&c, i, gpa_of(at), PAGE_SIZE,
+					       c.hva + (n - at) * PAGE_SIZE, 0), 0);
+	}
+	KUNIT_EXPECT_EQ(test, set_slot(&c, n, gpa_of(5), PAGE_SIZE, c.hva, 0), -EEXIST);
+	for (i = 1; i < n; i++) {
+		KUNIT_EXPECT_TRUE(test, lhv_gpa_is_memory(c.vm, gpa_of(i), true));
+		KUNIT_EXPECT_FALSE(test, lhv_gpa_is_memory(c.vm, gpa_of(i) + PAGE_SIZE, true));
+	}
+	for (i = 1; i < n; i += 2)
+		KUNIT_ASSERT_EQ(test, set_slot(&c, i, 0, 0, 0, 0), 0);
+	for (i = 1; i < n; i++)
+		KUNIT_EXPECT_EQ(test, lhv_gpa_is_memory(c.vm, gpa_of(i * 7 % n), true),
+				i % 2 == 0);
+	finish(&c);
+}
+
 /* A bit of the log as userspace got it. */
 static bool logged(struct ctx *c, unsigned int page)
 {
@@ -429,23 +460,33 @@ static void check_tables(struct kunit *test, struct ctx *c)
 	unsigned long i, mapped = 0, wrong = 0;
 
 	for (i = 0; i < NR_PAGES; i++) {
+		unsigned long hva = c->hva + i * PAGE_SIZE;
 		u64 entry = leaf(c, GFN + i);
 		struct page *page;
+		bool found;
 
 		if (!entry)
 			continue;
 		mapped++;
-		if (!get_user_page_fast_only(c->hva + i * PAGE_SIZE,
-					     entry & c->vm->mem.fmt->write ? FOLL_WRITE : 0,
-					     &page)) {
+		if (entry & c->vm->mem.fmt->write)
+			found = get_user_page_fast_only(hva, FOLL_WRITE, &page);
+		else	/* the zero page is not to be had the fast way */
+			found = get_user_pages_fast(hva, 1, 0, &page) == 1;
+		if (found) {
+			wrong += page_to_pfn(page) != lhv_tdp_entry_pfn(entry);
+			put_page(page);
+		} else {
 			wrong++;
-			continue;
 		}
-		wrong += page_to_pfn(page) != lhv_tdp_entry_pfn(entry);
-		put_page(page);
 	}
 	KUNIT_EXPECT_EQ(test, wrong, 0);
 	kunit_info(test, "%lu pages mapped\n", mapped);
+}
+
+static void remap(struct ctx *c, unsigned long at, unsigned long len)
+{
+	KUNIT_EXPECT_EQ(c->test, at, vm_mmap(NULL, at, len, PROT_READ | PROT_WRITE,
+					     MAP_FIXED | MAP_ANONYMOUS | MAP_PRIVATE, 0));
 }
 
 static void stress(struct kunit *test)
@@ -481,8 +522,7 @@ static void stress(struct kunit *test)
 			vm_munmap(at, len);
 			fallthrough;
 		case 1:
-			vm_mmap(NULL, at, len, PROT_READ | PROT_WRITE,
-				MAP_FIXED | MAP_ANONYMOUS | MAP_PRIVATE, 0);
+			remap(&c, at, len);
 			break;
 		case 2:
 			set_slot(&c, 0, GPA, size, c.hva, r & BIT(3) ? KVM_MEM_LOG_DIRTY_PAGES : 0);
@@ -493,8 +533,7 @@ static void stress(struct kunit *test)
 		case 4:
 			/* Everything anew, so that there is a chance of large pages. */
 			if (r & BIT(3))
-				vm_mmap(NULL, c.hva, size, PROT_READ | PROT_WRITE,
-					MAP_FIXED | MAP_ANONYMOUS | MAP_PRIVATE, 0);
+				remap(&c, c.hva, size);
 			break;
 		}
 		rounds++;
@@ -522,6 +561,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(atomic_tier),
 	KUNIT_CASE(access),
 	KUNIT_CASE(slots),
+	KUNIT_CASE(many_slots),
 	KUNIT_CASE(dirty_log),
 	KUNIT_CASE(dirty_log_manual),
 	KUNIT_CASE_SLOW(stress),

@@ -9,14 +9,17 @@
 
 #define NR_SLOTS	60
 
-static struct lhv_slots *replace(struct kunit *test, struct lhv_slots *old,
+static struct lhv_slots *replace(struct kunit *test, struct lhv_slots *slots,
 				 const struct lhv_slot *remove, struct lhv_slot *add)
 {
-	struct lhv_slots *new = lhv_slots_build(old, remove, add);
-
-	KUNIT_ASSERT_NOT_NULL(test, new);
-	kvfree(old);
-	return new;
+	if (!slots)
+		slots = lhv_slots_alloc(NULL, NR_SLOTS);
+	KUNIT_ASSERT_NOT_NULL(test, slots);
+	if (remove)
+		lhv_slots_remove(slots, remove);
+	if (add)
+		lhv_slots_insert(slots, add);
+	return slots;
 }
 
 static void check_sorted(struct kunit *test, const struct lhv_slots *slots)
@@ -104,6 +107,14 @@ static void random(struct kunit *test)
 		slots = replace(test, slots, in[i] ? &all[i] : NULL, in[i] ? NULL : &all[i]);
 		in[i] = !in[i];
 		check_sorted(test, slots);
+		if (round % 50 == 0) {
+			struct lhv_slots *copy = lhv_slots_alloc(slots, NR_SLOTS + round);
+
+			KUNIT_ASSERT_NOT_NULL(test, copy);
+			kvfree(slots);
+			slots = copy;
+			check_sorted(test, slots);
+		}
 
 		for (j = 0; j < NR_SLOTS; j++) {
 			if (!in[j])

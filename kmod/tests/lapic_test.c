@@ -1,0 +1,424 @@
+// SPDX-License-Identifier: GPL-2.0
+/* KUnit: the local APIC: priorities, destinations, registers, timer. */
+#include <linux/delay.h>
+
+#include "irq_fixture.h"
+
+/* The x2APIC MSR of a register. */
+#define X2(reg)	(APIC_BASE_MSR + ((reg) >> 4))
+
+static struct irq_fixture f;
+
+static int lapic_init(struct kunit *test)
+{
+	f.vm = NULL;
+	fixture_init(test, &f, false, 4);
+	for (int i = 0; i < f.nr; i++)
+		fixture_enable(f.vm->vcpus[i]);
+	return 0;
+}
+
+static void lapic_exit(struct kunit *test)
+{
+	fixture_exit(&f);
+}
+
+static struct lhv_vcpu *cpu(int i)
+{
+	return f.vm->vcpus[i];
+}
+
+static int send(u32 dest, u16 mode, u8 vector, bool logical, bool level)
+{
+	struct lhv_apic_msg msg = {
+		.dest = dest, .mode = mode, .vector = vector, .logical = logical, .level = level,
+		.lowest = mode == APIC_DM_LOWEST,
+	};
+
+	return lhv_apic_deliver(f.vm, NULL, &msg);
+}
+
+static bool requested(struct lhv_vcpu *vcpu, u8 vector)
+{
+	return apic_read(vcpu, APIC_IRR + (vector >> 5) * 0x10) & BIT(vector & 31);
+}
+
+static void priorities(struct kunit *test)
+{
+	struct lhv_vcpu *vcpu = cpu(1);
+
+	KUNIT_EXPECT_FALSE(test, lhv_irq_pending(vcpu));
+	KUNIT_EXPECT_EQ(test, send(1, APIC_DM_FIXED, 0x31, false, false), 1);
+	KUNIT_EXPECT_EQ(test, send(1, APIC_DM_FIXED, 0x31, false, false), 0);
+	KUNIT_EXPECT_TRUE(test, test_bit(LHV_REQ_EVENT, &vcpu->pending));
+	KUNIT_EXPECT_EQ(test, lhv_irq_ack(vcpu), 0x31);
+	KUNIT_EXPECT_EQ(test, apic_read(vcpu, APIC_PROCPRI), 0x30);
+	KUNIT_EXPECT_EQ(test, lhv_irq_ack(vcpu), -1);
+
+	/* Same class waits, a higher one nests. */
+	send(1, APIC_DM_FIXED, 0x3f, false, false);
+	KUNIT_EXPECT_FALSE(test, lhv_irq_pending(vcpu));
+	KUNIT_EXPECT_FALSE(test, lhv_irq_masked_by_tpr(vcpu));
+	send(1, APIC_DM_FIXED, 0x42, false, false);
+	KUNIT_EXPECT_EQ(test, lhv_irq_ack(vcpu), 0x42);
+	KUNIT_EXPECT_EQ(test, apic_read(vcpu, APIC_PROCPRI), 0x40);
+	apic_write(vcpu, APIC_EOI, 0);
+	KUNIT_EXPECT_EQ(test, lhv_irq_ack(vcpu), -1);
+	apic_write(vcpu, APIC_EOI, 0);
+	KUNIT_EXPECT_EQ(test, lhv_irq_ack(vcpu), 0x3f);
+	apic_write(vcpu, APIC_EOI, 0);
+	apic_write(vcpu, APIC_EOI, 0);
+	KUNIT_EXPECT_EQ(test, apic_read(vcpu, APIC_PROCPRI), 0);
+}
+
+static void task_priority(struct kunit *test)
+{
+	struct lhv_vcpu *vcpu = cpu(0);
+
+	apic_write(vcpu, APIC_TASKPRI, 0x55);
+	KUNIT_EXPECT_EQ(test, vcpu->cr8, 5);
+	KUNIT_EXPECT_EQ(test, apic_read(vcpu, APIC_PROCPRI), 0x55);
+	send(0, APIC_DM_FIXED, 0x5f, false, false);
+	KUNIT_EXPECT_FALSE(test, lhv_irq_pending(vcpu));
+	KUNIT_EXPECT_TRUE(test, lhv_irq_masked_by_tpr(vcpu));
+
+	/* CR8 without an exit: only the backend's copy changed. */
+	vcpu->cr8 = 4;
+	KUNIT_EXPECT_TRUE(test, lhv_irq_pending(vcpu));
+	KUNIT_EXPECT_EQ(test, apic_read(vcpu, APIC_TASKPRI), 0x40);
+	lhv_lapic_set_cr8(vcpu, 15);
+	KUNIT_EXPECT_FALSE(test, lhv_irq_pending(vcpu));
+	lhv_lapic_set_cr8(vcpu, 0);
+	KUNIT_EXPECT_EQ(test, lhv_irq_ack(vcpu), 0x5f);
+}
+
+static void level_eoi(struct kunit *test)
+{
+	struct lhv_vcpu *vcpu = cpu(2);
+
+	send(2, APIC_DM_FIXED, 0x61, false, true);
+	KUNIT_EXPECT_EQ(test, apic_read(vcpu, APIC_TMR + 0x30), BIT(1));
+	KUNIT_EXPECT_EQ(test, lhv_irq_ack(vcpu), 0x61);
+	apic_write(vcpu, APIC_EOI, 0);
+	KUNIT_EXPECT_TRUE(test, test_bit(LHV_REQ_IOAPIC_EOI, &vcpu->pending));
+	KUNIT_EXPECT_EQ(test, vcpu->pending_eoi, 0x61);
+
+	clear_bit(LHV_REQ_IOAPIC_EOI, &vcpu->pending);
+	send(2, APIC_DM_FIXED, 0x61, false, false);
+	lhv_irq_ack(vcpu);
+	apic_write(vcpu, APIC_EOI, 0);
+	KUNIT_EXPECT_FALSE(test, test_bit(LHV_REQ_IOAPIC_EOI, &vcpu->pending));
+}
+
+static void logical(struct kunit *test)
+{
+	int i;
+
+	for (i = 0; i < 4; i++)
+		apic_write(cpu(i), APIC_LDR, BIT(i) << 24);
+	KUNIT_EXPECT_EQ(test, send(0x05, APIC_DM_FIXED, 0x40, true, false), 2);
+	KUNIT_EXPECT_TRUE(test, requested(cpu(0), 0x40));
+	KUNIT_EXPECT_FALSE(test, requested(cpu(1), 0x40));
+	KUNIT_EXPECT_TRUE(test, requested(cpu(2), 0x40));
+	KUNIT_EXPECT_EQ(test, send(0xff, APIC_DM_FIXED, 0x41, true, false), 4);
+
+	/* Cluster 2: members 0 and 1. */
+	for (i = 0; i < 4; i++) {
+		apic_write(cpu(i), APIC_DFR, APIC_DFR_CLUSTER);
+		apic_write(cpu(i), APIC_LDR, (0x10 * (i / 2 + 1) | BIT(i & 1)) << 24);
+	}
+	KUNIT_EXPECT_EQ(test, send(0x23, APIC_DM_FIXED, 0x42, true, false), 2);
+	KUNIT_EXPECT_FALSE(test, requested(cpu(1), 0x42));
+	KUNIT_EXPECT_TRUE(test, requested(cpu(2), 0x42));
+	KUNIT_EXPECT_TRUE(test, requested(cpu(3), 0x42));
+	KUNIT_EXPECT_EQ(test, send(0x31, APIC_DM_FIXED, 0x43, true, false), -1);
+}
+
+static void lowest_priority(struct kunit *test)
+{
+	int i, v, n[4] = {};
+
+	for (v = 0x50; v < 0x70; v++) {
+		KUNIT_EXPECT_EQ(test, send(0xff, APIC_DM_LOWEST, v, true, false), 1);
+		for (i = 0; i < 4; i++)
+			n[i] += requested(cpu(i), v);
+	}
+	for (i = 0; i < 4; i++)
+		KUNIT_EXPECT_EQ(test, n[i], 8);
+
+	/* One that is switched off is not chosen. */
+	apic_write(cpu(1), APIC_SPIV, 0xff);
+	for (v = 0x70; v < 0x90; v++) {
+		send(0xff, APIC_DM_LOWEST, v, true, false);
+		KUNIT_EXPECT_FALSE(test, requested(cpu(1), v));
+	}
+}
+
+static void physical(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, send(9, APIC_DM_FIXED, 0x40, false, false), -1);
+	KUNIT_EXPECT_EQ(test, send(0xff, APIC_DM_FIXED, 0x40, false, false), 4);
+	/* The id is software's in xAPIC mode. */
+	apic_write(cpu(3), APIC_ID, 9 << 24);
+	KUNIT_EXPECT_EQ(test, send(9, APIC_DM_FIXED, 0x41, false, false), 1);
+	KUNIT_EXPECT_TRUE(test, requested(cpu(3), 0x41));
+	KUNIT_EXPECT_EQ(test, send(3, APIC_DM_FIXED, 0x41, false, false), -1);
+	/* Twice the same: both hear it. */
+	apic_write(cpu(3), APIC_ID, 0);
+	KUNIT_EXPECT_EQ(test, send(0, APIC_DM_FIXED, 0x44, false, false), 2);
+	apic_write(cpu(3), APIC_ID, 3 << 24);
+	KUNIT_EXPECT_EQ(test, send(0, APIC_DM_FIXED, 0x45, false, false), 1);
+}
+
+static void ipis(struct kunit *test)
+{
+	apic_write(cpu(0), APIC_ICR2, 2 << 24);
+	apic_write(cpu(0), APIC_ICR, APIC_DM_FIXED | 0x33);
+	KUNIT_EXPECT_TRUE(test, requested(cpu(2), 0x33));
+	apic_write(cpu(0), APIC_ICR, APIC_DEST_ALLBUT | 0x34);
+	KUNIT_EXPECT_FALSE(test, requested(cpu(0), 0x34));
+	KUNIT_EXPECT_TRUE(test, requested(cpu(1), 0x34) && requested(cpu(3), 0x34));
+	apic_write(cpu(0), APIC_ICR, APIC_DEST_SELF | 0x35);
+	KUNIT_EXPECT_TRUE(test, requested(cpu(0), 0x35));
+	KUNIT_EXPECT_FALSE(test, requested(cpu(1), 0x35));
+	apic_write(cpu(0), APIC_ICR, APIC_DEST_ALLINC | 0x36);
+	KUNIT_EXPECT_TRUE(test, requested(cpu(0), 0x36) && requested(cpu(3), 0x36));
+
+	apic_write(cpu(0), APIC_ICR, APIC_DM_NMI);
+	KUNIT_EXPECT_EQ(test, atomic_read(&cpu(2)->ev.nmi_pending), 1);
+
+	/* INIT, then SIPI; a level de-assert is nothing. */
+	apic_write(cpu(0), APIC_ICR, APIC_DM_INIT | APIC_INT_LEVELTRIG);
+	KUNIT_EXPECT_FALSE(test, lhv_lapic_has_events(cpu(2)));
+	apic_write(cpu(0), APIC_ICR, APIC_DM_INIT | APIC_INT_LEVELTRIG | APIC_INT_ASSERT);
+	KUNIT_EXPECT_TRUE(test, lhv_lapic_has_events(cpu(2)));
+	KUNIT_EXPECT_TRUE(test, test_bit(LHV_REQ_APIC, &cpu(2)->pending));
+	apic_write(cpu(0), APIC_ICR, APIC_DM_STARTUP | 0x9a);
+	KUNIT_EXPECT_EQ(test, cpu(2)->lapic->sipi_vector, 0x9a);
+	KUNIT_EXPECT_EQ(test, cpu(2)->lapic->events, BIT(LHV_APIC_INIT) | BIT(LHV_APIC_SIPI));
+}
+
+static void errors(struct kunit *test)
+{
+	struct lhv_vcpu *vcpu = cpu(1);
+
+	apic_write(vcpu, APIC_LVTERR, 0x77);
+	apic_write(vcpu, APIC_ICR, APIC_DEST_SELF | 5);
+	KUNIT_EXPECT_EQ(test, apic_read(vcpu, APIC_ESR), 0);
+	apic_write(vcpu, APIC_ESR, 0);
+	KUNIT_EXPECT_EQ(test, apic_read(vcpu, APIC_ESR), APIC_ESR_SENDILL);
+	apic_write(vcpu, APIC_ESR, 0);
+	KUNIT_EXPECT_EQ(test, apic_read(vcpu, APIC_ESR), 0);
+	KUNIT_EXPECT_EQ(test, lhv_irq_ack(vcpu), 0x77);
+	send(1, APIC_DM_FIXED, 3, false, false);
+	apic_write(vcpu, APIC_ESR, 0);
+	KUNIT_EXPECT_EQ(test, apic_read(vcpu, APIC_ESR), APIC_ESR_RECVILL);
+	/* A bad vector in LVTERR itself does not go round in circles. */
+	apic_write(vcpu, APIC_LVTERR, 2);
+	send(1, APIC_DM_FIXED, 3, false, false);
+}
+
+static void registers(struct kunit *test)
+{
+	struct lhv_vcpu *vcpu = cpu(3);
+	u8 byte = 0xff;
+
+	KUNIT_EXPECT_EQ(test, apic_read(vcpu, APIC_ID), 3 << 24);
+	KUNIT_EXPECT_EQ(test, GET_APIC_MAXLVT(apic_read(vcpu, APIC_LVR)), 5);
+	vcpu->cpu_state.mcg_cap = MCG_CMCI_P;
+	KUNIT_EXPECT_EQ(test, GET_APIC_MAXLVT(apic_read(vcpu, APIC_LVR)), 6);
+	apic_write(vcpu, APIC_LVT0, 0xffffffff);
+	KUNIT_EXPECT_EQ(test, apic_read(vcpu, APIC_LVT0),
+			APIC_VECTOR_MASK | APIC_MODE_MASK | APIC_INPUT_POLARITY |
+			APIC_LVT_LEVEL_TRIGGER | APIC_LVT_MASKED);
+	/* No deadline mode without the CPUID bit. */
+	apic_write(vcpu, APIC_LVTT, APIC_LVT_TIMER_TSCDEADLINE | 0x40);
+	KUNIT_EXPECT_EQ(test, apic_read(vcpu, APIC_LVTT), 0x40);
+	apic_write(vcpu, APIC_SPIV, 0xff);
+	KUNIT_EXPECT_EQ(test, apic_read(vcpu, APIC_LVTT), APIC_LVT_MASKED | 0x40);
+	apic_write(vcpu, APIC_LVTT, 0x41);
+	KUNIT_EXPECT_EQ(test, apic_read(vcpu, APIC_LVTT), APIC_LVT_MASKED | 0x41);
+
+	/* Odd accesses do no harm. */
+	lhv_lapic_mmio_write(vcpu, APIC_TASKPRI, 1, &byte);
+	KUNIT_EXPECT_EQ(test, apic_read(vcpu, APIC_TASKPRI), 0);
+	lhv_lapic_mmio_read(vcpu, APIC_ID + 3, 1, &byte);
+	KUNIT_EXPECT_EQ(test, byte, 3);
+	KUNIT_EXPECT_EQ(test, apic_read(vcpu, 0xff0), 0);
+}
+
+static void x2apic(struct kunit *test)
+{
+	u64 val;
+	int i;
+
+	KUNIT_EXPECT_EQ(test, lhv_lapic_msr_read(cpu(0), X2(APIC_ID), &val),
+			-EINVAL);
+	for (i = 0; i < 4; i++)
+		cpu(i)->lapic->base_msr |= X2APIC_ENABLE;
+	lhv_lapic_published(f.vm);
+
+	KUNIT_EXPECT_EQ(test, lhv_lapic_msr_read(cpu(3), X2(APIC_ID), &val), 0);
+	KUNIT_EXPECT_EQ(test, val, 3);
+	KUNIT_EXPECT_EQ(test, lhv_lapic_msr_write(cpu(3), X2(APIC_ID), 1), -EINVAL);
+	KUNIT_EXPECT_EQ(test, lhv_lapic_msr_write(cpu(3), X2(APIC_EOI), 1), -EINVAL);
+	KUNIT_EXPECT_EQ(test, lhv_lapic_msr_read(cpu(3), X2(APIC_EOI), &val),
+			-EINVAL);
+	KUNIT_EXPECT_EQ(test, lhv_lapic_msr_read(cpu(3), X2(APIC_DFR), &val),
+			-EINVAL);
+	KUNIT_EXPECT_EQ(test, lhv_lapic_msr_write(cpu(3), X2(APIC_TASKPRI), 0x100),
+			-EINVAL);
+
+	/* Cluster 0, members 1 and 3. */
+	KUNIT_EXPECT_EQ(test, lhv_lapic_msr_write(cpu(0), X2(APIC_ICR),
+						  0xaULL << 32 | APIC_DEST_LOGICAL | 0x44), 0);
+	KUNIT_EXPECT_FALSE(test, test_bit(4, cpu(0)->lapic->regs + APIC_IRR + 0x20));
+	KUNIT_EXPECT_TRUE(test, test_bit(4, cpu(1)->lapic->regs + APIC_IRR + 0x20));
+	KUNIT_EXPECT_TRUE(test, test_bit(4, cpu(3)->lapic->regs + APIC_IRR + 0x20));
+	KUNIT_EXPECT_EQ(test, lhv_lapic_msr_read(cpu(0), X2(APIC_ICR), &val), 0);
+	KUNIT_EXPECT_EQ(test, val, 0xaULL << 32 | APIC_DEST_LOGICAL | 0x44);
+	KUNIT_EXPECT_EQ(test, lhv_lapic_msr_write(cpu(2), X2(APIC_SELF_IPI), 0x51), 0);
+	KUNIT_EXPECT_EQ(test, lhv_irq_ack(cpu(2)), 0x51);
+
+	/* A device's 0xff is a broadcast, unless the VMM said otherwise. */
+	KUNIT_EXPECT_EQ(test, send(0xff, APIC_DM_FIXED, 0x60, false, false), 4);
+	f.vm->irq.x2apic_no_broadcast_quirk = true;
+	KUNIT_EXPECT_EQ(test, send(0xff, APIC_DM_FIXED, 0x61, false, false), -1);
+	KUNIT_EXPECT_EQ(test, send(0xffffffff, APIC_DM_FIXED, 0x62, false, false), 4);
+	KUNIT_EXPECT_EQ(test, send(0x10001, APIC_DM_FIXED, 0x63, true, false), -1);
+	KUNIT_EXPECT_EQ(test, send(0x7fff0001, APIC_DM_FIXED, 0x63, true, false), -1);
+}
+
+static void base_transitions(struct kunit *test)
+{
+	struct lhv_vcpu *vcpu = cpu(0);
+	u64 base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_BSP;
+
+	vcpu->cpu_state.gpa_reserved = GENMASK_ULL(63, 40);
+	KUNIT_EXPECT_EQ(test, lhv_lapic_get_base(vcpu), base | MSR_IA32_APICBASE_ENABLE);
+	/* x2APIC that CPUID does not offer, x2APIC without enable, reserved bits. */
+	KUNIT_EXPECT_NE(test, lhv_lapic_set_base(vcpu, base | MSR_IA32_APICBASE_ENABLE |
+						 X2APIC_ENABLE, true), 0);
+	KUNIT_EXPECT_NE(test, lhv_lapic_set_base(vcpu, base | X2APIC_ENABLE, true), 0);
+	KUNIT_EXPECT_NE(test, lhv_lapic_set_base(vcpu, base | BIT_ULL(40), true), 0);
+	KUNIT_EXPECT_NE(test, lhv_lapic_set_base(vcpu, base | BIT(0), true), 0);
+	/* It may be moved. */
+	base = 0xfed00000 | MSR_IA32_APICBASE_ENABLE;
+	KUNIT_EXPECT_EQ(test, lhv_lapic_set_base(vcpu, base, false), 0);
+	KUNIT_EXPECT_TRUE(test, lhv_lapic_in_range(vcpu, 0xfed00030, 4));
+	KUNIT_EXPECT_FALSE(test, lhv_lapic_in_range(vcpu, 0xfed00ffe, 4));
+	KUNIT_EXPECT_FALSE(test, lhv_lapic_in_range(vcpu, APIC_DEFAULT_PHYS_BASE, 4));
+}
+
+static void timer(struct kunit *test)
+{
+	struct lhv_vcpu *vcpu = cpu(0);
+	u32 count;
+
+	apic_write(vcpu, APIC_TDCR, APIC_TDR_DIV_1);
+	apic_write(vcpu, APIC_LVTT, 0x99);
+	apic_write(vcpu, APIC_TMICT, 1000000000);
+	count = apic_read(vcpu, APIC_TMCCT);
+	KUNIT_EXPECT_GT(test, count, 500000000U);
+	apic_write(vcpu, APIC_TMICT, 0);
+	KUNIT_EXPECT_EQ(test, apic_read(vcpu, APIC_TMCCT), 0);
+	KUNIT_EXPECT_FALSE(test, requested(vcpu, 0x99));
+
+	apic_write(vcpu, APIC_TMICT, 1000);
+	msleep(20);
+	KUNIT_EXPECT_EQ(test, lhv_irq_ack(vcpu), 0x99);
+	apic_write(vcpu, APIC_EOI, 0);
+	msleep(20);
+	KUNIT_EXPECT_FALSE(test, requested(vcpu, 0x99));
+
+	apic_write(vcpu, APIC_LVTT, APIC_LVT_TIMER_PERIODIC | 0x9a);
+	apic_write(vcpu, APIC_TMICT, 1000000);
+	for (count = 0; count < 3; count++) {
+		msleep(20);
+		KUNIT_EXPECT_EQ(test, lhv_irq_ack(vcpu), 0x9a);
+		apic_write(vcpu, APIC_EOI, 0);
+	}
+	apic_write(vcpu, APIC_TMICT, 0);
+	apic_write(vcpu, APIC_TDCR, APIC_TDR_DIV_128);
+	KUNIT_EXPECT_EQ(test, vcpu->lapic->divide, 128);
+	apic_write(vcpu, APIC_TDCR, APIC_TDR_DIV_2);
+	KUNIT_EXPECT_EQ(test, vcpu->lapic->divide, 2);
+}
+
+static void save_restore(struct kunit *test)
+{
+	struct kvm_lapic_state *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+	struct lhv_vcpu *from = cpu(1), *to = cpu(2);
+
+	KUNIT_ASSERT_NOT_NULL(test, s);
+	apic_write(from, APIC_TASKPRI, 0x20);
+	send(1, APIC_DM_FIXED, 0x80, false, false);
+	send(1, APIC_DM_FIXED, 0x90, false, true);
+	KUNIT_EXPECT_EQ(test, lhv_irq_ack(from), 0x90);
+	lhv_lapic_get_state(from, s);
+	KUNIT_EXPECT_EQ(test, *(u32 *)(s->regs + APIC_PROCPRI), 0x90);
+	KUNIT_EXPECT_EQ(test, lhv_lapic_set_state(to, s), 0);
+	KUNIT_EXPECT_EQ(test, to->cr8, 2);
+	KUNIT_EXPECT_FALSE(test, lhv_irq_pending(to));
+	apic_write(to, APIC_EOI, 0);
+	KUNIT_EXPECT_EQ(test, to->pending_eoi, 0x90);
+	KUNIT_EXPECT_EQ(test, lhv_irq_ack(to), 0x80);
+
+	to->lapic->base_msr |= X2APIC_ENABLE;
+	lhv_lapic_get_state(to, s);
+	KUNIT_EXPECT_EQ(test, *(u32 *)(s->regs + APIC_ID), 2 << 24);
+	f.vm->irq.x2apic_ids = true;
+	KUNIT_EXPECT_EQ(test, lhv_lapic_set_state(to, s), -EINVAL);
+	lhv_lapic_get_state(to, s);
+	KUNIT_EXPECT_EQ(test, *(u32 *)(s->regs + APIC_ID), 2);
+	KUNIT_EXPECT_EQ(test, lhv_lapic_set_state(to, s), 0);
+
+	/* Rubbish is taken without harm. */
+	memset(s->regs, 0xff, sizeof(s->regs));
+	*(u32 *)(s->regs + APIC_ID) = 2;
+	KUNIT_EXPECT_EQ(test, lhv_lapic_set_state(to, s), 0);
+	KUNIT_EXPECT_FALSE(test, lhv_irq_pending(to));
+	lhv_lapic_reset(to, false);
+}
+
+static void ext_int(struct kunit *test)
+{
+	struct lhv_vcpu *bsp = cpu(0);
+
+	/* KVM_INTERRUPT of a split irqchip, through LINT0. */
+	bsp->ev.user_irq = 0x22;
+	apic_write(bsp, APIC_LVT0, APIC_LVT_MASKED | APIC_DM_EXTINT);
+	KUNIT_EXPECT_FALSE(test, lhv_irq_pending(bsp));
+	apic_write(bsp, APIC_LVT0, APIC_DM_EXTINT);
+	KUNIT_EXPECT_TRUE(test, lhv_irq_pending(bsp));
+	KUNIT_EXPECT_EQ(test, lhv_irq_ack(bsp), 0x22);
+	KUNIT_EXPECT_EQ(test, bsp->ev.user_irq, -1);
+	KUNIT_EXPECT_EQ(test, apic_read(bsp, APIC_PROCPRI), 0);
+}
+
+static struct kunit_case lapic_cases[] = {
+	KUNIT_CASE(priorities),
+	KUNIT_CASE(task_priority),
+	KUNIT_CASE(level_eoi),
+	KUNIT_CASE(logical),
+	KUNIT_CASE(lowest_priority),
+	KUNIT_CASE(physical),
+	KUNIT_CASE(ipis),
+	KUNIT_CASE(errors),
+	KUNIT_CASE(registers),
+	KUNIT_CASE(x2apic),
+	KUNIT_CASE(base_transitions),
+	KUNIT_CASE(timer),
+	KUNIT_CASE(save_restore),
+	KUNIT_CASE(ext_int),
+	{}
+};
+
+static struct kunit_suite lapic_suite = {
+	.name = "lhv_lapic",
+	.init = lapic_init,
+	.exit = lapic_exit,
+	.test_cases = lapic_cases,
+};
+
+kunit_test_suite(lapic_suite);
