@@ -87,18 +87,20 @@ struct host {
 	const char *remedy;	/* NULL: a guest can start */
 };
 
-static bool read_text(const char *path, char *buf, size_t size)
+/* A whole file, without its last line end; empty when there's none. */
+static void read_text(const char *path, char *buf, size_t size)
 {
 	FILE *f = fopen(path, "re");
+	size_t n;
 
 	buf[0] = '\0';
 	if (!f)
-		return false;
-	if (!fgets(buf, size, f))
-		buf[0] = '\0';
+		return;
+	n = fread(buf, 1, size - 1, f);
 	fclose(f);
-	buf[strcspn(buf, "\n")] = '\0';
-	return true;
+	while (n && buf[n - 1] == '\n')
+		n--;
+	buf[n] = '\0';
 }
 
 static void read_cpuinfo(struct host *h)
@@ -268,6 +270,41 @@ static void print_names(const char *label, const struct host *h, bool found)
 	printf("\n");
 }
 
+/* The module's own words: a line "name: value" for each feature. */
+static void print_module(const struct host *h)
+{
+	const char *p;
+
+	if (!h->features[0])
+		return;
+	printf("%-14s ", "module:");
+	for (p = h->features; *p; p++) {
+		if (*p == '\n')
+			fputs(", ", stdout);
+		else
+			putchar(*p);
+	}
+	putchar('\n');
+}
+
+static struct json_object *module_object(const struct host *h)
+{
+	struct json_object *o = json_object_new_object();
+	char text[FLAGS_MAX], *line, *value, *save = NULL;
+
+	snprintf(text, sizeof(text), "%s", h->features);
+	for (line = strtok_r(text, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		value = line + strcspn(line, ":");
+		if (*value) {
+			*value++ = '\0';
+			value += strspn(value, " ");
+		}
+		json_object_object_add(o, line, json_object_new_string(value));
+	}
+	return o;
+}
+
 static void print_text(const struct host *h)
 {
 	size_t i;
@@ -277,8 +314,7 @@ static void print_text(const struct host *h)
 	printf("%-14s %s\n", "cpu:", h->vendor);
 	print_names("found:", h, true);
 	print_names("missing:", h, false);
-	if (h->features[0])
-		printf("%-14s %s\n", "module:", h->features);
+	print_module(h);
 	printf("%-14s %s\n", "owner:", owner(h));
 	if (h->version > 0) {
 		printf("%-14s %d\n", "api:", h->version);
@@ -332,7 +368,7 @@ static void print_json(const struct host *h)
 	json_object_object_add(o, "cpu", json_object_new_string(h->vendor));
 	json_object_object_add(o, "found", feature_array(h, true));
 	json_object_object_add(o, "missing", feature_array(h, false));
-	json_object_object_add(o, "module", json_object_new_string(h->features));
+	json_object_object_add(o, "module", module_object(h));
 	json_object_object_add(o, "owner", json_object_new_string(owner(h)));
 	json_object_object_add(o, "api", json_object_new_int(h->version));
 	json_object_object_add(o, "capabilities", caps);

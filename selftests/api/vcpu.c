@@ -239,24 +239,36 @@ TEST(xsave)
 	CHECK_OK(ioctl(vcpu->fd, KVM_GET_XSAVE, &back));
 	if (back.region[XSAVE_HEADER] & 4)
 		CHECK_EQ(back.region[XSAVE_YMM], 0);
+	CHECK_ERR(ioctl(vcpu->fd, KVM_SET_XSAVE, NULL), EFAULT);
 }
 
-TEST(xsave_bad)
+static struct kvm_xsave good_xsave(struct vcpu *vcpu)
+{
+	struct kvm_xsave x;
+
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_XSAVE, &x));
+	return x;
+}
+
+TEST(xsave_bad_mxcsr)
 {
 	struct vcpu *vcpu = new_vcpu(0);
-	static struct kvm_xsave good, x;
+	struct kvm_xsave x = good_xsave(vcpu);
 
-	CHECK_OK(ioctl(vcpu->fd, KVM_GET_XSAVE, &good));
-	x = good;
+	x.region[XSAVE_HEADER] = 7;
 	x.region[XSAVE_MXCSR] = 0xffffffff;
 	CHECK_ERR(ioctl(vcpu->fd, KVM_SET_XSAVE, &x), EINVAL);
-	x = good;
+}
+
+TEST(xsave_bad_header)
+{
+	struct vcpu *vcpu = new_vcpu(0);
+	struct kvm_xsave x = good_xsave(vcpu);
+
 	x.region[XSAVE_HEADER + 1] = 0x40000000;	/* no such component */
 	CHECK_ERR(ioctl(vcpu->fd, KVM_SET_XSAVE, &x), EINVAL);
-	CHECK_ERR(ioctl(vcpu->fd, KVM_SET_XSAVE, NULL), EFAULT);
-	/* The reserved part of the header */
-	x = good;
-	x.region[XSAVE_HEADER + 4] = 1;
+	x = good_xsave(vcpu);
+	x.region[XSAVE_HEADER + 4] = 1;			/* reserved */
 	if (ioctl(vcpu->fd, KVM_SET_XSAVE, &x) < 0)
 		CHECK_EQ(errno, EINVAL);
 }
@@ -379,7 +391,8 @@ TEST(mp_state)
 	     mp.mp_state++) {
 		struct kvm_mp_state back;
 
-		CHECK_OK(ioctl(ap->fd, KVM_SET_MP_STATE, &mp));
+		if (ioctl(ap->fd, KVM_SET_MP_STATE, &mp))
+			FAIL("state %u: %s", mp.mp_state, strerror(errno));
 		CHECK_OK(ioctl(ap->fd, KVM_GET_MP_STATE, &back));
 		/* KVM turns SIPI_RECEIVED into INIT_RECEIVED with a SIPI pending. */
 		if (mp.mp_state != KVM_MP_STATE_SIPI_RECEIVED)
@@ -617,6 +630,7 @@ TEST(enable_cap)
 	struct kvm_enable_cap cap = { .cap = 0x12345 };
 
 	CHECK_ERR(ioctl(vm->fd, KVM_ENABLE_CAP, &cap), EINVAL);
-	CHECK_ERR(ioctl(vcpu->fd, KVM_ENABLE_CAP, &cap), EINVAL);
+	CHECK(ioctl(vcpu->fd, KVM_ENABLE_CAP, &cap) < 0);
+	CHECK(errno == EINVAL || errno == ENOTTY);
 	CHECK_ERR(ioctl(vm->fd, KVM_ENABLE_CAP, NULL), EFAULT);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The driver's machine and the guests' small runtime; see guest.h. */
 #include <asm/kvm.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "guest.h"
@@ -371,6 +372,22 @@ static void guest_failed(struct vcpu *vcpu)
 	     (unsigned long long)r->want);
 }
 
+static volatile sig_atomic_t timed_out;
+
+static void on_timeout(int sig)
+{
+	(void)sig;
+	timed_out = 1;
+}
+
+/* The harness sends SIGALRM when the time is up: a vCPU in KVM_RUN says where it hangs. */
+__attribute__((constructor)) static void catch_timeout(void)
+{
+	struct sigaction sa = { .sa_handler = on_timeout };
+
+	sigaction(SIGALRM, &sa, NULL);
+}
+
 int vcpu_go(struct vcpu *vcpu, uint32_t *value)
 {
 	struct kvm_run *run = vcpu->run;
@@ -379,6 +396,10 @@ int vcpu_go(struct vcpu *vcpu, uint32_t *value)
 	value = value ?: &dummy;
 	for (;;) {
 		if (ioctl(vcpu->fd, KVM_RUN, 0) < 0) {
+			if (errno == EINTR && timed_out) {
+				vcpu_dump(vcpu);
+				FAIL("still running");
+			}
 			if (errno == EINTR)
 				return GO_INTR;
 			/* A vCPU that waited for SIPI got it. */

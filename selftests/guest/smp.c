@@ -43,7 +43,7 @@ static void run_smp(guest_fn fn, int n)
 	{								\
 		run_smp(fn, 4);						\
 	}								\
-	TEST(name##_16, .timeout = 60, ##__VA_ARGS__)			\
+	TEST(name##_16, .timeout = 120, ##__VA_ARGS__)			\
 	{								\
 		run_smp(fn, 16);					\
 	}

@@ -16,20 +16,26 @@ guest_dir=${guest_dir:-/tmp/guest}
 guest_status=
 vmctl=${vmctl:-vmctl/vmctl}
 
+guest_record() {
+	if [ "$guest_show" = y ]; then
+		tee "$guest_dir/log"
+	else
+		cat >"$guest_dir/log"
+	fi
+}
+
 guest_start() {
 	rm -rf "$guest_dir"
 	mkdir -p "$guest_dir"
 	mkfifo "$guest_dir/in"
 	: >"$guest_dir/log"
 	seen=0
-	show=/dev/stdout
-	[ "$guest_show" = y ] || show=/dev/null
 	{
 		ret=0
 		"$vmctl" start -c "$@" <"$guest_dir/in" || ret=$?
 		echo $ret >"$guest_dir/status.new"
 		mv "$guest_dir/status.new" "$guest_dir/status"
-	} 2>&1 | tee "$guest_dir/log" >"$show" &
+	} 2>&1 | guest_record &
 	guest_pipe=$!
 	exec 3>"$guest_dir/in"
 }

@@ -14,7 +14,7 @@
 
 enum { PASS = 0, FAILED = 1, SKIP = 4 };	/* as kselftest's */
 
-#define DEFAULT_TIMEOUT	20
+#define DEFAULT_TIMEOUT	60
 #define MAX_EXCLUDES	16
 #define CPUID_HYPERVISOR_LEAF 0x40000000
 
@@ -121,6 +121,12 @@ static int run(const struct test *test)
 	}
 	if (!reap(pid, timeout, &status)) {
 		test_note("no end after %u s", timeout);
+		/* A last chance to say where it hangs */
+		kill(pid, SIGALRM);
+		if (reap(pid, 2, &status)) {
+			kill(-pid, SIGKILL);
+			return FAILED;
+		}
 		kill(-pid, SIGKILL);
 		kill(pid, SIGKILL);
 		if (!reap(pid, 5, &status))

@@ -33,13 +33,10 @@
 #define APIC_LVT_NMI		(4U << 8)
 #define APIC_LVT_EXTINT		(7U << 8)
 
-static _Thread_local struct kvm_run *this_run;
-
+/* Its coming is all: it ends KVM_RUN. */
 static void on_kick(int sig)
 {
 	(void)sig;
-	if (this_run)
-		this_run->immediate_exit = 1;
 }
 
 /**
@@ -332,7 +329,6 @@ static void *vcpu_thread(void *arg)
 	struct vm *vm = vcpu->vm;
 	sigset_t set;
 
-	this_run = vcpu->run;
 	sigemptyset(&set);
 	sigaddset(&set, KICK_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
@@ -349,7 +345,6 @@ static void *vcpu_thread(void *arg)
 		dump_regs(vcpu);
 		vm_finish(vm, VM_ERROR);
 	}
-	this_run = NULL;
 	return NULL;
 }
 
@@ -377,7 +372,7 @@ void vcpu_stop(struct vcpu *vcpu)
 	 * KVM_RUN, so ask again.
 	 */
 	do {
-		vcpu->run->immediate_exit = 1;
+		__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 		pthread_kill(vcpu->thread, KICK_SIGNAL);
 		clock_gettime(CLOCK_REALTIME, &ts);
 		ts.tv_nsec += KICK_RETRY_NS;
