@@ -106,7 +106,7 @@ static void *spin(void *arg)
 {
 	struct vcpu *vcpu = arg;
 
-	/* No signal before the guest runs gets lost: immediate_exit is set by the handler's side. */
+	/* A signal before KVM_RUN is not lost: immediate_exit is set first. */
 	CHECK_ERR(ioctl(vcpu->fd, KVM_RUN, 0), EINTR);
 	return NULL;
 }

@@ -26,6 +26,13 @@ g_stubs:
 	.set vector, vector + 1
 	.endr
 
+	.globl sti_hlt, g_hlt_of_sti
+sti_hlt:
+	sti
+g_hlt_of_sti:
+	hlt
+	ret
+
 	.balign 16
 common:
 	cld

@@ -233,7 +233,8 @@ static void g_shadow(void)
 	cli();
 	for (i = 0; i < TRIES; i++) {
 		self_ipi(VEC);
-		asm volatile("lea 1f(%%rip), %0; sti; nop; 1: nop; nop; cli" : "=r"(want) : : "memory");
+		asm volatile("lea 1f(%%rip), %0; sti; nop; 1: nop; nop; cli"
+			     : "=r"(want) : : "memory");
 		G_EQ(g_count[VEC], ++n);
 		good[0] += seen_rip == want;
 
@@ -603,7 +604,8 @@ static void g_nmi_fresh_stack(void)
 	uint64_t i;
 
 	for (i = 1; i <= 20; i++) {
-		asm volatile("mov %%rsp, %%rbp; mov %0, %%rsp; outl %%eax, %%dx; nop; nop; mov %%rbp, %%rsp"
+		asm volatile("mov %%rsp, %%rbp; mov %0, %%rsp; outl %%eax, %%dx; nop; nop\n\t"
+			     "mov %%rbp, %%rsp"
 			     : : "r"(GUEST_EXTRA + i * PAGE_SIZE), "d"(PORT_SYNC), "a"((uint32_t)i)
 			     : "rbp", "memory");
 		g_await(&g_count[NMI], i);

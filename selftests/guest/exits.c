@@ -530,7 +530,7 @@ static void g_cr3_gp(void)
 }
 
 TEST(cr3_gp,
-     .emulator = "TCG takes a CR3 with reserved bits and then refuses the VMRUN; KVM gets FAIL_ENTRY too")
+     .emulator = "TCG takes a CR3 with reserved bits, then refuses the VMRUN; KVM gets FAIL_ENTRY too")
 {
 	run_guest(g_cr3_gp, 0);
 }

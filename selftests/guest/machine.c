@@ -40,6 +40,8 @@ void g_trap(struct frame *frame)
 	uint64_t vector = frame->vector;
 
 	atomic_add(&g_count[vector], 1);
+	if (vector >= 32 && frame->rip == (uintptr_t)g_hlt_of_sti)
+		frame->rip++;		/* see sti_hlt() */
 	g_frame = *frame;
 	if (g_handlers[vector]) {
 		g_handlers[vector](frame);
