@@ -12,6 +12,7 @@
 #include <linux/reboot.h>
 
 #include "chardev.h"
+#include "debugfs.h"
 #include "lhv.h"
 #include "host/power.h"
 
@@ -182,6 +183,7 @@ static int __init lhv_init(void)
 	ret = lhv_chardev_init();
 	if (ret)
 		goto err_power;
+	lhv_debugfs_init();
 	pr_info("lhv: ready, backend %s\n", lhv_backend->name);
 	return 0;
 
@@ -202,6 +204,7 @@ err_fpu:
 
 static void __exit lhv_exit(void)
 {
+	lhv_debugfs_exit();
 	lhv_chardev_exit();
 	unregister_reboot_notifier(&reboot_notifier);
 	lhv_host_power_unregister();

@@ -13,7 +13,7 @@
 #include <asm/fpu/types.h>
 #include <asm/fpu/xcr.h>
 #include <asm/kvm_para.h>
-#include <asm/processor.h>
+#include <linux/processor.h>
 #include <asm/tsc.h>
 
 #include "lhv.h"

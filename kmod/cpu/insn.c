@@ -285,8 +285,8 @@ enum lhv_next lhv_pause_exec(struct lhv_vcpu *vcpu)
 {
 	if (vcpu->atomic)
 		return LHV_SLEEP;
-	/* The guest spins, most likely for a vCPU that waits for a CPU. */
-	yield();
+	/* The guest spins, most likely for a vCPU that waits for a CPU: let that one have it. */
+	cond_resched();
 	return lhv_skip(vcpu);
 }
 

@@ -11,7 +11,7 @@
 #include <asm/mce.h>
 #include <asm/msr.h>
 #include <asm/mtrr.h>
-#include <asm/processor.h>
+#include <linux/processor.h>
 
 #include "lhv.h"
 #include "cpu/cpu_priv.h"

@@ -3,7 +3,7 @@
 #ifndef LHV_HOST_CPUID_H
 #define LHV_HOST_CPUID_H
 
-#include <asm/processor.h>
+#include <linux/processor.h>
 #ifdef LHV_HAVE_CPUID_API
 #include <asm/cpuid/api.h>
 #else

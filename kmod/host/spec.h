@@ -10,7 +10,7 @@
 #define LHV_HOST_SPEC_H
 
 #include <linux/percpu.h>
-#include <asm/cpufeature.h>
+#include <linux/cpufeature.h>
 #include <asm/nospec-branch.h>
 
 #include "msr.h"

@@ -5,7 +5,7 @@
 #include <linux/percpu.h>
 #include <linux/smp.h>
 #include <linux/user-return-notifier.h>
-#include <asm/cpufeature.h>
+#include <linux/cpufeature.h>
 #include <asm/msr-index.h>
 
 #include "host.h"

@@ -8,8 +8,8 @@
 #include <linux/kernel.h>
 #include <linux/printk.h>
 #include <linux/smp.h>
-#include <asm/cpufeature.h>
-#include <asm/processor.h>
+#include <linux/cpufeature.h>
+#include <linux/processor.h>
 
 #include "svm.h"
 

@@ -10,7 +10,7 @@
 #include <linux/mem_encrypt.h>
 #include <linux/percpu.h>
 #include <linux/printk.h>
-#include <asm/cpufeature.h>
+#include <linux/cpufeature.h>
 #include <asm/fpu/types.h>
 #include <asm/special_insns.h>
 

@@ -10,7 +10,7 @@
 #include <linux/mem_encrypt.h>
 #include <linux/printk.h>
 #include <linux/ratelimit.h>
-#include <asm/cpufeature.h>
+#include <linux/cpufeature.h>
 #include <asm/special_insns.h>
 
 #include "svm.h"

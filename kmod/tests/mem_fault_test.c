@@ -509,7 +509,7 @@ static void stress(struct kunit *test)
 			break;
 		s[i].vcpu->vm = c.vm;
 		s[i].vcpu->run = c.vcpu->run;
-		task[i] = kthread_run(stress_vcpu, &s[i], "lhv-stress/%d", i);
+		task[i] = kthread_run(stress_vcpu, &s[i], "lhv-load/%d", i);
 	}
 	end = jiffies + msecs_to_jiffies(STRESS_MS);
 	while (time_before(jiffies, end)) {

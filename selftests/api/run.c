@@ -2,6 +2,8 @@
 /* KVM_RUN and the lives of fds, threads and processes around it. */
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -64,6 +66,44 @@ TEST(run)
 }
 
 /* No memory at all: the VMM hears of it, the host survives. */
+/* One counter per exit reason, in debugfs. The VM of this process is the newest. */
+static long exits_of_newest(const char *reason)
+{
+	unsigned long long vm, newest = 0, n;
+	char line[128], name[32];
+	long count = 0;
+	FILE *f = fopen("/sys/kernel/debug/lhv/exits", "r");
+
+	if (!f)
+		FAIL("no /sys/kernel/debug/lhv/exits");
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%llu %*u %31s %llu", &vm, name, &n) != 3)
+			FAIL("odd line: %s", line);
+		if (vm > newest) {
+			newest = vm;
+			count = 0;
+		}
+		if (vm == newest && !strcmp(name, reason))
+			count = n;
+	}
+	fclose(f);
+	return count;
+}
+
+TEST(exit_counters)
+{
+	struct vcpu *vcpu;
+	int i;
+
+	if (on_kvm())
+		test_skip("lhv's own");
+	vcpu = GUEST(vm_create(0), OUT_LOOP);
+	for (i = 0; i < 10; i++)
+		run_to_io(vcpu);
+	CHECK_EQ(exits_of_newest("PIO"), 10);
+	CHECK_EQ(exits_of_newest("HLT"), 0);
+}
+
 TEST(run_without_memory)
 {
 	struct vcpu *vcpu = vcpu_add(vm_create(0), 0);

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * lhv - /sys/kernel/debug/lhv/exits: how often each vCPU left the guest, by reason.
+ *
+ * One line per vCPU and reason that occurred: VM id, vCPU id, reason, count. The
+ * counters are written by the vCPU's own thread and only ever grow.
+ */
+#include <linux/debugfs.h>
+#include <linux/seq_file.h>
+
+#include "debugfs.h"
+#include "lhv.h"
+
+static const char * const reason_names[] = {
+#define X(name) [LHV_EXIT_##name] = #name,
+	LHV_EXIT_REASONS(X)
+#undef X
+};
+
+static struct dentry *dir;
+
+static void show_vcpu(struct seq_file *m, struct lhv_vcpu *vcpu)
+{
+	int reason;
+
+	for (reason = 0; reason < LHV_NR_EXIT_REASONS; reason++) {
+		u64 n = READ_ONCE(vcpu->exits[reason]);
+
+		if (n)
+			seq_printf(m, "%llu %u %s %llu\n", vcpu->vm->id, vcpu->id,
+				   reason_names[reason], n);
+	}
+}
+
+static int exits_show(struct seq_file *m, void *unused)
+{
+	struct lhv_vcpu *vcpu;
+	struct lhv_vm *vm;
+	int i;
+
+	mutex_lock(&lhv_vms_lock);
+	list_for_each_entry(vm, &lhv_vms, link) {
+		lhv_for_each_vcpu(i, vcpu, vm)
+			show_vcpu(m, vcpu);
+	}
+	mutex_unlock(&lhv_vms_lock);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(exits);
+
+/* Without debugfs there is nothing to see, and nothing fails. */
+void lhv_debugfs_init(void)
+{
+	dir = debugfs_create_dir("lhv", NULL);
+	debugfs_create_file("exits", 0400, dir, NULL, &exits_fops);
+}
+
+void lhv_debugfs_exit(void)
+{
+	debugfs_remove_recursive(dir);
+}
