@@ -153,6 +153,7 @@ struct lhv_vcpu {
 	unsigned long pending;	/* A enum lhv_req bits */
 	int mode;		/* A LHV_OUTSIDE_GUEST, LHV_IN_GUEST, LHV_KICKED */
 	int cpu;		/* O host CPU the vCPU last ran on, -1 before the first run */
+	unsigned long quiescent; /* O jiffies when RCU last heard of this vCPU's thread */
 	bool atomic;		/* O in the atomic tier of the run loop */
 	u8 mp_state;		/* O KVM_MP_STATE_* */
 	u8 cr8;			/* O TPR bits 7:4, as the guest sees in CR8 */

@@ -21,6 +21,7 @@
  * entered.
  */
 #include <linux/cpumask.h>
+#include <linux/jiffies.h>
 #include <linux/percpu.h>
 #include <linux/sched/clock.h>
 #include <linux/sched/signal.h>
@@ -332,6 +333,12 @@ static enum lhv_next run_atomic(struct lhv_vcpu *vcpu)
 			WRITE_ONCE(vcpu->mode, LHV_OUTSIDE_GUEST);
 			local_irq_enable();
 			break;
+		}
+
+		/* Once a tick is often enough for grace periods, and cheap enough for exits. */
+		if (unlikely(vcpu->quiescent != jiffies)) {
+			vcpu->quiescent = jiffies;
+			lhv_host_quiescent();
 		}
 
 		trace_lhv_entry(vcpu);

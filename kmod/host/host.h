@@ -20,6 +20,7 @@
 #include <linux/interrupt.h>
 #include <linux/kvm.h>
 #include <linux/kvm_types.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
@@ -114,6 +115,15 @@ static __always_inline void lhv_host_guest_enter(void)
 static __always_inline void lhv_host_guest_exit(void)
 {
 	context_tracking_guest_exit();
+}
+
+/*
+ * Right before the entry, now and then: whoever ran until here was no RCU reader. The tick that
+ * hits the guest can't see that, because preemption is off. Context: interrupts off.
+ */
+static inline void lhv_host_quiescent(void)
+{
+	rcu_note_context_switch(false);
 }
 
 /* kvm_run.immediate_exit, which newer kernels rename for their own side: read once. */
