@@ -157,9 +157,18 @@ void lhv_svm_refresh_tsc_aux(struct lhv_vcpu *vcpu)
 		lhv_host_user_msr_set(LHV_USER_MSR_TSC_AUX, vcpu->cpu_state.tsc_aux);
 }
 
-static void save_host_state(u64 pa)
+static u16 host_ldt(void)
 {
-	asm volatile("vmsave %%rax" : : "a" (pa) : "memory");
+	u16 ldt;
+
+	asm volatile("sldt %0" : "=rm" (ldt));
+	return ldt;
+}
+
+static void save_host_state(struct lhv_svm_cpu *c)
+{
+	c->ldt = host_ldt();
+	asm volatile("vmsave %%rax" : : "a" (c->save_pa) : "memory");
 }
 
 static void svm_load(struct lhv_vcpu *vcpu, int cpu)
@@ -189,8 +198,8 @@ static void svm_load(struct lhv_vcpu *vcpu, int cpu)
 	}
 
 	lhv_svm_refresh_tsc_aux(vcpu);
-	/* FS, GS, TR, LDTR and the SYSCALL MSRs can't change before put: once is enough. */
-	save_host_state(c->save_pa);
+	/* FS, GS, TR and the SYSCALL MSRs can't change before put: once is enough. */
+	save_host_state(c);
 }
 
 static void svm_put(struct lhv_vcpu *vcpu)
@@ -298,6 +307,12 @@ static void run_guest(struct lhv_vcpu *vcpu)
 			wrpkru(vcpu->cpu_state.pkru);
 	}
 	lhv_host_dr_enter(&host_dr, svm->dr);
+	/*
+	 * modify_ldt() in another thread changes this CPU's LDTR by an interrupt and then frees
+	 * the old table: VMLOAD must not bring that back.
+	 */
+	if (unlikely(host_ldt() | svm->cpu->ldt))
+		save_host_state(svm->cpu);
 
 	lhv_host_guest_enter();
 	lhv_svm_switch(vcpu->regs, vmcb_pa, host_pa, guest_spec, host_spec);
@@ -350,9 +365,13 @@ static void decode_exit(struct lhv_vcpu *vcpu)
 
 static bool entry_failed(struct lhv_vcpu *vcpu)
 {
+	struct lhv_svm_vcpu *svm = lhv_svm(vcpu);
 	struct kvm_run *run = vcpu->run;
 
 	lhv_svm_dump(vcpu);
+	/* Nothing says which of it the CPU took in, nor that it flushed what it was asked to. */
+	svm->dirty = LHV_SVM_ALL_DIRTY;
+	svm->asid_generation = 0;
 	run->exit_reason = KVM_EXIT_FAIL_ENTRY;
 	run->fail_entry.hardware_entry_failure_reason = (u32)SVM_EXIT_ERR;
 	run->fail_entry.cpu = vcpu->cpu;

@@ -58,6 +58,7 @@ struct lhv_svm_cpu {
 	u64 asid_generation;	/* bumped when the ASIDs are used up; never 0 */
 	u32 next_asid;
 	u64 last_vcpu;		/* id of the vCPU that ran last */
+	u16 ldt;		/* host's LDT selector in the page at @save_pa */
 	struct page *hsave, *save;
 };
 
