@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* KVM_RUN and the lives of fds, threads and processes around it. */
+#include <asm/ldt.h>
+#include <linux/membarrier.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -7,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vm.h"
@@ -166,6 +169,89 @@ TEST(signal_ends_run)
 		CHECK(!pthread_join(t, NULL));
 		vcpu->run->immediate_exit = 0;
 	}
+}
+
+/* Is there a segment behind this selector? */
+static bool has_segment(uint16_t selector)
+{
+	uint32_t limit;
+	bool zf;
+
+	asm volatile("lsl %k2, %k0" : "=r" (limit), "=@ccz" (zf) : "r" (selector));
+	return zf;
+}
+
+static void *spin_then_look(void *arg)
+{
+	bool *seen = calloc(1, sizeof(*seen));
+
+	spin(arg);
+	*seen = has_segment(7);	/* entry 0 of the LDT, ring 3 */
+	return seen;
+}
+
+/*
+ * A thread whose vCPU exits often but never to the slow tier gets the LDT that another
+ * thread installs meanwhile, and not the one from before.
+ */
+TEST(ldt_changes_while_running)
+{
+	/* 1: cpuid; jmp 1b */
+	struct vcpu *vcpu = GUEST(vm_create(VM_IRQCHIP), "\x0f\xa2\xeb\xfc");
+	struct user_desc desc = { .limit_in_pages = 1 };
+	int i, present;
+	pthread_t t;
+	bool *seen;
+
+	catch(SIGUSR1);
+	for (i = 0; i < 20; i++) {
+		present = !(i & 1);
+		/* Without all of these it is an empty entry. */
+		desc.limit_in_pages = desc.useable = present;
+		desc.seg_not_present = desc.read_exec_only = !present;
+		CHECK(!pthread_create(&t, NULL, spin_then_look, vcpu));
+		usleep(20000);
+		if (syscall(SYS_modify_ldt, 0x11, &desc, sizeof(desc)))
+			test_skip("no modify_ldt()");
+		usleep(2000);
+		vcpu->run->immediate_exit = 1;
+		CHECK(!pthread_kill(t, SIGUSR1));
+		CHECK(!pthread_join(t, (void **)&seen));
+		vcpu->run->immediate_exit = 0;
+		CHECK_EQ(*seen, present);
+		free(seen);
+	}
+}
+
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+/* A guest that never stops holds up no grace period of the host's RCU. */
+TEST(grace_period_while_running)
+{
+	struct vcpu *vcpu = GUEST(vm_create(VM_IRQCHIP), SPIN);
+	const int n = 10;
+	double start;
+	pthread_t t;
+	int i;
+
+	catch(SIGUSR1);
+	CHECK(!pthread_create(&t, NULL, spin, vcpu));
+	usleep(20000);
+	start = now();
+	for (i = 0; i < n; i++)
+		if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
+			test_skip("no membarrier()");
+	printf("# %.0f ms per grace period\n", (now() - start) / n * 1e3);
+	CHECK((now() - start) / n < 0.08);
+	vcpu->run->immediate_exit = 1;
+	CHECK(!pthread_kill(t, SIGUSR1));
+	CHECK(!pthread_join(t, NULL));
 }
 
 static void *spin_forever(void *arg)
