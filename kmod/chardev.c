@@ -749,10 +749,12 @@ static long vm_set_boot_cpu_id(void *obj, unsigned long id)
 	struct lhv_vm *vm = obj;
 	int ret = -EBUSY;
 
+	if (id >= LHV_MAX_VCPUS)
+		return -EINVAL;
 	mutex_lock(&vm->lock);
 	if (!vm->nr_vcpus) {
 		vm->bsp_id = id;
-		ret = id < LHV_MAX_VCPUS ? 0 : -EINVAL;
+		ret = 0;
 	}
 	mutex_unlock(&vm->lock);
 	return ret;
