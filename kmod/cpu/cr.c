@@ -422,6 +422,9 @@ int lhv_set_sregs(struct lhv_vcpu *vcpu, const struct kvm_sregs *sregs)
 		vcpu->ev.irq.queued = true;
 		vcpu->ev.irq.soft = false;
 		vcpu->ev.irq.vector = vector;
+		/* KVM_GET_SREGS reports what KVM_INTERRUPT left here: not twice. */
+		if (!vcpu->lapic)
+			vcpu->ev.user_irq = -1;
 	}
 	if (vcpu->id == vcpu->vm->bsp_id && is_reset_state(vcpu, sregs))
 		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
