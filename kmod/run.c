@@ -346,15 +346,20 @@ static enum lhv_next run_atomic(struct lhv_vcpu *vcpu)
 		entered = static_call(lhv_enter)(vcpu);
 		WRITE_ONCE(vcpu->mode, LHV_OUTSIDE_GUEST);
 
-		/* The interrupt that ended the guest's time is taken here, as the guest's. */
+		/*
+		 * The interrupt that ended the guest's time is taken here, as the guest's. Not
+		 * back to back: STI opens the door only after the next instruction.
+		 */
 		local_irq_enable();
+		vcpu->exits[vcpu->exit.reason]++;
+		local_irq_disable();
 		vtime_account_guest_exit();
+		local_irq_enable();
 
 		if (unlikely(!entered)) {
 			next = LHV_EXIT_USER;
 			break;
 		}
-		vcpu->exits[vcpu->exit.reason]++;
 		trace_lhv_exit(vcpu);
 		next = static_call(lhv_handle_exit)(vcpu);
 	} while (next == LHV_RESUME);
