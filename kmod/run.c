@@ -141,7 +141,9 @@ static bool has_event(struct lhv_vcpu *vcpu)
 		return true;
 	if (atomic_read(&vcpu->ev.nmi_pending) && lhv_backend->nmi_allowed(vcpu))
 		return true;
-	return lhv_backend->irq_allowed(vcpu) && lhv_irq_pending(vcpu);
+	/* One that is on its way was taken from its controller already. */
+	return lhv_backend->irq_allowed(vcpu) &&
+	       (vcpu->ev.irq.queued || vcpu->ev.irq.injected || lhv_irq_pending(vcpu));
 }
 
 /**
