@@ -554,12 +554,13 @@ static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
 	return 0;
 }
 
-/* The vCPU itself lives on with its VM. */
+/* The vCPU itself lives on with its VM. There is none when it could not be created. */
 static int vcpu_release(struct inode *inode, struct file *file)
 {
 	struct lhv_vcpu *vcpu = file->private_data;
 
-	lhv_vm_put(vcpu->vm);
+	if (vcpu)
+		lhv_vm_put(vcpu->vm);
 	return 0;
 }
 
@@ -594,18 +595,33 @@ static long vm_create_vcpu(void *obj, unsigned long id)
 {
 	struct lhv_vm *vm = obj;
 	struct lhv_vcpu *vcpu;
-	int fd;
+	struct file *file;
+	int fd, ret;
 
 	if (id > U32_MAX)
 		return -EINVAL;
-	vcpu = lhv_vcpu_create(vm, id);
-	if (IS_ERR(vcpu))
-		return PTR_ERR(vcpu);
-	lhv_vm_get(vm);
-	fd = anon_inode_getfd("lhv-vcpu", &vcpu_fops, vcpu, O_RDWR | O_CLOEXEC);
+	/* All that can fail comes before the vCPU: a published one does not go away. */
+	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)
-		lhv_vm_put(vm);
+		return fd;
+	file = anon_inode_getfile("lhv-vcpu", &vcpu_fops, NULL, O_RDWR);
+	ret = PTR_ERR_OR_ZERO(file);
+	if (ret)
+		goto err_fd;
+	vcpu = lhv_vcpu_create(vm, id);
+	ret = PTR_ERR_OR_ZERO(vcpu);
+	if (ret)
+		goto err_file;
+	lhv_vm_get(vm);
+	file->private_data = vcpu;
+	fd_install(fd, file);
 	return fd;
+
+err_file:
+	fput(file);
+err_fd:
+	put_unused_fd(fd);
+	return ret;
 }
 
 static long vm_create_irqchip(void *obj, unsigned long arg)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* vCPUs and their state: what is written can be read again, what is wrong is refused. */
 #include <stddef.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "vm.h"
@@ -28,6 +29,33 @@ TEST(create_vcpu)
 	a = CHECK_OK(ioctl(vm->fd, KVM_CREATE_VCPU, 1));
 	close(a);
 	CHECK_ERR(ioctl(vm->fd, KVM_CREATE_VCPU, 1), EEXIST);
+}
+
+/* No room for the fd: no vCPU either. */
+TEST(create_vcpu_no_fd)
+{
+	struct vm *vm = vm_create(0);
+	int next = CHECK_OK(dup(0));
+	struct rlimit limit = { next, 4096 };
+
+	close(next);
+	CHECK_OK(setrlimit(RLIMIT_NOFILE, &limit));
+	CHECK_ERR(ioctl(vm->fd, KVM_CREATE_VCPU, 3), EMFILE);
+	limit.rlim_cur = 1024;
+	CHECK_OK(setrlimit(RLIMIT_NOFILE, &limit));
+	CHECK_OK(ioctl(vm->fd, KVM_CREATE_VCPU, 3));
+}
+
+/* A refused boot CPU leaves the old one. */
+TEST(boot_cpu_id)
+{
+	struct vm *vm = vm_create(VM_IRQCHIP);
+	struct kvm_sregs s;
+
+	CHECK_ERR(ioctl(vm->fd, KVM_SET_BOOT_CPU_ID, 100000), EINVAL);
+	CHECK_OK(ioctl(vcpu_add(vm, 0)->fd, KVM_GET_SREGS, &s));
+	CHECK_EQ(s.apic_base, 0xfee00900);
+	CHECK_ERR(ioctl(vm->fd, KVM_SET_BOOT_CPU_ID, 1), EBUSY);
 }
 
 TEST(create_vcpus_max)
