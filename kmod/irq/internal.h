@@ -48,8 +48,7 @@ void lhv_routing_free(struct lhv_vm *vm);
 /* The guest acknowledged (EOI) the interrupt of a pin. Any context; no irq lock held. */
 void lhv_irq_acked(struct lhv_vm *vm, unsigned int chip, unsigned int pin);
 
-/* ---- lapic.c ---- */
-
+/* ---- ipi.c ---- */
 
 /**
  * struct lhv_apic_msg - a message on the APIC bus
@@ -77,6 +76,9 @@ struct lhv_apic_map {
 
 /* From @src (an IPI) or NULL. >0: how many took it, 0: coalesced, -1: nobody did. Any context. */
 int lhv_apic_deliver(struct lhv_vm *vm, struct lhv_lapic *src, const struct lhv_apic_msg *msg);
+
+/* ---- lapic.c ---- */
+
 bool lhv_lapic_accepts_pic(struct lhv_vcpu *vcpu);
 /* One message to one APIC. As lhv_apic_deliver(). */
 int lhv_lapic_accept(struct lhv_lapic *lapic, const struct lhv_apic_msg *msg);

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * lhv irq/ - the local APIC: registers, priorities, delivery between APICs.
+ * lhv irq/ - the local APIC: registers, priorities, acceptance.
  *
  * SDM Vol 3A "Advanced Programmable Interrupt Controller (APIC)" is the
- * reference. The timer is in lapic_timer.c.
+ * reference. The timer is in lapic_timer.c, delivery between APICs in ipi.c.
  *
  * A vector arrives by an atomic bit in the IRR and LHV_REQ_EVENT, from any
  * context. Everything else is done by the vCPU's own thread, so that neither
  * side takes a lock.
  */
 #include <linux/mm.h>
-#include <linux/nospec.h>
 
 #include "lapic.h"
 
@@ -25,12 +24,7 @@
 				 APIC_SPIV_FOCUS_DISABLED)
 #define ICR_MASK_LO		(APIC_VECTOR_MASK | APIC_MODE_MASK | APIC_DEST_LOGICAL | \
 				 APIC_INT_ASSERT | APIC_INT_LEVELTRIG | APIC_DEST_ALLBUT)
-#define ICR_SHORTHAND		APIC_DEST_ALLBUT
 #define TDCR_MASK		0xb
-
-#define XAPIC_BROADCAST		0xffU
-#define X2APIC_BROADCAST	0xffffffffU
-#define FIRST_VECTOR		16	/* lower ones are illegal */
 
 /* LVT registers and what can be set in them, but for the timer's mode. */
 static const struct {
@@ -206,8 +200,6 @@ static void eoi(struct lhv_lapic *l)
 
 /* ---- acceptance ---- */
 
-static void error(struct lhv_lapic *l, u32 bit);
-
 static int accept_vector(struct lhv_lapic *l, u8 vector, bool level)
 {
 	unsigned long *tmr = vector_word(l, APIC_TMR, vector);
@@ -215,8 +207,8 @@ static int accept_vector(struct lhv_lapic *l, u8 vector, bool level)
 
 	if (!lhv_lapic_hw_enabled(l) || !READ_ONCE(l->sw_enabled))
 		return -1;
-	if (vector < FIRST_VECTOR) {
-		error(l, APIC_ESR_RECVILL);
+	if (vector < LHV_FIRST_VECTOR) {
+		lhv_lapic_error(l, APIC_ESR_RECVILL);
 		return 0;
 	}
 	/* The trigger mode is there before the request is seen. */
@@ -277,11 +269,11 @@ bool lhv_lapic_deliver_lvt(struct lhv_lapic *l, u32 reg)
 	return lhv_lapic_accept(l, &msg) > 0;
 }
 
-static void error(struct lhv_lapic *l, u32 bit)
+void lhv_lapic_error(struct lhv_lapic *l, u32 bit)
 {
 	/* A bad vector in LVTERR itself is recorded, and not reported again. */
 	if (!(atomic_fetch_or(bit, &l->errors) & bit) &&
-	    (lhv_lapic_reg(l, APIC_LVTERR) & APIC_VECTOR_MASK) >= FIRST_VECTOR)
+	    (lhv_lapic_reg(l, APIC_LVTERR) & APIC_VECTOR_MASK) >= LHV_FIRST_VECTOR)
 		lhv_lapic_deliver_lvt(l, APIC_LVTERR);
 }
 
@@ -307,215 +299,6 @@ int lhv_lapic_pv_unhalt(struct lhv_vm *vm, u32 apic_id)
 	WRITE_ONCE(vcpu->pv_unhalted, true);
 	lhv_request(vcpu, LHV_REQ_UNBLOCK);
 	return 0;
-}
-
-/* ---- destinations ---- */
-
-static u32 xapic_id(const struct lhv_lapic *l)
-{
-	return lhv_lapic_reg(l, APIC_ID) >> 24;
-}
-
-static u32 physical_id(const struct lhv_lapic *l)
-{
-	return lhv_lapic_x2(l) ? l->vcpu->id : xapic_id(l);
-}
-
-static u32 x2apic_ldr(u32 id)
-{
-	return (id >> 4) << 16 | BIT(id & 0xf);
-}
-
-static void rebuild_map(struct lhv_vm *vm)
-{
-	struct lhv_apic_map *map = vm->irq.apic_map;
-	int i, nr = lhv_nr_vcpus(vm);
-	bool irregular = false, all_x2 = true;
-	struct lhv_vcpu *vcpu;
-	unsigned int id;
-	unsigned long flags;
-
-	raw_spin_lock_irqsave(&map->lock, flags);
-
-	/* Vacate what changed first; whoever looks meanwhile finds the old or the new. */
-	for (id = 0; id < ARRAY_SIZE(map->phys); id++) {
-		struct lhv_lapic *l = map->phys[id];
-
-		if (l && (!lhv_lapic_hw_enabled(l) || physical_id(l) != id))
-			WRITE_ONCE(map->phys[id], NULL);
-	}
-	for (i = 0; i < nr; i++) {
-		vcpu = vm->vcpus[i];
-		if (!vcpu->lapic || !lhv_lapic_hw_enabled(vcpu->lapic))
-			continue;
-		all_x2 &= lhv_lapic_x2(vcpu->lapic);
-		id = physical_id(vcpu->lapic);
-		if (map->phys[id] && map->phys[id] != vcpu->lapic)
-			irregular = true;
-		else
-			WRITE_ONCE(map->phys[id], vcpu->lapic);
-	}
-	WRITE_ONCE(map->irregular, irregular);
-	WRITE_ONCE(map->all_x2apic, all_x2);
-	WRITE_ONCE(map->nr_vcpus, nr);
-	raw_spin_unlock_irqrestore(&map->lock, flags);
-}
-
-void lhv_lapic_published(struct lhv_vm *vm)
-{
-	if (lhv_has_lapic(vm))
-		rebuild_map(vm);
-}
-
-/* SDM Vol 3A "Determining IPI Destination", and KVM_CAP_X2APIC_API for messages of devices. */
-static bool addressed(struct lhv_vm *vm, struct lhv_lapic *l, struct lhv_lapic *src,
-		      const struct lhv_apic_msg *msg)
-{
-	u32 dest = msg->dest, ldr;
-
-	if (!lhv_lapic_hw_enabled(l))
-		return false;
-
-	if (lhv_lapic_x2(l)) {
-		if (!src && dest == XAPIC_BROADCAST && !vm->irq.x2apic_no_broadcast_quirk)
-			return true;
-		if (dest == X2APIC_BROADCAST)
-			return true;
-		if (!msg->logical)
-			return dest == l->vcpu->id;
-		ldr = x2apic_ldr(l->vcpu->id);
-		return ldr >> 16 == dest >> 16 && (ldr & dest & 0xffff);
-	}
-
-	if (dest == X2APIC_BROADCAST || dest == XAPIC_BROADCAST)
-		return true;
-	if (!msg->logical)
-		return dest == xapic_id(l);
-	ldr = GET_APIC_LOGICAL_ID(lhv_lapic_reg(l, APIC_LDR));
-	if (lhv_lapic_reg(l, APIC_DFR) == APIC_DFR_FLAT)
-		return ldr & dest;
-	return ldr >> 4 == dest >> 4 && (ldr & dest & 0xf);
-}
-
-/*
- * One of the addressed APICs. Which one is model specific; hashing the vector spreads
- * devices over vCPUs and keeps each on one.
- */
-static int deliver_lowest(struct lhv_vm *vm, struct lhv_lapic *src, const struct lhv_apic_msg *msg)
-{
-	struct lhv_lapic *chosen = NULL;
-	unsigned int n = 0, want;
-	struct lhv_vcpu *vcpu;
-	int i;
-
-	lhv_for_each_vcpu(i, vcpu, vm) {
-		if (vcpu->lapic && READ_ONCE(vcpu->lapic->sw_enabled) &&
-		    addressed(vm, vcpu->lapic, src, msg))
-			n++;
-	}
-	if (!n)
-		return -1;
-
-	want = msg->vector % n;
-	lhv_for_each_vcpu(i, vcpu, vm) {
-		if (!vcpu->lapic || !READ_ONCE(vcpu->lapic->sw_enabled) ||
-		    !addressed(vm, vcpu->lapic, src, msg))
-			continue;
-		chosen = vcpu->lapic;
-		if (!want--)
-			break;
-	}
-	return chosen ? lhv_lapic_accept(chosen, msg) : -1;
-}
-
-static void add_result(int *sum, int one)
-{
-	if (one >= 0)
-		*sum = max(*sum, 0) + one;
-}
-
-static int deliver_x2apic_cluster(struct lhv_apic_map *map, const struct lhv_apic_msg *msg)
-{
-	unsigned long members = msg->dest & 0xffff;
-	unsigned int bit, id;
-	int sum = -1;
-
-	for_each_set_bit(bit, &members, 16) {
-		struct lhv_lapic *l;
-
-		id = (msg->dest >> 16) * 16 + bit;
-		if (id >= ARRAY_SIZE(map->phys))
-			break;
-		l = READ_ONCE(map->phys[array_index_nospec(id, ARRAY_SIZE(map->phys))]);
-		if (l)
-			add_result(&sum, lhv_lapic_accept(l, msg));
-	}
-	return sum;
-}
-
-int lhv_apic_deliver(struct lhv_vm *vm, struct lhv_lapic *src, const struct lhv_apic_msg *msg)
-{
-	struct lhv_apic_map *map = vm->irq.apic_map;
-	struct lhv_vcpu *vcpu;
-	int i, sum = -1;
-
-	if (unlikely(READ_ONCE(map->nr_vcpus) != lhv_nr_vcpus(vm)))
-		rebuild_map(vm);
-
-	if (!msg->logical && msg->dest < XAPIC_BROADCAST && !READ_ONCE(map->irregular)) {
-		struct lhv_lapic *l = READ_ONCE(map->phys[array_index_nospec(msg->dest,
-									     XAPIC_BROADCAST)]);
-
-		return l ? lhv_lapic_accept(l, msg) : -1;
-	}
-	if (msg->lowest)
-		return deliver_lowest(vm, src, msg);
-	if (msg->logical && READ_ONCE(map->all_x2apic) && msg->dest >> 16 != 0xffff &&
-	    (src || msg->dest != XAPIC_BROADCAST))
-		return deliver_x2apic_cluster(map, msg);
-
-	lhv_for_each_vcpu(i, vcpu, vm) {
-		if (vcpu->lapic && addressed(vm, vcpu->lapic, src, msg))
-			add_result(&sum, lhv_lapic_accept(vcpu->lapic, msg));
-	}
-	return sum;
-}
-
-static void send_ipi(struct lhv_lapic *l, u32 icr, u32 dest)
-{
-	struct lhv_apic_msg msg = {
-		.dest = dest,
-		.mode = icr & APIC_MODE_MASK,
-		.vector = icr & APIC_VECTOR_MASK,
-		.logical = icr & APIC_DEST_LOGICAL,
-		.lowest = (icr & APIC_MODE_MASK) == APIC_DM_LOWEST,
-	};
-	struct lhv_vcpu *vcpu;
-	int i;
-
-	/* "INIT level de-assert" only resets arbitration ids, which are gone. */
-	if (msg.mode == APIC_DM_INIT && (icr & APIC_INT_LEVELTRIG) && !(icr & APIC_INT_ASSERT))
-		return;
-	if ((msg.mode == APIC_DM_FIXED || msg.lowest) && msg.vector < FIRST_VECTOR) {
-		error(l, APIC_ESR_SENDILL);
-		return;
-	}
-
-	switch (icr & ICR_SHORTHAND) {
-	case 0:
-		lhv_apic_deliver(l->vcpu->vm, l, &msg);
-		return;
-	case APIC_DEST_SELF:
-		lhv_lapic_accept(l, &msg);
-		return;
-	}
-	lhv_for_each_vcpu(i, vcpu, l->vcpu->vm) {
-		if (!vcpu->lapic || !lhv_lapic_hw_enabled(vcpu->lapic))
-			continue;
-		if (vcpu->lapic == l && (icr & ICR_SHORTHAND) == APIC_DEST_ALLBUT)
-			continue;
-		lhv_lapic_accept(vcpu->lapic, &msg);
-	}
 }
 
 /* ---- registers ---- */
@@ -566,7 +349,7 @@ static bool reg_exists(const struct lhv_lapic *l, u32 reg)
 static int read_reg(struct lhv_lapic *l, u32 reg, u32 *val)
 {
 	if (!reg_exists(l, reg)) {
-		error(l, APIC_ESR_ILLREGA);
+		lhv_lapic_error(l, APIC_ESR_ILLREGA);
 		return -EINVAL;
 	}
 	switch (reg) {
@@ -657,7 +440,7 @@ static int write_reg(struct lhv_lapic *l, u32 reg, u32 val)
 	bool x2 = lhv_lapic_x2(l);
 
 	if (!reg_exists(l, reg)) {
-		error(l, APIC_ESR_ILLREGA);
+		lhv_lapic_error(l, APIC_ESR_ILLREGA);
 		return -EINVAL;
 	}
 	switch (reg) {
@@ -665,7 +448,7 @@ static int write_reg(struct lhv_lapic *l, u32 reg, u32 val)
 		if (x2)
 			return -EINVAL;
 		lhv_lapic_set_reg(l, APIC_ID, val & 0xff000000);
-		rebuild_map(l->vcpu->vm);
+		lhv_apic_map_rebuild(l->vcpu->vm);
 		break;
 	case APIC_TASKPRI:
 		set_tpr(l, val & APIC_TPRI_MASK);
@@ -690,8 +473,8 @@ static int write_reg(struct lhv_lapic *l, u32 reg, u32 val)
 	case APIC_ICR:
 		val &= ICR_MASK_LO;
 		lhv_lapic_set_reg(l, APIC_ICR, val);
-		send_ipi(l, val, x2 ? lhv_lapic_reg(l, APIC_ICR2) :
-				      lhv_lapic_reg(l, APIC_ICR2) >> 24);
+		lhv_apic_send_ipi(l, val, x2 ? lhv_lapic_reg(l, APIC_ICR2) :
+					       lhv_lapic_reg(l, APIC_ICR2) >> 24);
 		break;
 	case APIC_ICR2:
 		lhv_lapic_set_reg(l, APIC_ICR2, val & 0xff000000);
@@ -712,7 +495,7 @@ static int write_reg(struct lhv_lapic *l, u32 reg, u32 val)
 		lhv_lapic_timer_set_divide(l, val & TDCR_MASK);
 		break;
 	case APIC_SELF_IPI:
-		send_ipi(l, (val & APIC_VECTOR_MASK) | APIC_DEST_SELF, 0);
+		lhv_apic_send_ipi(l, (val & APIC_VECTOR_MASK) | APIC_DEST_SELF, 0);
 		break;
 	default:	/* read-only: ignored, unless x2APIC */
 		return x2 ? -EINVAL : 0;
@@ -843,10 +626,10 @@ int lhv_lapic_set_base(struct lhv_vcpu *vcpu, u64 base, bool host)
 		if (!(base & MSR_IA32_APICBASE_ENABLE))
 			lhv_lapic_timer_stop(l);
 		else if (base & X2APIC_ENABLE)
-			lhv_lapic_set_reg(l, APIC_LDR, x2apic_ldr(vcpu->id));
+			lhv_lapic_set_reg(l, APIC_LDR, lhv_x2apic_ldr(vcpu->id));
 		else
 			lhv_lapic_set_reg(l, APIC_ID, vcpu->id << 24);
-		rebuild_map(vcpu->vm);
+		lhv_apic_map_rebuild(vcpu->vm);
 		lhv_cpuid_runtime(vcpu);
 		lhv_request_self(vcpu, LHV_REQ_EVENT);
 	}
@@ -873,7 +656,7 @@ void lhv_lapic_reset(struct lhv_vcpu *vcpu, bool init)
 	lhv_lapic_set_reg(l, APIC_ID, id);
 	lhv_lapic_set_reg(l, APIC_DFR, APIC_DFR_FLAT);
 	if (lhv_lapic_x2(l))
-		lhv_lapic_set_reg(l, APIC_LDR, x2apic_ldr(vcpu->id));
+		lhv_lapic_set_reg(l, APIC_LDR, lhv_x2apic_ldr(vcpu->id));
 	lhv_lapic_set_reg(l, APIC_SPIV, APIC_VECTOR_MASK);
 	for (i = 0; i < ARRAY_SIZE(lvts); i++)
 		lhv_lapic_set_reg(l, lvts[i].reg, APIC_LVT_MASKED);
@@ -882,7 +665,7 @@ void lhv_lapic_reset(struct lhv_vcpu *vcpu, bool init)
 		lhv_lapic_set_reg(l, APIC_LVT0, APIC_DM_EXTINT);
 	lhv_lapic_timer_set_divide(l, 0);
 	vcpu->cr8 = 0;
-	rebuild_map(vcpu->vm);
+	lhv_apic_map_rebuild(vcpu->vm);
 	lhv_request_self(vcpu, LHV_REQ_EVENT);
 }
 
@@ -891,7 +674,7 @@ int lhv_lapic_create(struct lhv_vcpu *vcpu)
 	struct lhv_lapic *l;
 
 	/* Ids fit xAPIC's eight bits, less the broadcast id; the map counts on it. */
-	if (vcpu->id >= XAPIC_BROADCAST)
+	if (vcpu->id >= LHV_XAPIC_BROADCAST)
 		return -EINVAL;
 	l = kzalloc(sizeof(*l), GFP_KERNEL_ACCOUNT);
 	if (!l)
@@ -945,6 +728,7 @@ int lhv_lapic_get_state(struct lhv_vcpu *vcpu, struct kvm_lapic_state *s)
 
 int lhv_lapic_set_state(struct lhv_vcpu *vcpu, const struct kvm_lapic_state *s)
 {
+	const u32 illegal = GENMASK(LHV_FIRST_VECTOR - 1, 0);
 	struct lhv_lapic *l = vcpu->lapic;
 	u32 count, lvtt;
 
@@ -958,11 +742,11 @@ int lhv_lapic_set_state(struct lhv_vcpu *vcpu, const struct kvm_lapic_state *s)
 	count = lhv_lapic_reg(l, APIC_TMCCT);
 	lvtt = lhv_lapic_reg(l, APIC_LVTT);
 	if (lhv_lapic_x2(l))
-		lhv_lapic_set_reg(l, APIC_LDR, x2apic_ldr(vcpu->id));
+		lhv_lapic_set_reg(l, APIC_LDR, lhv_x2apic_ldr(vcpu->id));
 
 	/* Vectors below 16 cannot be requested or in service. */
-	lhv_lapic_set_reg(l, APIC_IRR, lhv_lapic_reg(l, APIC_IRR) & ~GENMASK(FIRST_VECTOR - 1, 0));
-	lhv_lapic_set_reg(l, APIC_ISR, lhv_lapic_reg(l, APIC_ISR) & ~GENMASK(FIRST_VECTOR - 1, 0));
+	lhv_lapic_set_reg(l, APIC_IRR, lhv_lapic_reg(l, APIC_IRR) & ~illegal);
+	lhv_lapic_set_reg(l, APIC_ISR, lhv_lapic_reg(l, APIC_ISR) & ~illegal);
 	l->highest_isr = lhv_lapic_highest(l, APIC_ISR);
 	lhv_lapic_set_reg(l, APIC_ID, lhv_lapic_reg(l, APIC_ID) & 0xff000000);
 	lhv_lapic_set_reg(l, APIC_SPIV, lhv_lapic_reg(l, APIC_SPIV) & SPIV_MASK);
@@ -970,7 +754,7 @@ int lhv_lapic_set_state(struct lhv_vcpu *vcpu, const struct kvm_lapic_state *s)
 	lhv_lapic_set_reg(l, APIC_TASKPRI, lhv_lapic_reg(l, APIC_TASKPRI) & APIC_TPRI_MASK);
 	vcpu->cr8 = lhv_lapic_reg(l, APIC_TASKPRI) >> 4;
 	atomic_set(&l->errors, 0);
-	rebuild_map(vcpu->vm);
+	lhv_apic_map_rebuild(vcpu->vm);
 	lhv_lapic_timer_restore(l, lvtt, count);
 	lhv_request_self(vcpu, LHV_REQ_EVENT);
 	return 0;

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* lhv irq/ - what lapic.c and lapic_timer.c share. */
+/* lhv irq/ - what lapic.c, lapic_timer.c and ipi.c share. */
 #ifndef LHV_LAPIC_H
 #define LHV_LAPIC_H
 
 #include "internal.h"
+
+#define LHV_XAPIC_BROADCAST	0xffU
+#define LHV_FIRST_VECTOR	16	/* lower ones are illegal */
 
 static inline u32 lhv_lapic_reg(const struct lhv_lapic *l, u32 reg)
 {
@@ -33,7 +36,20 @@ static inline u64 lhv_lapic_default_base(const struct lhv_vcpu *vcpu)
 	       (vcpu->id == vcpu->vm->bsp_id ? MSR_IA32_APICBASE_BSP : 0);
 }
 
+/* The logical id that x2APIC mode derives from the physical one. */
+static inline u32 lhv_x2apic_ldr(u32 id)
+{
+	return (id >> 4) << 16 | BIT(id & 0xf);
+}
+
 bool lhv_lapic_deliver_lvt(struct lhv_lapic *l, u32 reg);
+/* An error for the ESR, and its interrupt. Any context. */
+void lhv_lapic_error(struct lhv_lapic *l, u32 bit);
+
+/* ipi.c: a vCPU came, or its APIC's id or mode changed. Any context. */
+void lhv_apic_map_rebuild(struct lhv_vm *vm);
+/* The ICR was written: @dest as the mode of @l has it. The vCPU's own thread. */
+void lhv_apic_send_ipi(struct lhv_lapic *l, u32 icr, u32 dest);
 
 /* lapic_timer.c: the vCPU's own thread */
 void lhv_lapic_timer_init(struct lhv_lapic *l);
