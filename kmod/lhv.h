@@ -122,7 +122,6 @@ enum lhv_req {
 	LHV_REQ_STEAL,		/* rewrite the steal-time record */
 	LHV_REQ_IOAPIC_EOI,	/* split irqchip: report KVM_EXIT_IOAPIC_EOI */
 	LHV_REQ_TRIPLE_FAULT,	/* report KVM_EXIT_SHUTDOWN */
-	LHV_REQ_EXIT,		/* leave to userspace with -EINTR */
 	LHV_REQ_UNBLOCK,	/* a halted vCPU has to look again (no state changed) */
 	LHV_REQ_DEAD,		/* the VM is bugged */
 	LHV_NR_REQS
@@ -266,7 +265,6 @@ bool lhv_cpu_usable(void);
 int lhv_vcpu_run(struct lhv_vcpu *vcpu);
 void lhv_kick(struct lhv_vcpu *vcpu);
 void lhv_request_all(struct lhv_vm *vm, enum lhv_req req, bool wait);
-bool lhv_vcpu_runnable(struct lhv_vcpu *vcpu);
 
 /**
  * lhv_request() - make a vCPU do something before its next entry

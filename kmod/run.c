@@ -146,17 +146,6 @@ static bool has_event(struct lhv_vcpu *vcpu)
 	       (vcpu->ev.irq.queued || vcpu->ev.irq.injected || lhv_irq_pending(vcpu));
 }
 
-/**
- * lhv_vcpu_runnable() - would the vCPU execute instructions now?
- * @vcpu: the vCPU
- *
- * Context: own thread, slow tier.
- */
-bool lhv_vcpu_runnable(struct lhv_vcpu *vcpu)
-{
-	return vcpu->mp_state == KVM_MP_STATE_RUNNABLE || has_event(vcpu);
-}
-
 static bool poll_for_event(struct lhv_vcpu *vcpu)
 {
 	u64 end = local_clock() + vcpu->halt_poll_ns;
@@ -231,8 +220,6 @@ static int slow_work(struct lhv_vcpu *vcpu)
 				lhv_clock_update(vcpu);
 			if (test_and_clear_bit(LHV_REQ_STEAL, &vcpu->pending))
 				lhv_steal_update(vcpu);
-			if (test_and_clear_bit(LHV_REQ_EXIT, &vcpu->pending))
-				return exit_intr(vcpu);
 		}
 
 		if (vcpu->mp_state != KVM_MP_STATE_RUNNABLE) {

@@ -46,7 +46,6 @@ struct lhv_event {
 	} irq;			/* soft: INTn, re-executed rather than re-injected */
 	bool nmi_injected;
 	atomic_t nmi_pending;	/* A at most 2 */
-	bool smi_pending;	/* never set: no SMM */
 	int user_irq;		/* vector queued by KVM_INTERRUPT, -1 none */
 };
 
@@ -79,15 +78,12 @@ static inline enum lhv_next lhv_inject_ud(struct lhv_vcpu *vcpu)
 
 /* Guest CPUID features that the module itself asks about (cpuid.c computes them at SET_CPUID2). */
 enum lhv_feature {
-	LHV_F_LM, LHV_F_NX, LHV_F_SVM, LHV_F_SYSCALL, LHV_F_GBPAGES, LHV_F_FFXSR, LHV_F_LMSLE,
-	LHV_F_XSAVE, LHV_F_XSAVES, LHV_F_PCID, LHV_F_SMEP, LHV_F_SMAP, LHV_F_FSGSBASE, LHV_F_UMIP,
-	LHV_F_PKU, LHV_F_LA57, LHV_F_RDTSCP, LHV_F_RDPID, LHV_F_X2APIC, LHV_F_TSC_DEADLINE,
-	LHV_F_MWAIT, LHV_F_RDRAND, LHV_F_PSE, LHV_F_PAE, LHV_F_PGE, LHV_F_DE, LHV_F_TSC, LHV_F_VME,
-	LHV_F_MCE, LHV_F_FXSR, LHV_F_SSE, LHV_F_XMM2, LHV_F_MTRR, LHV_F_PAT, LHV_F_SPEC_CTRL,
-	LHV_F_AMD_IBRS, LHV_F_AMD_STIBP, LHV_F_AMD_SSBD, LHV_F_IBPB, LHV_F_VIRT_SSBD,
-	LHV_F_ARCH_CAPS,
-	LHV_F_TSC_ADJUST, LHV_F_INVPCID, LHV_F_ERMS, LHV_F_RTM, LHV_F_BUS_LOCK, LHV_F_CX16,
-	LHV_F_MOVBE, LHV_F_PERFMON, LHV_F_INTEL_STIBP, LHV_F_INTEL_SSBD, LHV_F_OSVW,
+	LHV_F_LM, LHV_F_NX, LHV_F_SVM, LHV_F_SYSCALL, LHV_F_GBPAGES, LHV_F_FFXSR,
+	LHV_F_XSAVE, LHV_F_XSAVES, LHV_F_PCID, LHV_F_SMEP, LHV_F_SMAP, LHV_F_FSGSBASE,
+	LHV_F_UMIP, LHV_F_PKU, LHV_F_LA57, LHV_F_RDTSCP, LHV_F_RDPID, LHV_F_X2APIC,
+	LHV_F_TSC_DEADLINE, LHV_F_MWAIT, LHV_F_SPEC_CTRL, LHV_F_AMD_IBRS, LHV_F_AMD_STIBP,
+	LHV_F_AMD_SSBD, LHV_F_IBPB, LHV_F_ARCH_CAPS, LHV_F_TSC_ADJUST, LHV_F_INVPCID,
+	LHV_F_INTEL_STIBP, LHV_F_INTEL_SSBD, LHV_F_OSVW,
 	LHV_NR_FEATURES
 };
 
@@ -137,7 +133,6 @@ struct lhv_cpu {
 	struct lhv_host_fpu *fpu;	/* I XSAVE area */
 	u64 xcr0;			/* O guest's XCR0 */
 	u64 xcr0_allowed;		/* O what it may be set to */
-	u64 xss;			/* O always 0: no supervisor state offered */
 	u32 pkru;			/* O guest's, while it is not in the register */
 
 	/* Debug registers: debugreg.c */
@@ -219,8 +214,6 @@ enum lhv_next lhv_hlt_exec(struct lhv_vcpu *vcpu);
 enum lhv_next lhv_xsetbv_exec(struct lhv_vcpu *vcpu);
 enum lhv_next lhv_hypercall_exec(struct lhv_vcpu *vcpu);
 enum lhv_next lhv_rdpmc_exec(struct lhv_vcpu *vcpu);
-enum lhv_next lhv_rdtsc_exec(struct lhv_vcpu *vcpu, bool rdtscp);
-enum lhv_next lhv_invlpg_exec(struct lhv_vcpu *vcpu);		/* only when intercepted */
 enum lhv_next lhv_nop_exec(struct lhv_vcpu *vcpu);		/* INVD, WBINVD, MONITOR as nop, PAUSE */
 enum lhv_next lhv_mwait_exec(struct lhv_vcpu *vcpu);
 enum lhv_next lhv_pause_exec(struct lhv_vcpu *vcpu);		/* pause loop: yield */
@@ -262,8 +255,6 @@ u32 lhv_msr_list(const u32 **list);
 u32 lhv_msr_feature_list(const u32 **list);
 int lhv_msr_feature(u32 index, u64 *data);
 int lhv_setup_mce(struct lhv_vcpu *vcpu, u64 mcg_cap);
-#define LHV_MCE_BANKS		32
-#define LHV_MCE_CAP_SUPPORTED	(MCG_CTL_P | MCG_SER_P)	/* KVM_X86_GET_MCE_CAP_SUPPORTED */
 
 /* ---- FPU: fpu.c on top of host/ ---- */
 int lhv_get_fpu(struct lhv_vcpu *vcpu, struct kvm_fpu *fpu);

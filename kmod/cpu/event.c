@@ -340,7 +340,6 @@ void lhv_event_reset(struct lhv_vcpu *vcpu)
 	memset(&ev->irq, 0, sizeof(ev->irq));
 	ev->nmi_injected = false;
 	atomic_set(&ev->nmi_pending, 0);
-	ev->smi_pending = false;
 	ev->user_irq = -1;
 }
 

@@ -23,7 +23,6 @@ static const struct plain_form plain_forms[LHV_NR_EXIT_REASONS] = {
 	[LHV_EXIT_CPUID] = { 2, 0xa20f, 0xffff },
 	[LHV_EXIT_MSR] = { 2, 0x300f, 0xfdff },		/* 0f 30 and 0f 32 */
 	[LHV_EXIT_HLT] = { 1, 0xf4, 0xff },
-	[LHV_EXIT_RDTSC] = { 2, 0x310f, 0xffff },
 	[LHV_EXIT_RDPMC] = { 2, 0x330f, 0xffff },
 	[LHV_EXIT_PAUSE] = { 2, 0x90f3, 0xffff },
 	[LHV_EXIT_INVD] = { 2, 0x080f, 0xffff },
@@ -238,35 +237,6 @@ enum lhv_next lhv_xsetbv_exec(struct lhv_vcpu *vcpu)
 enum lhv_next lhv_rdpmc_exec(struct lhv_vcpu *vcpu)
 {
 	return lhv_inject_gp(vcpu);
-}
-
-enum lhv_next lhv_rdtsc_exec(struct lhv_vcpu *vcpu, bool rdtscp)
-{
-	enum lhv_next next;
-	unsigned int len;
-
-	if (rdtscp && !lhv_has(&vcpu->cpu_state, LHV_F_RDTSCP))
-		return lhv_inject_ud(vcpu);
-	if ((vcpu->cr4 & X86_CR4_TSD) && lhv_backend->get_cpl(vcpu))
-		return lhv_inject_gp(vcpu);
-	len = lhv_insn_len(vcpu, &next);
-	if (!len)
-		return next;
-	set_edx_eax(vcpu, lhv_guest_tsc(vcpu, rdtsc()));
-	if (rdtscp)
-		vcpu->regs[LHV_RCX] = (u32)vcpu->cpu_state.tsc_aux;
-	return lhv_retire(vcpu, len);
-}
-
-enum lhv_next lhv_invlpg_exec(struct lhv_vcpu *vcpu)
-{
-	enum lhv_next next;
-	unsigned int len = lhv_insn_len(vcpu, &next);
-
-	if (!len)
-		return next;
-	lhv_backend->flush_guest_tlb(vcpu);	/* more than was asked for is allowed */
-	return lhv_retire(vcpu, len);
 }
 
 enum lhv_next lhv_nop_exec(struct lhv_vcpu *vcpu)

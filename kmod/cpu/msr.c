@@ -526,7 +526,7 @@ static int set_mc_bank(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 ind
 /**
  * lhv_setup_mce() - the body of KVM_X86_SETUP_MCE
  * @vcpu: the vCPU, its lock held
- * @mcg_cap: number of banks and LHV_MCE_CAP_SUPPORTED bits
+ * @mcg_cap: number of banks and LHV_MCG_CAP bits
  *
  * Return: 0 or -EINVAL.
  */
@@ -537,7 +537,7 @@ int lhv_setup_mce(struct lhv_vcpu *vcpu, u64 mcg_cap)
 
 	if (!banks || banks > LHV_MCE_BANKS)
 		return -EINVAL;
-	if (mcg_cap & ~(LHV_MCE_CAP_SUPPORTED | MCG_BANKCNT_MASK | MCG_EXT_CNT_MASK))
+	if (mcg_cap & ~(LHV_MCG_CAP | MCG_BANKCNT_MASK | MCG_EXT_CNT_MASK))
 		return -EINVAL;
 	cpu->mcg_cap = mcg_cap;
 	if (mcg_cap & MCG_CTL_P)

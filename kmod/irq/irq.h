@@ -38,7 +38,6 @@ struct lhv_irqchip {
 	struct lhv_pit *pit;		/* I once created */
 	struct list_head irqfds;	/* lock */
 	struct list_head resamplers;	/* lock */
-	u32 nr_ioapic_pins;		/* I split: routes reserved for the VMM's IOAPIC */
 	bool x2apic_ids;		/* L KVM_CAP_X2APIC_API */
 	bool x2apic_no_broadcast_quirk;	/* L likewise */
 	struct lhv_apic_map *apic_map;	/* I physical APIC id -> LAPIC; has its own lock */

@@ -81,7 +81,6 @@ int lhv_irqchip_create_split(struct lhv_vm *vm, u32 pins)
 		return ret;
 	if (pins > LHV_MAX_ROUTES)
 		return -EINVAL;
-	vm->irq.nr_ioapic_pins = pins;
 	/* As above. */
 	smp_store_release(&vm->irq.mode, LHV_IRQCHIP_SPLIT);
 	return 0;

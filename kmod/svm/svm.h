@@ -125,11 +125,6 @@ static inline void lhv_svm_intercept(struct lhv_vcpu *vcpu, unsigned int nr, boo
 	}
 }
 
-static inline bool lhv_svm_intercepted(struct lhv_vcpu *vcpu, unsigned int nr)
-{
-	return lhv_svm_control(vcpu)->intercepts[nr / 32] & BIT(nr % 32);
-}
-
 /* Does the guest's CPUID offer any part of SPEC_CTRL? */
 static inline bool lhv_svm_has_spec_ctrl(const struct lhv_cpu *cpu)
 {

@@ -146,9 +146,9 @@ static void machine_check(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, -EINVAL, lhv_setup_mce(vcpu, 0));
 	KUNIT_EXPECT_EQ(test, -EINVAL, lhv_setup_mce(vcpu, LHV_MCE_BANKS + 1));
 	KUNIT_EXPECT_EQ(test, -EINVAL, lhv_setup_mce(vcpu, 10 | BIT_ULL(40)));
-	KUNIT_EXPECT_EQ(test, 0, lhv_setup_mce(vcpu, 10 | LHV_MCE_CAP_SUPPORTED));
+	KUNIT_EXPECT_EQ(test, 0, lhv_setup_mce(vcpu, 10 | LHV_MCG_CAP));
 	KUNIT_EXPECT_EQ(test, 0, lhv_msr_read(vcpu, MSR_IA32_MCG_CAP, &data, false));
-	KUNIT_EXPECT_EQ(test, 10 | (u64)LHV_MCE_CAP_SUPPORTED, data);
+	KUNIT_EXPECT_EQ(test, 10 | (u64)LHV_MCG_CAP, data);
 	KUNIT_EXPECT_EQ(test, 0, lhv_msr_read(vcpu, MSR_IA32_MCx_CTL(9), &data, false));
 	KUNIT_EXPECT_EQ(test, ~0ull, data);
 	KUNIT_EXPECT_NE(test, 0, lhv_msr_read(vcpu, MSR_IA32_MCx_CTL(10), &data, false));
