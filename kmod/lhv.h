@@ -152,6 +152,7 @@ struct lhv_vcpu {
 	unsigned long pending;	/* A enum lhv_req bits */
 	int mode;		/* A LHV_OUTSIDE_GUEST, LHV_IN_GUEST, LHV_KICKED */
 	int cpu;		/* O host CPU the vCPU last ran on, -1 before the first run */
+	u32 softirqs;		/* O pending when the atomic tier was entered: not ours */
 	unsigned long quiescent; /* O jiffies when RCU last heard of this vCPU's thread */
 	bool atomic;		/* O in the atomic tier of the run loop */
 	u8 mp_state;		/* O KVM_MP_STATE_* */

@@ -274,7 +274,7 @@ static bool prepare_entry(struct lhv_vcpu *vcpu)
 {
 	if (READ_ONCE(vcpu->pending) & LHV_SLOW_REQS)
 		return false;
-	if (lhv_host_work_pending())
+	if (lhv_host_work_pending(vcpu->softirqs))
 		return false;
 	if (unlikely(window_open(vcpu)))
 		return false;
@@ -289,7 +289,7 @@ static bool prepare_entry(struct lhv_vcpu *vcpu)
 
 static __always_inline bool must_prepare(struct lhv_vcpu *vcpu)
 {
-	return READ_ONCE(vcpu->pending) || lhv_host_work_pending();
+	return READ_ONCE(vcpu->pending) || lhv_host_work_pending(vcpu->softirqs);
 }
 
 /*
@@ -301,8 +301,12 @@ static enum lhv_next run_atomic(struct lhv_vcpu *vcpu)
 	enum lhv_next next = LHV_RESUME;
 	bool entered;
 
+	/* What ksoftirqd has to do it does when it is scheduled: leaving would not help it. */
+	preempt_disable();
+	vcpu->softirqs = lhv_host_softirqs();
 	lhv_host_fpu_load(vcpu->cpu_state.fpu,
 			  vcpu->cr4 & X86_CR4_OSXSAVE ? vcpu->cpu_state.xcr0 : 0);
+	preempt_enable();	/* the FPU keeps it off */
 	if (unlikely(!lhv_cpu_usable())) {
 		/* This CPU is on its way down. Wait to be moved off it. */
 		lhv_host_fpu_save(vcpu->cpu_state.fpu);

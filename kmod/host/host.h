@@ -35,14 +35,26 @@
 /* ---- work that the host wants done before the guest runs ---- */
 
 /**
+ * lhv_host_softirqs() - soft interrupts that this context holds up, or could
+ *
+ * What is pending while bottom halves are on was left to ksoftirqd, and comes when that is
+ * scheduled; on PREEMPT_RT that goes for all of them. Context: preemption off.
+ */
+static inline u32 lhv_host_softirqs(void)
+{
+	return IS_ENABLED(CONFIG_PREEMPT_RT) ? 0 : local_softirq_pending();
+}
+
+/**
  * lhv_host_work_pending() - must the atomic tier be left?
+ * @deferred: lhv_host_softirqs() right before it was entered
  *
  * Signals, rescheduling, task work, or soft interrupts that wait because the
  * atomic tier keeps bottom halves off. Context: interrupts off.
  */
-static inline bool lhv_host_work_pending(void)
+static inline bool lhv_host_work_pending(u32 deferred)
 {
-	return xfer_to_guest_mode_work_pending() || local_softirq_pending();
+	return xfer_to_guest_mode_work_pending() || (lhv_host_softirqs() & ~deferred);
 }
 
 /**
