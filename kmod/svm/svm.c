@@ -372,6 +372,8 @@ static bool entry_failed(struct lhv_vcpu *vcpu)
 	/* Nothing says which of it the CPU took in, nor that it flushed what it was asked to. */
 	svm->dirty = LHV_SVM_ALL_DIRTY;
 	svm->asid_generation = 0;
+	/* Without this bit the guest's IF would hold the host's interrupts; emulators drop it here. */
+	lhv_svm_control(vcpu)->int_ctl |= V_INTR_MASKING_MASK;
 	run->exit_reason = KVM_EXIT_FAIL_ENTRY;
 	run->fail_entry.hardware_entry_failure_reason = (u32)SVM_EXIT_ERR;
 	run->fail_entry.cpu = vcpu->cpu;
