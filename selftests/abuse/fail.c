@@ -1,0 +1,463 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Allocations that fail, one after the other: each operation is repeated with the 1st, 2nd,
+ * 3rd... allocation failing in it, until it ends without having met the failure. It has to
+ * say so by an errno (or do without), to change nothing, and to work when asked again.
+ *
+ * Needs a kernel with fault injection: /proc/thread-self/fail-nth.
+ */
+#include "abuse.h"
+#include <fcntl.h>
+#include <sys/eventfd.h>
+
+#define MAX_NTH	400
+#define TOUCHED	(8u << 20)	/* RAM that KVM_RUN touches first */
+
+static int nth_fd;
+
+static bool set_knob(const char *dir, const char *knob, const char *value)
+{
+	char path[128];
+	int fd;
+	bool ok;
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/%s/%s", dir, knob);
+	fd = open(path, O_WRONLY);
+	if (fd < 0)
+		return false;
+	ok = write(fd, value, strlen(value)) > 0;
+	close(fd);
+	return ok;
+}
+
+static void need_injection(void)
+{
+	static const char * const dirs[] = { "failslab", "fail_page_alloc" };
+	unsigned int i;
+
+	nth_fd = open("/proc/thread-self/fail-nth", O_RDWR);
+	if (nth_fd < 0)
+		test_skip("no fault injection in this kernel");
+	for (i = 0; i < 2; i++) {
+		if (!set_knob(dirs[i], "ignore-gfp-wait", "N"))
+			test_skip("no %s", dirs[i]);
+		set_knob(dirs[i], "verbose", "0");
+	}
+	set_knob("fail_page_alloc", "min-order", "0");
+	set_knob("fail_page_alloc", "ignore-gfp-highmem", "N");
+	set_knob("fail_usercopy", "verbose", "0");
+}
+
+static void arm(int n)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", n);
+	if (pwrite(nth_fd, text, strlen(text), 0) <= 0)
+		FAIL("fail-nth: %s", strerror(errno));
+}
+
+/* Did the failure strike? */
+static bool disarm(void)
+{
+	char text[16] = "";
+	bool struck;
+
+	/* When the read itself met it, the operation did not. */
+	if (pread(nth_fd, text, sizeof(text) - 1, 0) <= 0)
+		return false;
+	struck = atoi(text) == 0;
+	/* Or the write */
+	if (!struck && pwrite(nth_fd, "0", 1, 0) <= 0)
+		arm(0);
+	return struck;
+}
+
+struct world {
+	struct vm *vm;
+	struct vcpu *vcpu;
+	int efd, efd2;
+	struct cpuid cpuid;
+};
+
+struct op {
+	const char *name;
+	unsigned int flags;	/* of vm_create() */
+	bool vcpu, run;
+	int (*fn)(struct world *w);
+	void (*undo)(struct world *w, int ret);	/* after success */
+	void (*prepare)(struct world *w);
+};
+
+static int op_create_vm(struct world *w)
+{
+	return ioctl(w->vm->sys, KVM_CREATE_VM, 0);
+}
+
+static void undo_close(struct world *w, int ret)
+{
+	(void)w;
+	close(ret);
+}
+
+static int op_create_vcpu(struct world *w)
+{
+	return ioctl(w->vm->fd, KVM_CREATE_VCPU, 0);
+}
+
+static int op_create_vcpu_7(struct world *w)
+{
+	return ioctl(w->vm->fd, KVM_CREATE_VCPU, 7);
+}
+
+static int op_irqchip(struct world *w)
+{
+	return ioctl(w->vm->fd, KVM_CREATE_IRQCHIP, 0);
+}
+
+static int op_split(struct world *w)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { 24 } };
+
+	return ioctl(w->vm->fd, KVM_ENABLE_CAP, &cap);
+}
+
+static int op_pit(struct world *w)
+{
+	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
+
+	return ioctl(w->vm->fd, KVM_CREATE_PIT2, &pit);
+}
+
+static int slot(struct world *w, int id, uint32_t flags, uint64_t gpa, size_t size)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = id, .flags = flags, .guest_phys_addr = gpa, .memory_size = size,
+		.userspace_addr = (uintptr_t)w->vm->ram,
+	};
+
+	return ioctl(w->vm->fd, KVM_SET_USER_MEMORY_REGION, &region);
+}
+
+static int op_slot(struct world *w)
+{
+	return slot(w, 5, KVM_MEM_LOG_DIRTY_PAGES, GUEST_EXTRA, GUEST_RAM);
+}
+
+static void undo_slot(struct world *w, int ret)
+{
+	(void)ret;
+	CHECK_OK(slot(w, 5, 0, GUEST_EXTRA, 0));
+}
+
+/* The table has room for 32 to begin with: one more makes it grow. */
+static void fill_slots(struct world *w)
+{
+	int i;
+
+	for (i = 1; i < 32; i++)
+		CHECK_OK(slot(w, 100 + i, 0, 2ul * GUEST_EXTRA + i * PAGE_SIZE, PAGE_SIZE));
+}
+
+static int op_move(struct world *w)
+{
+	return slot(w, 0, 0, GUEST_EXTRA, GUEST_RAM);
+}
+
+static void undo_move(struct world *w, int ret)
+{
+	(void)ret;
+	CHECK_OK(slot(w, 0, 0, 0, GUEST_RAM));
+}
+
+static int op_log(struct world *w)
+{
+	return slot(w, 0, KVM_MEM_LOG_DIRTY_PAGES, 0, GUEST_RAM);
+}
+
+static void undo_log(struct world *w, int ret)
+{
+	(void)ret;
+	CHECK_OK(slot(w, 0, 0, 0, GUEST_RAM));
+}
+
+static int op_delete(struct world *w)
+{
+	return slot(w, 0, 0, 0, 0);
+}
+
+static void undo_delete(struct world *w, int ret)
+{
+	(void)ret;
+	CHECK_OK(slot(w, 0, 0, 0, GUEST_RAM));
+}
+
+static int op_routing(struct world *w)
+{
+	struct {
+		struct kvm_irq_routing head;
+		struct kvm_irq_routing_entry e[2];
+	} r = {
+		.head.nr = 2,
+		.e[0] = { .gsi = 20, .type = KVM_IRQ_ROUTING_MSI, .u.msi.address_lo = 0xfee00000 },
+		.e[1] = { .gsi = 5, .type = KVM_IRQ_ROUTING_IRQCHIP,
+			  .u.irqchip = { KVM_IRQCHIP_IOAPIC, 5 } },
+	};
+
+	return ioctl(w->vm->fd, KVM_SET_GSI_ROUTING, &r);
+}
+
+static int do_irqfd(struct world *w, uint32_t flags)
+{
+	struct kvm_irqfd irqfd = {
+		.fd = w->efd, .gsi = 5, .flags = flags, .resamplefd = w->efd2,
+	};
+
+	return ioctl(w->vm->fd, KVM_IRQFD, &irqfd);
+}
+
+static int op_irqfd(struct world *w)
+{
+	return do_irqfd(w, 0);
+}
+
+static int op_irqfd_resample(struct world *w)
+{
+	return do_irqfd(w, KVM_IRQFD_FLAG_RESAMPLE);
+}
+
+static void undo_irqfd(struct world *w, int ret)
+{
+	(void)ret;
+	CHECK_OK(do_irqfd(w, KVM_IRQFD_FLAG_DEASSIGN));
+}
+
+static int do_ioeventfd(struct world *w, uint32_t flags)
+{
+	struct kvm_ioeventfd io = { .fd = w->efd, .addr = 0x700, .len = 4, .flags = flags };
+
+	return ioctl(w->vm->fd, KVM_IOEVENTFD, &io);
+}
+
+static int op_ioeventfd(struct world *w)
+{
+	return do_ioeventfd(w, KVM_IOEVENTFD_FLAG_PIO);
+}
+
+static int op_ioeventfd_mmio(struct world *w)
+{
+	return do_ioeventfd(w, 0);
+}
+
+static void undo_ioeventfd(struct world *w, int ret)
+{
+	(void)ret;
+	CHECK_OK(do_ioeventfd(w, KVM_IOEVENTFD_FLAG_DEASSIGN | KVM_IOEVENTFD_FLAG_PIO));
+}
+
+static void undo_ioeventfd_mmio(struct world *w, int ret)
+{
+	(void)ret;
+	CHECK_OK(do_ioeventfd(w, KVM_IOEVENTFD_FLAG_DEASSIGN));
+}
+
+static int do_coalesced(struct world *w, unsigned long cmd)
+{
+	struct kvm_coalesced_mmio_zone zone = { .addr = 0xe0000000, .size = 0x100 };
+
+	return ioctl(w->vm->fd, cmd, &zone);
+}
+
+static int op_coalesced(struct world *w)
+{
+	return do_coalesced(w, KVM_REGISTER_COALESCED_MMIO);
+}
+
+static void undo_coalesced(struct world *w, int ret)
+{
+	(void)ret;
+	CHECK_OK(do_coalesced(w, KVM_UNREGISTER_COALESCED_MMIO));
+}
+
+static int op_cpuid(struct world *w)
+{
+	return ioctl(w->vcpu->fd, KVM_SET_CPUID2, &w->cpuid.head);
+}
+
+static int op_supported(struct world *w)
+{
+	w->cpuid.head.nent = MAX_CPUID;
+	return ioctl(w->vm->sys, KVM_GET_SUPPORTED_CPUID, &w->cpuid.head);
+}
+
+static int op_xsave(struct world *w)
+{
+	static struct kvm_xsave xsave;
+	int ret = ioctl(w->vcpu->fd, KVM_GET_XSAVE, &xsave);
+
+	return ret ?: ioctl(w->vcpu->fd, KVM_SET_XSAVE, &xsave);
+}
+
+static int op_lapic(struct world *w)
+{
+	struct kvm_lapic_state lapic;
+	int ret = ioctl(w->vcpu->fd, KVM_GET_LAPIC, &lapic);
+
+	return ret ?: ioctl(w->vcpu->fd, KVM_SET_LAPIC, &lapic);
+}
+
+static int op_msrs(struct world *w)
+{
+	static struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry e[3];
+	} m = {
+		.head.nmsrs = 3,
+		.e = { { .index = 0x4b564d01, .data = 0x2001 },
+		       { .index = 0x4b564d03, .data = 0x3001 }, { .index = MSR_TSC } },
+	};
+	int ret = ioctl(w->vcpu->fd, KVM_SET_MSRS, &m);
+
+	return ret < 0 ? ret : 0;
+}
+
+/* Faults in tables and pages; a page table of its own each time. */
+static void g_touch(void)
+{
+	uint64_t i;
+
+	for (;;) {
+		for (i = 0; i < 8; i++)
+			store((void *)(uintptr_t)(TOUCHED + i * 0x40000), i);
+		outb(PORT_DEV, 1);
+		g_sync(1);
+	}
+}
+
+static int op_run(struct world *w)
+{
+	int ret;
+
+	for (;;) {
+		ret = ioctl(w->vcpu->fd, KVM_RUN, 0);
+		if (ret)
+			return ret;
+		if (w->vcpu->run->exit_reason == KVM_EXIT_MMIO)
+			continue;
+		if (w->vcpu->run->exit_reason != KVM_EXIT_IO) {
+			vcpu_dump(w->vcpu);
+			FAIL("exit %u", w->vcpu->run->exit_reason);
+		}
+		if (w->vcpu->run->io.port == PORT_SYNC)
+			return 0;
+	}
+}
+
+/* All translations are gone, and the pages with them. */
+static void undo_run(struct world *w, int ret)
+{
+	(void)ret;
+	CHECK_OK(slot(w, 0, 0, 0, 0));
+	CHECK_OK(slot(w, 0, 0, 0, GUEST_RAM));
+	CHECK_OK(madvise(w->vm->ram + TOUCHED, GUEST_RAM - TOUCHED, MADV_DONTNEED));
+}
+
+static const struct op ops[] = {
+	{ "KVM_CREATE_VM", 0, false, false, op_create_vm, undo_close, NULL },
+	{ "KVM_CREATE_VCPU", 0, false, false, op_create_vcpu, NULL, NULL },
+	{ "KVM_CREATE_VCPU with LAPIC", VM_IRQCHIP, false, false, op_create_vcpu_7, NULL, NULL },
+	{ "KVM_CREATE_IRQCHIP", 0, false, false, op_irqchip, NULL, NULL },
+	{ "KVM_CAP_SPLIT_IRQCHIP", 0, false, false, op_split, NULL, NULL },
+	{ "KVM_CREATE_PIT2", VM_IRQCHIP, false, false, op_pit, NULL, NULL },
+	{ "a slot", 0, false, false, op_slot, undo_slot, NULL },
+	{ "the 33rd slot", 0, false, false, op_slot, undo_slot, fill_slots },
+	{ "a slot moved", 0, false, false, op_move, undo_move, NULL },
+	{ "a slot logged", 0, false, false, op_log, undo_log, NULL },
+	{ "a slot deleted", 0, false, false, op_delete, undo_delete, NULL },
+	{ "KVM_SET_GSI_ROUTING", VM_IRQCHIP, false, false, op_routing, NULL, NULL },
+	{ "irqfd", VM_IRQCHIP, false, false, op_irqfd, undo_irqfd, NULL },
+	{ "irqfd, resampling", VM_IRQCHIP, false, false, op_irqfd_resample, undo_irqfd, NULL },
+	{ "ioeventfd, port", 0, false, false, op_ioeventfd, undo_ioeventfd, NULL },
+	{ "ioeventfd, MMIO", 0, false, false, op_ioeventfd_mmio, undo_ioeventfd_mmio, NULL },
+	{ "coalesced MMIO", 0, false, false, op_coalesced, undo_coalesced, NULL },
+	{ "KVM_GET_SUPPORTED_CPUID", 0, false, false, op_supported, NULL, NULL },
+	{ "KVM_SET_CPUID2", VM_IRQCHIP, true, false, op_cpuid, NULL, NULL },
+	{ "KVM_GET_XSAVE and SET", 0, true, false, op_xsave, NULL, NULL },
+	{ "KVM_GET_LAPIC and SET", VM_IRQCHIP, true, false, op_lapic, NULL, NULL },
+	{ "KVM_SET_MSRS", VM_IRQCHIP, true, false, op_msrs, NULL, NULL },
+	{ "KVM_RUN", VM_IRQCHIP, true, true, op_run, undo_run, NULL },
+};
+
+static void make_world(struct world *w, const struct op *op)
+{
+	w->vm = machine(op->flags);
+	cpuid_supported(w->vm->sys, &w->cpuid);
+	w->efd = CHECK_OK(eventfd(0, EFD_NONBLOCK));
+	w->efd2 = CHECK_OK(eventfd(0, EFD_NONBLOCK));
+	if (op->prepare)
+		op->prepare(w);
+	w->vcpu = op->vcpu ? machine_vcpu(w->vm, op->run ? g_touch : NULL) : NULL;
+}
+
+static void end_world(struct world *w)
+{
+	if (w->vcpu) {
+		munmap(w->vcpu->run, w->vm->run_size);
+		close(w->vcpu->fd);
+	}
+	close(w->vm->fd);
+	close(w->vm->sys);
+	close(w->efd);
+	close(w->efd2);
+	munmap(w->vm->ram, w->vm->ram_size);
+	free(w->vm);
+}
+
+/* False: it met no failure any more. */
+static bool try_nth(const struct op *op, int n)
+{
+	struct world w;
+	int ret, err;
+	bool struck;
+
+	make_world(&w, op);
+	arm(n);
+	ret = op->fn(&w);
+	err = errno;
+	struck = disarm();
+	if (ret < 0) {
+		if (!struck)
+			FAIL("%s: %s without a failure", op->name, strerror(err));
+		if (err != ENOMEM && err != EFAULT && err != EINTR)
+			FAIL("%s, allocation %d: %s", op->name, n, strerror(err));
+		ret = op->fn(&w);
+		if (ret < 0)
+			FAIL("%s, allocation %d failed, then: %s", op->name, n, strerror(errno));
+	}
+	if (op->undo) {
+		op->undo(&w, ret);
+		ret = op->fn(&w);
+		if (ret < 0)
+			FAIL("%s, allocation %d failed, undone, then: %s", op->name, n,
+			     strerror(errno));
+		op->undo(&w, ret);
+	} else if (ret > 2) {
+		close(ret);
+	}
+	end_world(&w);
+	return struck;
+}
+
+TEST(alloc_failures, .timeout = 240)
+{
+	unsigned int i;
+	int n;
+
+	need_injection();
+	for (i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+		for (n = 1; try_nth(&ops[i], n); n++)
+			CHECK(n < MAX_NTH);
+		test_note("%s: %d", ops[i].name, n - 1);
+	}
+	expect_users(0);
+}

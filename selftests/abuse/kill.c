@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0
+/* VMMs that die at any moment, are stopped, or drown in signals; exits without end. */
+#include <fcntl.h>
+#include <sys/time.h>
+
+#include "abuse.h"
+
+/* ---- killed ---- */
+
+static void vmm(void *unused __attribute__((unused)))
+{
+	struct busy b = { 0 };
+
+	busy_start(&b, 4, BUSY_ALL, false);
+	for (;;)
+		pause();
+}
+
+TEST(kill, .timeout = 240)
+{
+	int i, n = scaled(20);
+	struct rng r;
+	pid_t pid;
+
+	rng_init(&r, abuse_seed(), 0);
+	for (i = 0; i < n; i++) {
+		pid = spawn(vmm, NULL);
+		/* One in three dies while it builds its VM. */
+		msleep(below(&r, i % 3 ? 400 : 30) * (slow_kernel() ? 4 : 1));
+		kill(pid, SIGKILL);
+		CHECK(WIFSIGNALED(reap_child(pid, 30)));
+	}
+	expect_users(0);
+}
+
+/* ---- signals ---- */
+
+static void ignore(int sig)
+{
+	(void)sig;
+}
+
+static void alarm_at(unsigned int hz)
+{
+	struct itimerval t = { .it_interval.tv_usec = 1000000 / hz, .it_value.tv_usec = 1 };
+	struct sigaction sa = { .sa_handler = ignore };
+
+	CHECK_OK(sigaction(SIGALRM, &sa, NULL));
+	CHECK_OK(setitimer(ITIMER_REAL, &t, NULL));
+}
+
+TEST(signals, .timeout = 120)
+{
+	struct busy b = { 0 };
+	uint64_t end;
+	int i = 0;
+
+	busy_start(&b, 2, BUSY_ALL, false);
+	alarm_at(1000);
+	for (end = now() + scaled(3000); now() < end; i++) {
+		/* The timer's own signals go to the main thread, mostly. */
+		pthread_kill(b.threads[i % 2], SIGALRM);
+		usleep(500);
+	}
+	busy_alive(&b, 30);
+	busy_stop(&b);
+}
+
+TEST(stop_continue, .timeout = 120)
+{
+	int i, n = scaled(10);
+	pid_t pid = spawn(vmm, NULL);
+	int status;
+
+	for (i = 0; i < n; i++) {
+		msleep(50);
+		kill(pid, SIGSTOP);
+		CHECK_OK(waitpid(pid, &status, WUNTRACED));
+		CHECK(WIFSTOPPED(status));
+		msleep(20);
+		kill(pid, SIGCONT);
+	}
+	kill(pid, SIGKILL);
+	reap_child(pid, 30);
+	expect_users(0);
+}
+
+/* ---- storms: the host stays responsive ---- */
+
+static void storm(int cpus, unsigned int what)
+{
+	uint64_t end, before, gap, worst = 0, limit = slow_kernel() ? 10000 : 4000;
+	struct busy b = { 0 };
+
+	busy_start(&b, cpus, what | BUSY_STORM, false);
+	for (end = now() + scaled(1000); now() < end; ) {
+		before = now();
+		msleep(5);
+		gap = now() - before;
+		if (gap > worst)
+			worst = gap;
+	}
+	test_note("%llu rounds, the host waited at most %d ms",
+		  (unsigned long long)busy_beats(&b), (int)worst);
+	CHECK(worst < limit);
+	/* The guest may be too busy to look at anything: no wait for its end. */
+}
+
+#define STORM(name, cpus, what)						\
+	TEST(storm_##name, .timeout = 60)				\
+	{								\
+		storm(cpus, what);					\
+	}
+
+STORM(cpuid, 2, BUSY_CPUID)
+STORM(pio, 2, BUSY_PIO)
+STORM(mmio, 2, BUSY_MMIO)
+STORM(ipi, 4, BUSY_IPI)
+STORM(nmi, 4, BUSY_NMI)
+STORM(flush, 2, BUSY_FLUSH | BUSY_MEMORY)
+STORM(timer, 2, BUSY_TIMER | BUSY_CPUID)
+STORM(hlt, 4, BUSY_HLT | BUSY_TIMER | BUSY_IPI)
+
+/* ---- CPUs come and go ---- */
+
+static bool set_online(int cpu, bool on)
+{
+	char path[64];
+	int fd, ret;
+
+	snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/online", cpu);
+	fd = open(path, O_WRONLY);
+	if (fd < 0)
+		return false;
+	do {
+		ret = write(fd, on ? "1" : "0", 1);
+	} while (ret < 0 && (errno == EBUSY || errno == EINTR));
+	if (ret < 0)
+		FAIL("%s: %s", path, strerror(errno));
+	close(fd);
+	return true;
+}
+
+TEST(hotplug, .timeout = 200)
+{
+	int i, n = scaled(slow_kernel() ? 4 : 6);
+	struct busy b = { 0 };
+
+	if (access("/sys/devices/system/cpu/cpu1/online", W_OK))
+		test_skip("no CPU that can go offline");
+	busy_start(&b, 4, BUSY_ALL, false);
+	for (i = 0; i < n; i++) {
+		set_online(1, false);
+		busy_alive(&b, 30);
+		set_online(1, true);
+		busy_alive(&b, 30);
+	}
+	busy_stop(&b);
+}

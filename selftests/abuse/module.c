@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The module is loaded and unloaded, also under the hands of those who open it. */
+#include <fcntl.h>
+#include <sys/syscall.h>
+
+#include "abuse.h"
+
+#define MODULE	"/lab/lhv.ko"	/* where the lab has it */
+
+static int unload(void)
+{
+	return syscall(SYS_delete_module, "lhv", O_NONBLOCK);
+}
+
+static int load_module(void)
+{
+	int fd = CHECK_OK(open(MODULE, O_RDONLY)), ret, err;
+
+	ret = syscall(SYS_finit_module, fd, "", 0);
+	err = errno;
+	close(fd);
+	errno = err;
+	return ret;
+}
+
+static void need_module(void)
+{
+	if (on_kvm() || access(MODULE, R_OK))
+		test_skip("no %s", MODULE);
+	expect_users(0);
+}
+
+static void refused(void)
+{
+	CHECK(unload() == -1);
+	CHECK(errno == EWOULDBLOCK || errno == EBUSY);
+}
+
+/* Whatever is left of a VM keeps the module: device, VM, vCPU, a mapping. */
+TEST(unload_busy)
+{
+	struct vcpu *vcpu;
+	struct vm *vm;
+
+	need_module();
+	vm = vm_create(VM_IRQCHIP);
+	refused();
+	close(vm->sys);
+	refused();
+	vcpu = vcpu_add(vm, 0);
+	close(vm->fd);
+	refused();
+	close(vcpu->fd);
+	refused();
+	munmap(vcpu->run, vm->run_size);
+	expect_users(0);
+	CHECK_OK(unload());
+	CHECK_OK(load_module());
+}
+
+/* Opens, makes a VM and closes for ever; the device may be gone at any moment. */
+static void open_always(void *unused __attribute__((unused)))
+{
+	for (;;) {
+		int sys = open(test_device(), O_RDWR), vm;
+
+		if (sys < 0)
+			continue;
+		vm = ioctl(sys, KVM_CREATE_VM, 0);
+		close(sys);
+		if (vm >= 0)
+			close(vm);
+	}
+}
+
+TEST(reload, .timeout = 200)
+{
+	int i, n = scaled(slow_kernel() ? 2 : 10), refusals = 0;
+	struct vm *vm;
+	pid_t pid;
+
+	need_module();
+	for (i = 0; i < n; i++) {
+		CHECK_OK(unload());
+		CHECK_ERR(unload(), ENOENT);
+		CHECK_OK(load_module());
+		CHECK_ERR(load_module(), EEXIST);
+		vm = vm_create(VM_IRQCHIP);
+		close(vm->fd);
+		close(vm->sys);
+		expect_users(0);
+	}
+	/* The debug kernel runs the module's KUnit suites while it loads: nobody else may then. */
+	if (slow_kernel())
+		return;
+	pid = spawn(open_always, NULL);
+	for (i = 0; i < n; i++) {
+		while (unload()) {
+			CHECK(errno == EWOULDBLOCK || errno == EBUSY);
+			refusals++;
+		}
+		CHECK_OK(load_module());
+	}
+	kill(pid, SIGKILL);
+	reap_child(pid, 10);
+	test_note("unloading was refused %d times", refusals);
+	expect_users(0);
+}
