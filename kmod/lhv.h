@@ -92,6 +92,7 @@ enum lhv_exit_reason {
  * @reason: vendor-neutral reason
  * @insn_len: length of the instruction that exited, 0 when the CPU did not say
  * @nr_bytes: how many of @bytes the CPU gave (decode assist), 0 for none
+ * @shadow: an interrupt shadow may be in force; get_shadow() knows
  * @bytes: the instruction's first bytes
  * @code: the hardware's own exit code (for tracing and FAIL_ENTRY)
  * @info1: hardware's exit information (EXITINFO1 / exit qualification)
@@ -101,6 +102,7 @@ struct lhv_exit {
 	u8 reason;
 	u8 insn_len;
 	u8 nr_bytes;
+	bool shadow;
 	u8 bytes[15];
 	u32 code;
 	u64 info1;
@@ -313,5 +315,7 @@ static inline bool lhv_paging(const struct lhv_vcpu *vcpu)
 {
 	return vcpu->cr0 & X86_CR0_PG;
 }
+
+#include "cpu/retire.h"
 
 #endif

@@ -183,6 +183,18 @@ int lhv_bus_table_seek(const struct lhv_bus_table *t, gpa_t addr)
 	return low - 1;
 }
 
+/* The same; a guest asks the same device again and again. */
+static __always_inline int seek_hinted(const struct lhv_bus_table *t, gpa_t addr,
+				       unsigned int *hint)
+{
+	unsigned int i = *hint, nr = t->nr;
+
+	if (likely(i < nr && t->entry[i].addr <= addr &&
+		   (i + 1 == nr || t->entry[i + 1].addr > addr)))
+		return i;
+	return *hint = lhv_bus_table_seek(t, addr);
+}
+
 /*
  * Ask the devices that the access lies whole within, until one takes it. A device of no
  * length (an ioeventfd for any length) decides by itself.
@@ -192,8 +204,9 @@ static __always_inline int first_taker(struct lhv_vcpu *vcpu, struct lhv_bus *bu
 {
 	int i, idx = srcu_read_lock(&vcpu->vm->srcu), ret = -EOPNOTSUPP;
 	struct lhv_bus_table *t = srcu_dereference(bus->table, &vcpu->vm->srcu);
+	unsigned int *hint = &vcpu->pio.hint[bus == &vcpu->vm->mmio_bus];
 
-	for (i = t ? lhv_bus_table_seek(t, addr) : -1; i >= 0 && t->entry[i].hull > addr; i--) {
+	for (i = t ? seek_hinted(t, addr, hint) : -1; i >= 0 && t->entry[i].hull > addr; i--) {
 		struct lhv_dev *dev = READ_ONCE(t->entry[i].dev);
 
 		if (addr >= t->entry[i].end || (dev->len && addr + len > t->entry[i].end))

@@ -85,6 +85,8 @@ enum lhv_next lhv_pio_exec(struct lhv_vcpu *vcpu, const struct lhv_io *io);
 
 /* Port I/O or MMIO that waits for the VMM's answer. */
 struct lhv_pio_state {
+	unsigned int hint[2];	/* O where the last access was found: ports, MMIO; any value will do */
+
 	/* Port input */
 	struct lhv_io io;	/* O */
 	u32 count;		/* O string elements in this exit */

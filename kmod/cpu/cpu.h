@@ -179,30 +179,11 @@ void lhv_cpu_reset(struct lhv_vcpu *vcpu, bool init);
 
 /* ---- skip and small instructions: insn.c ---- */
 
-/**
- * lhv_skip() - step over the instruction that exited
- * @vcpu: the vCPU; vcpu->exit.insn_len is used when the CPU gave it, the decoder otherwise
- *
- * Clears the interrupt shadow and honours RFLAGS.TF (queues #DB).
- * Return: LHV_RESUME; LHV_SLEEP (the bytes are not resident); LHV_EXIT_USER when they
- * cannot be decoded. Call it before any other state changes.
- */
-enum lhv_next lhv_skip(struct lhv_vcpu *vcpu);
-
 /*
- * The two halves of lhv_skip(), for a handler that changes state of its own: first the
- * length (nothing has changed yet), then the effects, then retire.
- *
- * lhv_insn_len(): the length, or 0 when the handler has to return *next instead (LHV_SLEEP;
- *	LHV_RESUME with a fault queued or the instruction gone; LHV_EXIT_USER, undecodable).
- * lhv_retire(): advance RIP, end the interrupt shadow, single-step (#DB or, for the VMM,
- *	KVM_EXIT_DEBUG). Cannot fail: LHV_RESUME, or LHV_EXIT_USER with KVM_EXIT_DEBUG.
- * lhv_retire_quiet(): the same, but only says whether KVM_EXIT_DEBUG is due, for a handler
- *	that already filled kvm_run; it calls lhv_debug_exit() after the VMM's answer.
+ * lhv_skip() steps over the instruction that exited. For a handler that changes state of its
+ * own it comes in two halves: first lhv_insn_len() (nothing has changed yet), then the
+ * effects, then lhv_retire(). All of them are in retire.h.
  */
-unsigned int lhv_insn_len(struct lhv_vcpu *vcpu, enum lhv_next *next);
-enum lhv_next lhv_retire(struct lhv_vcpu *vcpu, unsigned int len);
-bool lhv_retire_quiet(struct lhv_vcpu *vcpu, unsigned int len);
 /* KVM_EXIT_DEBUG: @dr6 bits (DR_STEP, DR_TRAPn...). Returns LHV_EXIT_USER. */
 enum lhv_next lhv_debug_exit(struct lhv_vcpu *vcpu, u8 vector, u64 dr6);
 

@@ -576,7 +576,7 @@ struct lhv_cpuid_table {
 	struct kvm_cpuid_entry2 entries[];
 };
 
-static struct kvm_cpuid_entry2 *table_find(struct lhv_cpuid_table *t, u32 function, u32 index)
+static __always_inline struct kvm_cpuid_entry2 *table_find(struct lhv_cpuid_table *t, u32 function, u32 index)
 {
 	struct kvm_cpuid_entry2 *e, *end = t->entries + t->nent;
 	u32 first;

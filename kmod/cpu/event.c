@@ -420,8 +420,10 @@ int lhv_set_events(struct lhv_vcpu *vcpu, const struct kvm_vcpu_events *in)
 		ev->user_irq = -1;
 	ev->irq.vector = in->interrupt.nr;
 	ev->irq.soft = in->interrupt.soft;
-	if (in->flags & KVM_VCPUEVENT_VALID_SHADOW)
+	if (in->flags & KVM_VCPUEVENT_VALID_SHADOW) {
 		lhv_backend->set_shadow(vcpu, in->interrupt.shadow);
+		vcpu->exit.shadow = in->interrupt.shadow;
+	}
 
 	ev->nmi_injected = in->nmi.injected;
 	if (in->flags & KVM_VCPUEVENT_VALID_NMI_PENDING)

@@ -44,10 +44,13 @@ static unsigned int plain_length(struct lhv_vcpu *vcpu)
 {
 	const struct plain_form *form = &plain_forms[vcpu->exit.reason];
 	const typeof(vcpu->cpu_state.emul.code) *code = &vcpu->cpu_state.emul.code;
-	u64 lin = lhv_linear_rip(vcpu);
+	u64 base, lin;
 	u32 bytes;
 	int ret;
 
+	lin = vcpu->rip;
+	if (unlikely(lhv_backend->get_code(vcpu, &base) != LHV_MODE_64))
+		lin = (u32)(base + lin);
 	if (code->lin != (lin & PAGE_MASK) || code->cr0 != vcpu->cr0 || code->cr4 != vcpu->cr4 ||
 	    code->efer != vcpu->efer || code->cr3 != lhv_backend->get_cr3(vcpu) ||
 	    offset_in_page(lin) > PAGE_SIZE - sizeof(bytes))
@@ -80,17 +83,16 @@ static noinline unsigned int decoded_length(struct lhv_vcpu *vcpu, enum lhv_next
 	return insn.len;
 }
 
-unsigned int lhv_insn_len(struct lhv_vcpu *vcpu, enum lhv_next *next)
+/* lhv_insn_len() where the CPU does not tell. */
+unsigned int lhv_insn_len_unknown(struct lhv_vcpu *vcpu, enum lhv_next *next)
 {
-	unsigned int len = vcpu->exit.insn_len;
+	unsigned int len = plain_length(vcpu);
 
-	if (likely(len))
-		return len;
-	len = plain_length(vcpu);
 	return likely(len) ? len : decoded_length(vcpu, next);
 }
 
-bool lhv_retire_quiet(struct lhv_vcpu *vcpu, unsigned int len)
+/* lhv_retire_quiet() where more than RIP and RF changes, or might. */
+bool lhv_retire_rare(struct lhv_vcpu *vcpu, unsigned int len)
 {
 	u64 rip = vcpu->rip + len;
 
@@ -101,6 +103,7 @@ bool lhv_retire_quiet(struct lhv_vcpu *vcpu, unsigned int len)
 	vcpu->rflags &= ~(u64)X86_EFLAGS_RF;
 	if (lhv_backend->get_shadow(vcpu))
 		lhv_backend->set_shadow(vcpu, 0);
+	vcpu->exit.shadow = false;
 	if (unlikely(vcpu->cpu_state.guest_debug & KVM_GUESTDBG_SINGLESTEP))
 		return true;
 	if (unlikely(vcpu->rflags & X86_EFLAGS_TF))
@@ -122,17 +125,11 @@ enum lhv_next lhv_debug_exit(struct lhv_vcpu *vcpu, u8 vector, u64 dr6)
 	return LHV_EXIT_USER;
 }
 
-enum lhv_next lhv_retire(struct lhv_vcpu *vcpu, unsigned int len)
-{
-	if (unlikely(lhv_retire_quiet(vcpu, len)))
-		return lhv_debug_exit(vcpu, X86_TRAP_DB, DR_STEP);
-	return LHV_RESUME;
-}
-
-enum lhv_next lhv_skip(struct lhv_vcpu *vcpu)
+/* lhv_skip() where the CPU does not tell. */
+enum lhv_next lhv_skip_unknown(struct lhv_vcpu *vcpu)
 {
 	enum lhv_next next;
-	unsigned int len = lhv_insn_len(vcpu, &next);
+	unsigned int len = lhv_insn_len_unknown(vcpu, &next);
 
 	return len ? lhv_retire(vcpu, len) : next;
 }
@@ -158,19 +155,36 @@ static enum lhv_next refused(struct lhv_vcpu *vcpu, int err)
 	return lhv_inject_gp(vcpu);
 }
 
-enum lhv_next lhv_cpuid_exec(struct lhv_vcpu *vcpu)
+/* A leaf that the VMM did not list. */
+static noinline void cpuid_beyond(struct lhv_vcpu *vcpu)
 {
 	u32 eax = vcpu->regs[LHV_RAX], ecx = vcpu->regs[LHV_RCX], ebx, edx;
-	enum lhv_next next;
-	unsigned int len = lhv_insn_len(vcpu, &next);
 
-	if (!len)
-		return next;
 	lhv_cpuid_query(vcpu, &eax, &ebx, &ecx, &edx);
 	vcpu->regs[LHV_RAX] = eax;
 	vcpu->regs[LHV_RBX] = ebx;
 	vcpu->regs[LHV_RCX] = ecx;
 	vcpu->regs[LHV_RDX] = edx;
+}
+
+enum lhv_next lhv_cpuid_exec(struct lhv_vcpu *vcpu)
+{
+	const struct kvm_cpuid_entry2 *e;
+	u64 *regs = vcpu->regs;
+	enum lhv_next next;
+	unsigned int len = lhv_insn_len(vcpu, &next);
+
+	if (!len)
+		return next;
+	e = lhv_cpuid_find(vcpu, regs[LHV_RAX], regs[LHV_RCX]);
+	if (likely(e)) {
+		regs[LHV_RAX] = e->eax;
+		regs[LHV_RBX] = e->ebx;
+		regs[LHV_RCX] = e->ecx;
+		regs[LHV_RDX] = e->edx;
+	} else {
+		cpuid_beyond(vcpu);
+	}
 	return lhv_retire(vcpu, len);
 }
 

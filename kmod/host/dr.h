@@ -23,6 +23,12 @@ struct lhv_host_dr {
 	bool active, swapped;
 };
 
+/* Has the host breakpoints on this CPU? Context: interrupts off. */
+static __always_inline bool lhv_host_dr_active(void)
+{
+	return hw_breakpoint_active();
+}
+
 void lhv_host_dr_swap_in(struct lhv_host_dr *host, const u64 *guest);
 void lhv_host_dr_restore(struct lhv_host_dr *host);
 void lhv_host_dr_read(u64 *guest);
@@ -45,15 +51,23 @@ static __always_inline void lhv_host_dr_enter(struct lhv_host_dr *host, const u6
 /**
  * lhv_host_dr_leave() - right after the guest ran
  * @host: as filled by enter
- * @dr6: DR6 as the guest left it
  */
-static __always_inline void lhv_host_dr_leave(struct lhv_host_dr *host, u64 dr6)
+static __always_inline void lhv_host_dr_leave(struct lhv_host_dr *host)
 {
-	/* The host's #DB handler expects to see its own bits alone. */
-	if (unlikely(dr6 != DR6_RESERVED))
-		native_set_debugreg(6, DR6_RESERVED);
 	if (unlikely(host->active))
 		lhv_host_dr_restore(host);
+}
+
+/**
+ * lhv_host_dr6_ran() - a guest ran on this CPU, whether it uses debug registers or not
+ * @dr6: DR6 as the guest left it
+ *
+ * The host's #DB handler expects to see its own bits alone.
+ */
+static __always_inline void lhv_host_dr6_ran(u64 dr6)
+{
+	if (unlikely(dr6 != DR6_RESERVED))
+		native_set_debugreg(6, DR6_RESERVED);
 }
 
 #endif

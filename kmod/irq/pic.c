@@ -362,9 +362,10 @@ static int chip_read(struct lhv_vcpu *vcpu, int chip, gpa_t addr, int len, void 
 	struct lhv_pic *pic = vcpu->vm->irq.pic;
 	unsigned long flags;
 
-	memset(data, 0, len);
-	if (len != 1)
+	if (unlikely(len != 1)) {
+		memset(data, 0, len);
 		return 0;
+	}
 	raw_spin_lock_irqsave(&pic->lock, flags);
 	*(u8 *)data = lhv_pic_core_read(&pic->core, chip, addr & 1);
 	unlock(vcpu->vm, flags);

@@ -205,22 +205,17 @@ static bool undo_soft(struct lhv_vcpu *vcpu, u32 info)
 }
 
 /**
- * lhv_svm_events_after_exit() - settle what the last entry was to deliver
- * @vcpu: the vCPU; rip and rflags are read back already
+ * lhv_svm_interrupted() - the exit met an event under way, or one that was watched for
+ * @vcpu: the vCPU; rip and rflags are read back already, nothing is injected
  *
  * Context: interrupts off, right after the exit.
  */
-void lhv_svm_events_after_exit(struct lhv_vcpu *vcpu)
+void lhv_svm_interrupted(struct lhv_vcpu *vcpu)
 {
 	struct vmcb_control_area *control = lhv_svm_control(vcpu);
 	struct lhv_svm_vcpu *svm = lhv_svm(vcpu);
 	u32 info = control->exit_int_info;
 	bool again;
-
-	control->event_inj = 0;
-	vcpu->ev.exc.injected = false;
-	vcpu->ev.irq.injected = false;
-	vcpu->ev.nmi_injected = false;
 
 	again = undo_soft(vcpu, info);
 	if (!again)

@@ -15,14 +15,9 @@
 /* EXITINFO1 of MOV CR with decode assists: valid, and the general register. */
 #define CR_IS_MOV		BIT_ULL(63)
 
-/* EXITINFO1 of IOIO with decode assists: effective segment. */
-#define IOIO_SEG_SHIFT		10
-#define IOIO_SEG_MASK		7
-#define IOIO_PORT_SHIFT		16
-
 /* Reason by exit code, plus one: 0 is a code that is never asked for. */
 #define R(name)	(LHV_EXIT_##name + 1)
-static const u8 reasons[] = {
+const u8 lhv_svm_reasons[LHV_SVM_NR_REASONS] = {
 	[SVM_EXIT_READ_CR0 ... SVM_EXIT_READ_CR0 + 0x1f] = R(CR),
 	[SVM_EXIT_READ_DR0 ... SVM_EXIT_READ_DR0 + 0x1f] = R(DR),
 	[SVM_EXIT_EXCP_BASE ... SVM_EXIT_EXCP_BASE + X86_TRAP_MC - 1] = R(EXCEPTION),
@@ -65,19 +60,6 @@ static const u8 reasons[] = {
 #undef R
 
 /**
- * lhv_svm_exit_reason() - the vendor-neutral reason of an exit code
- * @code: EXITCODE
- */
-u8 lhv_svm_exit_reason(u32 code)
-{
-	if (code == SVM_EXIT_NPF)
-		return LHV_EXIT_FAULT;
-	if (code < ARRAY_SIZE(reasons) && reasons[code])
-		return reasons[code] - 1;
-	return LHV_EXIT_OTHER;
-}
-
-/**
  * lhv_svm_npf_access() - what the access that met a nested page fault wanted
  * @info1: EXITINFO1
  *
@@ -91,35 +73,6 @@ u32 lhv_svm_npf_access(u64 info1)
 	       (info1 & X86_PF_RSVD ? LHV_ACC_RSVD : 0) |
 	       (info1 & X86_PF_INSTR ? LHV_ACC_EXEC : 0) |
 	       (info1 & NPF_GUEST_TABLE ? LHV_ACC_GUEST_PT : 0);
-}
-
-/**
- * lhv_svm_io_decode() - EXITINFO1 of an IOIO intercept
- * @info1: EXITINFO1
- * @decode_assists: the CPU says which segment OUTS reads
- * @io: filled
- */
-void lhv_svm_io_decode(u64 info1, bool decode_assists, struct lhv_io *io)
-{
-	/* One bit each for 16, 32 and 64; bytes for 8, 16 and 32: doubled. */
-	u32 size = (info1 & SVM_IOIO_SIZE_MASK) >> SVM_IOIO_SIZE_SHIFT;
-	u32 asize = (info1 & SVM_IOIO_ASIZE_MASK) >> SVM_IOIO_ASIZE_SHIFT;
-
-	*io = (struct lhv_io){
-		.port = info1 >> IOIO_PORT_SHIFT,
-		.size = size,
-		.in = info1 & SVM_IOIO_TYPE_MASK,
-		.string = info1 & SVM_IOIO_STR_MASK,
-		.rep = info1 & SVM_IOIO_REP_MASK,
-		.addr_size = asize * 2,
-		.seg = LHV_NR_SEGS,
-	};
-	if (io->string && io->in)
-		io->seg = LHV_ES;
-	else if (io->string && decode_assists)
-		io->seg = info1 >> IOIO_SEG_SHIFT & IOIO_SEG_MASK;
-	if (io->seg > LHV_GS)
-		io->seg = LHV_NR_SEGS;
 }
 
 static enum lhv_next handle_io(struct lhv_vcpu *vcpu)

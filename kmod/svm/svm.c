@@ -291,22 +291,11 @@ static void read_back_dr(struct lhv_vcpu *vcpu)
 	cpu->dr7 = save->dr7;
 }
 
-static void run_guest(struct lhv_vcpu *vcpu)
+static __always_inline void world_switch(struct lhv_vcpu *vcpu)
 {
 	struct lhv_svm_vcpu *svm = lhv_svm(vcpu);
 	u64 host_spec = lhv_host_spec_ctrl();
-	u64 guest_spec = guest_spec_ctrl(vcpu, host_spec);
-	u64 vmcb_pa = svm->vmcb_pa, host_pa = svm->cpu->save_pa;
-	bool swap_pkru = pkru_differs(vcpu);
-	struct lhv_host_dr host_dr;
-	u32 host_pkru = 0;
 
-	if (unlikely(swap_pkru)) {
-		host_pkru = rdpkru();
-		if (host_pkru != vcpu->cpu_state.pkru)
-			wrpkru(vcpu->cpu_state.pkru);
-	}
-	lhv_host_dr_enter(&host_dr, svm->dr);
 	/*
 	 * modify_ldt() in another thread changes this CPU's LDTR by an interrupt and then frees
 	 * the old table: VMLOAD must not bring that back.
@@ -315,12 +304,39 @@ static void run_guest(struct lhv_vcpu *vcpu)
 		save_host_state(svm->cpu);
 
 	lhv_host_guest_enter();
-	lhv_svm_switch(vcpu->regs, vmcb_pa, host_pa, guest_spec, host_spec);
+	lhv_svm_switch(vcpu->regs, svm->vmcb_pa, svm->cpu->save_pa,
+		       guest_spec_ctrl(vcpu, host_spec), host_spec);
 	lhv_host_guest_exit();
+	lhv_host_dr6_ran(svm->vmcb->save.dr6);
+}
 
-	if (unlikely(svm->dr_open))
+/* Somebody uses the debug registers. */
+static noinline void switch_with_dr(struct lhv_vcpu *vcpu)
+{
+	struct lhv_svm_vcpu *svm = lhv_svm(vcpu);
+	struct lhv_host_dr host_dr;
+
+	lhv_host_dr_enter(&host_dr, svm->dr);
+	world_switch(vcpu);
+	if (svm->dr_open)
 		read_back_dr(vcpu);
-	lhv_host_dr_leave(&host_dr, svm->vmcb->save.dr6);
+	lhv_host_dr_leave(&host_dr);
+}
+
+static __always_inline void run_guest(struct lhv_vcpu *vcpu)
+{
+	bool swap_pkru = pkru_differs(vcpu);
+	u32 host_pkru = 0;
+
+	if (unlikely(swap_pkru)) {
+		host_pkru = rdpkru();
+		if (host_pkru != vcpu->cpu_state.pkru)
+			wrpkru(vcpu->cpu_state.pkru);
+	}
+	if (unlikely(lhv_svm(vcpu)->dr || lhv_host_dr_active()))
+		switch_with_dr(vcpu);
+	else
+		world_switch(vcpu);
 	if (unlikely(swap_pkru)) {
 		vcpu->cpu_state.pkru = rdpkru();
 		if (vcpu->cpu_state.pkru != host_pkru)
@@ -353,6 +369,7 @@ static void decode_exit(struct lhv_vcpu *vcpu)
 	exit->info2 = control->exit_info_2;
 	exit->reason = lhv_svm_exit_reason(exit->code);
 	exit->nr_bytes = 0;
+	exit->shadow = control->int_state & SVM_INTERRUPT_SHADOW_MASK;
 
 	/* IOIO always says where the next instruction is. */
 	if (exit->reason == LHV_EXIT_PIO)
@@ -361,6 +378,21 @@ static void decode_exit(struct lhv_vcpu *vcpu)
 		next = control->next_rip;
 	next -= vcpu->rip;
 	exit->insn_len = next <= sizeof(exit->bytes) ? next : 0;
+}
+
+/* Settle what the entry was to deliver. */
+static __always_inline void events_after_exit(struct lhv_vcpu *vcpu)
+{
+	struct vmcb_control_area *control = lhv_svm_control(vcpu);
+	const struct lhv_svm_vcpu *svm = lhv_svm(vcpu);
+
+	control->event_inj = 0;
+	vcpu->ev.exc.injected = false;
+	vcpu->ev.irq.injected = false;
+	vcpu->ev.nmi_injected = false;
+	if (unlikely(control->exit_int_info & SVM_EXITINTINFO_VALID || svm->soft_moved ||
+		     svm->iret_seen || svm->stepped))
+		lhv_svm_interrupted(vcpu);
 }
 
 static bool entry_failed(struct lhv_vcpu *vcpu)
@@ -419,7 +451,7 @@ static bool svm_enter(struct lhv_vcpu *vcpu)
 	decode_exit(vcpu);
 	if (unlikely(vcpu->exit.code == (u32)SVM_EXIT_ERR))
 		return entry_failed(vcpu);
-	lhv_svm_events_after_exit(vcpu);
+	events_after_exit(vcpu);
 	if (unlikely(vcpu->exit.reason == LHV_EXIT_MCE))
 		lhv_host_machine_check();
 	return true;

@@ -192,14 +192,60 @@ void lhv_svm_set_shadow(struct lhv_vcpu *vcpu, u32 shadow);
 bool lhv_svm_get_nmi_mask(struct lhv_vcpu *vcpu);
 void lhv_svm_set_nmi_mask(struct lhv_vcpu *vcpu, bool masked);
 bool lhv_svm_requeue(struct lhv_event *ev, u32 info, u32 error);
-void lhv_svm_events_after_exit(struct lhv_vcpu *vcpu);
+void lhv_svm_interrupted(struct lhv_vcpu *vcpu);
 void lhv_svm_iret(struct lhv_vcpu *vcpu);
 
 /* exit.c */
-u8 lhv_svm_exit_reason(u32 code);
+#define LHV_SVM_NR_REASONS	(SVM_EXIT_INVPCID + 1)
+extern const u8 lhv_svm_reasons[LHV_SVM_NR_REASONS];
 u32 lhv_svm_npf_access(u64 info1);
-void lhv_svm_io_decode(u64 info1, bool decode_assists, struct lhv_io *io);
 enum lhv_next lhv_svm_handle_exit(struct lhv_vcpu *vcpu);
+
+/**
+ * lhv_svm_exit_reason() - the vendor-neutral reason of an exit code
+ * @code: EXITCODE
+ */
+static __always_inline u8 lhv_svm_exit_reason(u32 code)
+{
+	if (code < LHV_SVM_NR_REASONS && lhv_svm_reasons[code])
+		return lhv_svm_reasons[code] - 1;
+	return code == SVM_EXIT_NPF ? LHV_EXIT_FAULT : LHV_EXIT_OTHER;
+}
+
+/* EXITINFO1 of IOIO with decode assists: effective segment. */
+#define IOIO_SEG_SHIFT		10
+#define IOIO_SEG_MASK		7
+#define IOIO_PORT_SHIFT		16
+
+/**
+ * lhv_svm_io_decode() - EXITINFO1 of an IOIO intercept
+ * @info1: EXITINFO1
+ * @decode_assists: the CPU says which segment OUTS reads
+ * @io: filled
+ */
+static __always_inline void lhv_svm_io_decode(u64 info1, bool decode_assists,
+						  struct lhv_io *io)
+{
+	/* One bit each for 16, 32 and 64; bytes for 8, 16 and 32: doubled. */
+	u32 size = (info1 & SVM_IOIO_SIZE_MASK) >> SVM_IOIO_SIZE_SHIFT;
+	u32 asize = (info1 & SVM_IOIO_ASIZE_MASK) >> SVM_IOIO_ASIZE_SHIFT;
+
+	*io = (struct lhv_io){
+		.port = info1 >> IOIO_PORT_SHIFT,
+		.size = size,
+		.in = info1 & SVM_IOIO_TYPE_MASK,
+		.string = info1 & SVM_IOIO_STR_MASK,
+		.rep = info1 & SVM_IOIO_REP_MASK,
+		.addr_size = asize * 2,
+		.seg = LHV_NR_SEGS,
+	};
+	if (io->string && io->in)
+		io->seg = LHV_ES;
+	else if (io->string && decode_assists)
+		io->seg = info1 >> IOIO_SEG_SHIFT & IOIO_SEG_MASK;
+	if (io->seg > LHV_GS)
+		io->seg = LHV_NR_SEGS;
+}
 
 /* svm.c */
 void lhv_svm_refresh_tsc_aux(struct lhv_vcpu *vcpu);
