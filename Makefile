@@ -6,6 +6,7 @@
 #   make KDIR=/path/to/build	the same for another kernel
 #   make install | uninstall	PREFIX=/usr/local, DESTDIR= for packagers
 #   make test [T=PATTERN]	everything, or the tests whose name has PATTERN
+#   make bench [K='6.1 6.12']	instructions per exit, lhv beside KVM
 #   make demo [INTERACTIVE=1]	a Debian guest on lhv, in an emulated AMD machine
 #   make clean
 
@@ -58,6 +59,9 @@ endif
 test:
 	selftests/run $(if $(T),'$(T)')
 
+bench:
+	selftests/bench-run $(K)
+
 demo:
 	INTERACTIVE='$(INTERACTIVE)' selftests/demo
 
@@ -70,4 +74,4 @@ clean:
 	rm -rf build
 	$(MAKE) -C vmctl clean
 
-.PHONY: all modules vmctl install uninstall test demo clean
+.PHONY: all modules vmctl install uninstall test bench demo clean

@@ -188,7 +188,7 @@ static void run(struct vcpu *vcpu)
 		case KVM_EXIT_MMIO:
 			CHECK(run->mmio.phys_addr == MMIO_VMM);
 			if (!run->mmio.is_write)
-				memset(run->mmio.data, 0, sizeof(run->mmio.data));
+				*(uint64_t *)run->mmio.data = 0;
 			break;
 		default:
 			vcpu_dump(vcpu);
