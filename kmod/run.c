@@ -197,8 +197,6 @@ static int exit_intr(struct lhv_vcpu *vcpu)
  */
 static int slow_work(struct lhv_vcpu *vcpu)
 {
-	int ret;
-
 	for (;;) {
 		lhv_steal_check(vcpu);
 		if (READ_ONCE(vcpu->pending) & LHV_SLOW_REQS) {
@@ -234,8 +232,7 @@ static int slow_work(struct lhv_vcpu *vcpu)
 
 		if (signal_pending(current))
 			return exit_intr(vcpu);
-		ret = lhv_host_handle_work();
-		if (ret)
+		if (unlikely(lhv_host_work_waits()) && lhv_host_handle_work())
 			return exit_intr(vcpu);
 		if (vcpu->mp_state == KVM_MP_STATE_RUNNABLE)
 			return 0;

@@ -12,8 +12,29 @@
 
 #define MAX_PIECE	8	/* kvm_run.mmio.data */
 
+/* Few bytes, nearly always one word of some size. */
+static __always_inline void copy(void *to, const void *from, unsigned int len)
+{
+	switch (len) {
+	case 1:
+		memcpy(to, from, 1);
+		break;
+	case 2:
+		memcpy(to, from, 2);
+		break;
+	case 4:
+		memcpy(to, from, 4);
+		break;
+	case 8:
+		memcpy(to, from, 8);
+		break;
+	default:
+		memcpy(to, from, len);
+	}
+}
+
 /* -EOPNOTSUPP: nobody in the kernel. */
-static int in_kernel(struct lhv_vcpu *vcpu, gpa_t gpa, void *data, unsigned int len, bool write)
+static __always_inline int in_kernel(struct lhv_vcpu *vcpu, gpa_t gpa, void *data, unsigned int len, bool write)
 {
 	if (lhv_lapic_in_range(vcpu, gpa, len))
 		return write ? lhv_lapic_mmio_write(vcpu, offset_in_page(gpa), len, data) :
@@ -22,7 +43,7 @@ static int in_kernel(struct lhv_vcpu *vcpu, gpa_t gpa, void *data, unsigned int 
 		       lhv_bus_read(vcpu, &vcpu->vm->mmio_bus, gpa, len, data);
 }
 
-static void ask_vmm(struct lhv_vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len,
+static __always_inline void ask_vmm(struct lhv_vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len,
 		    bool write)
 {
 	struct kvm_run *run = vcpu->run;
@@ -33,7 +54,25 @@ static void ask_vmm(struct lhv_vcpu *vcpu, gpa_t gpa, const void *data, unsigned
 	run->mmio.is_write = write;
 	memset(run->mmio.data, 0, sizeof(run->mmio.data));
 	if (write)
-		memcpy(run->mmio.data, data, len);
+		copy(run->mmio.data, data, len);
+}
+
+/* Nobody in the kernel wants the access, which is one piece. */
+static __always_inline int ask_for_all(struct lhv_vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len,
+		       bool write)
+{
+	typeof(vcpu->pio.mmio) *m = &vcpu->pio.mmio;
+
+	m->gpa = gpa;
+	m->rip = vcpu->rip;
+	m->len = len;
+	m->done = 0;
+	m->piece = len;
+	m->write = write;
+	if (write)
+		copy(m->data, data, len);
+	ask_vmm(vcpu, gpa, data, len, write);
+	return -EINPROGRESS;
 }
 
 /* 0: all served. -EINPROGRESS: kvm_run is filled. -EAGAIN: has to sleep. */
@@ -85,12 +124,11 @@ int lhv_mmio_read(struct lhv_vcpu *vcpu, gpa_t gpa, void *data, unsigned int len
 
 	if (!vcpu->pio.mmio.len && len <= MAX_PIECE) {
 		ret = in_kernel(vcpu, gpa, data, len, false);
-		if (ret != -EOPNOTSUPP)
-			return ret;
+		return ret == -EOPNOTSUPP ? ask_for_all(vcpu, gpa, NULL, len, false) : ret;
 	}
 	ret = access(vcpu, gpa, NULL, len, false);
 	if (!ret) {
-		memcpy(data, vcpu->pio.mmio.data, len);
+		copy(data, vcpu->pio.mmio.data, len);
 		vcpu->pio.mmio.len = 0;
 	}
 	return ret;
@@ -102,8 +140,7 @@ int lhv_mmio_write(struct lhv_vcpu *vcpu, gpa_t gpa, const void *data, unsigned 
 
 	if (!vcpu->pio.mmio.len && len <= MAX_PIECE) {
 		ret = in_kernel(vcpu, gpa, (void *)data, len, true);
-		if (ret != -EOPNOTSUPP)
-			return ret;
+		return ret == -EOPNOTSUPP ? ask_for_all(vcpu, gpa, data, len, true) : ret;
 	}
 	ret = access(vcpu, gpa, data, len, true);
 	if (!ret)
@@ -117,10 +154,10 @@ enum lhv_next lhv_mmio_complete(struct lhv_vcpu *vcpu)
 
 	/* The address and length are ours; of kvm_run only the data is taken, once. */
 	if (m->piece && !m->write)
-		memcpy(m->data + m->done, vcpu->run->mmio.data, m->piece);
+		copy(m->data + m->done, vcpu->run->mmio.data, m->piece);
 	m->done += m->piece;
 	m->piece = 0;
-	if (serve(vcpu) == -EINPROGRESS)
+	if (unlikely(m->done < m->len) && serve(vcpu) == -EINPROGRESS)
 		return LHV_EXIT_USER;
 	if (m->write)
 		m->len = 0;

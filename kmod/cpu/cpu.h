@@ -90,8 +90,10 @@ enum lhv_feature {
 struct lhv_cpuid_table;		/* cpuid.c */
 
 /**
- * struct lhv_emul - the emulated instruction that waits for the VMM (emulate.c), skip's cache
+ * struct lhv_emul - the emulated instruction that waits for the VMM (emulate.c)
  * @insn: decoded instruction
+ * @bytes: those it was decoded from, and those behind it
+ * @known: all of @bytes are there, and that is what they mean
  * @rip: where it is
  * @gpa, @access: the fault that led here
  * @waiting: the VMM or the slow tier has to come first, then it is run again
@@ -99,11 +101,11 @@ struct lhv_cpuid_table;		/* cpuid.c */
  * @written: the access that waits is the instruction's last: it is not run again
  * @nr_log: accesses in @log that are already done
  * @log: device accesses made so far, so that none is made twice
- * @code: the last code page that lhv_insn_len() translated: linear address, the registers that
- *	ruled the walk, where it lies in the VMM
  */
 struct lhv_emul {
 	struct lhv_insn insn;		/* O */
+	u8 bytes[LHV_INSN_MAX];		/* O */
+	bool known;			/* O */
 	u64 rip;			/* O */
 	gpa_t gpa;			/* O */
 	u32 access;			/* O */
@@ -115,10 +117,6 @@ struct lhv_emul {
 		bool write;
 		u8 data[16];
 	} log[4];			/* O */
-	struct {
-		u64 lin, cr0, cr3, cr4, efer;
-		const void __user *page;
-	} code;				/* O */
 };
 
 struct lhv_cpu {
@@ -335,6 +333,8 @@ int lhv_fetch_insn(struct lhv_vcpu *vcpu, u8 buf[15], unsigned int *len, struct 
  * (LHV_SLEEP; LHV_RESUME with a fault queued; LHV_EXIT_USER, undecodable).
  */
 bool lhv_decode_at_rip(struct lhv_vcpu *vcpu, struct lhv_insn *insn, enum lhv_next *next);
+/* The same for vcpu->cpu_state.emul.insn, which often is the one that it was last time. */
+bool lhv_decode_emul(struct lhv_vcpu *vcpu, enum lhv_next *next);
 enum lhv_insn_mode lhv_insn_mode(struct lhv_vcpu *vcpu);	/* what CS says */
 u64 lhv_linear_rip(struct lhv_vcpu *vcpu);
 u32 lhv_access_user(struct lhv_vcpu *vcpu);	/* LHV_ACC_USER at CPL 3, else 0 */

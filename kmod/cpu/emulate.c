@@ -219,28 +219,44 @@ static int do_alu(struct emu *e, u64 lin)
 	return 0;
 }
 
-static int do_mov(struct emu *e, u64 lin)
+/* MOV and its like: what memory has into the register. */
+static void mov_loaded(struct emu *e, u64 val)
+{
+	const struct lhv_insn *insn = e->insn;
+
+	if (insn->op == LHV_OP_MOVSX)
+		val = sign_extend(val, insn->mem_size);
+	else if (insn->op == LHV_OP_MOVBE)
+		val = swab64(val) >> (64 - insn->mem_size * 8);
+	set_reg(e, insn->reg, insn->op_size, val);
+}
+
+/* What goes into memory. */
+static u64 mov_to_store(const struct emu *e)
 {
 	const struct lhv_insn *insn = e->insn;
 	u64 val = insn->imm;
-	int ret;
 
-	if (insn->form == LHV_FORM_RM) {
-		val = 0;
-		ret = mem_read(e, lin, &val, insn->mem_size);
-		if (ret)
-			return ret;
-		if (insn->op == LHV_OP_MOVSX)
-			val = sign_extend(val, insn->mem_size);
-		else if (insn->op == LHV_OP_MOVBE)
-			val = swab64(val) >> (64 - insn->mem_size * 8);
-		set_reg(e, insn->reg, insn->op_size, val);
-		return 0;
-	}
 	if (insn->form == LHV_FORM_MR)
 		val = get_reg(e, insn->reg, insn->op_size);
 	if (insn->op == LHV_OP_MOVBE)
 		val = swab64(val) >> (64 - insn->mem_size * 8);
+	return val;
+}
+
+static int do_mov(struct emu *e, u64 lin)
+{
+	const struct lhv_insn *insn = e->insn;
+	u64 val = 0;
+	int ret;
+
+	if (insn->form == LHV_FORM_RM) {
+		ret = mem_read(e, lin, &val, insn->mem_size);
+		if (!ret)
+			mov_loaded(e, val);
+		return ret;
+	}
+	val = mov_to_store(e);
 	return mem_write(e, lin, &val, insn->mem_size);
 }
 
@@ -544,28 +560,92 @@ static enum lhv_next finish(struct emu *e)
 	return debug ? lhv_debug_exit(vcpu, X86_TRAP_DB, DR_STEP) : LHV_RESUME;
 }
 
+/* An access could not be made at once. */
+static enum lhv_next hold(struct emu *e, int err, enum lhv_next (*complete)(struct lhv_vcpu *vcpu))
+{
+	struct lhv_vcpu *vcpu = e->vcpu;
+	struct lhv_emul *s = e->state;
+
+	switch (err) {
+	case -EINPROGRESS:
+		s->written = false;
+		vcpu->complete = complete;
+		return LHV_EXIT_USER;
+	case -EAGAIN:
+		s->waiting = true;
+		return vcpu->atomic ? LHV_SLEEP : LHV_RESUME;
+	case -EFAULT:
+		lhv_queue_fault(vcpu, &e->fault);
+		return LHV_RESUME;
+	default:
+		return lhv_emulation_failure(vcpu);
+	}
+}
+
 static enum lhv_next run(struct lhv_vcpu *vcpu)
 {
 	struct lhv_emul *s = &vcpu->cpu_state.emul;
 	struct emu e = { .vcpu = vcpu, .state = s, .insn = &s->insn };
 	int ret = s->insn.form == LHV_FORM_STR ? emulate_string(&e) : emulate_one(&e);
 
-	switch (ret) {
-	case 0:
-		return finish(&e);
-	case -EINPROGRESS:
-		s->written = false;
-		vcpu->complete = answered;
-		return LHV_EXIT_USER;
-	case -EAGAIN:
-		s->waiting = true;
-		return vcpu->atomic ? LHV_SLEEP : LHV_RESUME;
-	case -EFAULT:
-		lhv_queue_fault(vcpu, &e.fault);
+	return ret ? hold(&e, ret, answered) : finish(&e);
+}
+
+/*
+ * What drivers do all day: one MOV between a register and a device, in 64-bit mode. The CPU
+ * met no fault but the second stage's, so segment, rights and translation are in order, and
+ * the address it says is the operand's, if its offset in the page is.
+ */
+static bool is_plain_mov(const struct lhv_vcpu *vcpu, gpa_t gpa, u32 access)
+{
+	const struct lhv_insn *insn = &vcpu->cpu_state.emul.insn;
+
+	return insn->op >= LHV_OP_MOV && insn->op <= LHV_OP_MOVBE && insn->flags & LHV_INSN_MEM &&
+	       insn->mode == LHV_MODE_64 && insn->seg != LHV_FS && insn->seg != LHV_GS &&
+	       (insn->form == LHV_FORM_RM) == !(access & LHV_ACC_WRITE) &&
+	       offset_in_page(gpa) + insn->mem_size <= PAGE_SIZE &&
+	       offset_in_page(gpa ^ lhv_insn_ea(insn, vcpu->regs, vcpu->rip)) == 0;
+}
+
+static enum lhv_next plain_mov(struct lhv_vcpu *vcpu, gpa_t gpa);
+
+/* The VMM answered the read. */
+static enum lhv_next plain_mov_answered(struct lhv_vcpu *vcpu)
+{
+	struct lhv_emul *s = &vcpu->cpu_state.emul;
+	enum lhv_next next = lhv_mmio_complete(vcpu);
+
+	if (next == LHV_EXIT_USER)
+		vcpu->complete = plain_mov_answered;
+	if (next != LHV_RESUME)
+		return next;
+	if (vcpu->rip != s->rip) {	/* the VMM took the vCPU elsewhere */
+		lhv_mmio_cancel(vcpu);
 		return LHV_RESUME;
-	default:
-		return lhv_emulation_failure(vcpu);
 	}
+	return plain_mov(vcpu, s->gpa);
+}
+
+static enum lhv_next plain_mov(struct lhv_vcpu *vcpu, gpa_t gpa)
+{
+	struct lhv_emul *s = &vcpu->cpu_state.emul;
+	struct emu e = { .vcpu = vcpu, .state = s, .insn = &s->insn };
+	u64 val = 0;
+	int ret;
+
+	if (s->insn.form == LHV_FORM_RM) {
+		ret = lhv_mmio_read(vcpu, gpa, &val, s->insn.mem_size);
+		if (ret)
+			return hold(&e, ret, plain_mov_answered);
+		mov_loaded(&e, val);
+		return finish(&e);
+	}
+	val = mov_to_store(&e);
+	ret = lhv_mmio_write(vcpu, gpa, &val, s->insn.mem_size);
+	if (ret && ret != -EINPROGRESS)
+		return hold(&e, ret, NULL);
+	e.posted = ret;
+	return finish(&e);
 }
 
 enum lhv_next lhv_mmio_exec(struct lhv_vcpu *vcpu, gpa_t gpa, u32 access)
@@ -588,10 +668,12 @@ enum lhv_next lhv_mmio_exec(struct lhv_vcpu *vcpu, gpa_t gpa, u32 access)
 	} else if (s->gpa != gpa) {
 		s->gpa = NO_GPA;	/* a string moved on since it faulted */
 	}
-	if (!lhv_decode_at_rip(vcpu, &s->insn, &next))
+	if (!lhv_decode_emul(vcpu, &next))
 		return next;
 	s->waiting = false;
 	s->rip = vcpu->rip;
 	s->access = access;
+	if (likely(s->gpa == gpa && is_plain_mov(vcpu, gpa, access)))
+		return plain_mov(vcpu, gpa);
 	return run(vcpu);
 }

@@ -26,6 +26,7 @@ u32 lhv_access_user(struct lhv_vcpu *vcpu)
 	return lhv_backend->get_cpl(vcpu) == 3 ? LHV_ACC_USER : 0;
 }
 
+/* Not the page that RIP is in. */
 static int fetch(struct lhv_vcpu *vcpu, u64 lin, u8 *buf, unsigned int len, struct lhv_fault *fault)
 {
 	gpa_t gpa;
@@ -47,7 +48,7 @@ int lhv_fetch_insn(struct lhv_vcpu *vcpu, u8 buf[15], unsigned int *len, struct 
 	}
 	lin = lhv_linear_rip(vcpu);
 	first = min_t(unsigned int, LHV_INSN_MAX, PAGE_SIZE - offset_in_page(lin));
-	ret = fetch(vcpu, lin, buf, first, fault);
+	ret = lhv_read_code(vcpu, lin, buf, first, lhv_access_user(vcpu), fault);
 	if (ret)
 		return ret;
 	*len = first;
@@ -78,16 +79,18 @@ static enum lhv_insn_status decode_more(struct lhv_vcpu *vcpu, struct lhv_insn *
 	return status;
 }
 
-bool lhv_decode_at_rip(struct lhv_vcpu *vcpu, struct lhv_insn *insn, enum lhv_next *next)
+/* The bytes that were read are in @buf: all of it, unless the code ends there. */
+static bool decode_at_rip(struct lhv_vcpu *vcpu, struct lhv_insn *insn, u8 buf[LHV_INSN_MAX],
+			  bool *all, enum lhv_next *next)
 {
 	enum lhv_insn_status status = LHV_INSN_BAD;
-	u8 buf[LHV_INSN_MAX];
 	struct lhv_fault fault;
 	unsigned int len;
 	int ret;
 
 	ret = lhv_fetch_insn(vcpu, buf, &len, &fault);
 	if (!ret) {
+		*all = len == LHV_INSN_MAX;
 		status = lhv_decode(insn, buf, len, lhv_insn_mode(vcpu));
 		if (status == LHV_INSN_SHORT)
 			status = decode_more(vcpu, insn, buf, len, &ret, &fault);
@@ -105,6 +108,54 @@ bool lhv_decode_at_rip(struct lhv_vcpu *vcpu, struct lhv_insn *insn, enum lhv_ne
 		return true;
 	}
 	return false;
+}
+
+bool lhv_decode_at_rip(struct lhv_vcpu *vcpu, struct lhv_insn *insn, enum lhv_next *next)
+{
+	u8 buf[LHV_INSN_MAX];
+	bool all;
+
+	return decode_at_rip(vcpu, insn, buf, &all, next);
+}
+
+/* Two words that overlap cover them. */
+static __always_inline bool same_bytes(const u8 a[LHV_INSN_MAX], const u8 b[LHV_INSN_MAX])
+{
+	const unsigned int last = LHV_INSN_MAX - sizeof(u64);
+	u64 a0, a1, b0, b1;
+
+	memcpy(&a0, a, sizeof(u64));
+	memcpy(&b0, b, sizeof(u64));
+	memcpy(&a1, a + last, sizeof(u64));
+	memcpy(&b1, b + last, sizeof(u64));
+	return a0 == b0 && a1 == b1;
+}
+
+static bool decoded_already(struct lhv_vcpu *vcpu)
+{
+	const struct lhv_emul *s = &vcpu->cpu_state.emul;
+	u64 base, lin = vcpu->rip;
+	enum lhv_insn_mode mode = lhv_backend->get_code(vcpu, &base);
+
+	if (!s->known || s->insn.mode != mode)
+		return false;
+	if (vcpu->exit.nr_bytes)
+		return vcpu->exit.nr_bytes == LHV_INSN_MAX && same_bytes(vcpu->exit.bytes, s->bytes);
+	if (mode != LHV_MODE_64)
+		lin = (u32)(base + lin);
+	return lhv_code_is(vcpu, lin, lhv_access_user(vcpu), s->bytes);
+}
+
+bool lhv_decode_emul(struct lhv_vcpu *vcpu, enum lhv_next *next)
+{
+	struct lhv_emul *s = &vcpu->cpu_state.emul;
+	bool all = false, ret;
+
+	if (decoded_already(vcpu))
+		return true;
+	ret = decode_at_rip(vcpu, &s->insn, s->bytes, &all, next);
+	s->known = ret && all;
+	return ret;
 }
 
 enum lhv_next lhv_emulation_failure(struct lhv_vcpu *vcpu)

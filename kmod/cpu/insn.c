@@ -43,7 +43,7 @@ static const struct plain_form plain_forms[LHV_NR_EXIT_REASONS] = {
 static unsigned int plain_length(struct lhv_vcpu *vcpu)
 {
 	const struct plain_form *form = &plain_forms[vcpu->exit.reason];
-	const typeof(vcpu->cpu_state.emul.code) *code = &vcpu->cpu_state.emul.code;
+	const struct lhv_code_page *code = &vcpu->mem.code;
 	u64 base, lin;
 	u32 bytes;
 	int ret;
@@ -51,7 +51,7 @@ static unsigned int plain_length(struct lhv_vcpu *vcpu)
 	lin = vcpu->rip;
 	if (unlikely(lhv_backend->get_code(vcpu, &base) != LHV_MODE_64))
 		lin = (u32)(base + lin);
-	if (code->lin != (lin & PAGE_MASK) || code->cr0 != vcpu->cr0 || code->cr4 != vcpu->cr4 ||
+	if (!code->page || code->lin != (lin & PAGE_MASK) || code->cr0 != vcpu->cr0 || code->cr4 != vcpu->cr4 ||
 	    code->efer != vcpu->efer || code->cr3 != lhv_backend->get_cr3(vcpu) ||
 	    offset_in_page(lin) > PAGE_SIZE - sizeof(bytes))
 		return 0;
@@ -61,26 +61,12 @@ static unsigned int plain_length(struct lhv_vcpu *vcpu)
 	return !ret && (bytes & form->mask) == form->bytes ? form->len : 0;
 }
 
+/* Leaves the page in vcpu->mem.code. */
 static noinline unsigned int decoded_length(struct lhv_vcpu *vcpu, enum lhv_next *next)
 {
-	typeof(vcpu->cpu_state.emul.code) *code = &vcpu->cpu_state.emul.code;
-	struct lhv_fault fault;
 	struct lhv_insn insn;
-	gpa_t gpa;
-	u64 lin;
 
-	if (!lhv_decode_at_rip(vcpu, &insn, next))
-		return 0;
-	lin = lhv_linear_rip(vcpu) & PAGE_MASK;
-	if (lhv_gva_to_gpa(vcpu, lin, LHV_ACC_EXEC | lhv_access_user(vcpu), &gpa, &fault))
-		return insn.len;
-	code->lin = lin;
-	code->page = lhv_gpa_hint(vcpu, gpa & PAGE_MASK);
-	code->cr0 = vcpu->cr0;
-	code->cr3 = lhv_backend->get_cr3(vcpu);
-	code->cr4 = vcpu->cr4;
-	code->efer = vcpu->efer;
-	return insn.len;
+	return lhv_decode_at_rip(vcpu, &insn, next) ? insn.len : 0;
 }
 
 /* lhv_insn_len() where the CPU does not tell. */

@@ -57,6 +57,12 @@ static inline bool lhv_host_work_pending(u32 deferred)
 	return xfer_to_guest_mode_work_pending() || (lhv_host_softirqs() & ~deferred);
 }
 
+/* The same for the slow tier, where soft interrupts do not wait. Context: any. */
+static inline bool lhv_host_work_waits(void)
+{
+	return __xfer_to_guest_mode_work_pending();
+}
+
 /**
  * lhv_host_handle_work() - reschedule, run task work
  *

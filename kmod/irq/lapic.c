@@ -507,8 +507,8 @@ bool lhv_lapic_in_range(struct lhv_vcpu *vcpu, gpa_t gpa, unsigned int len)
 {
 	struct lhv_lapic *l = vcpu->lapic;
 
-	return l && lhv_lapic_hw_enabled(l) && !lhv_lapic_x2(l) &&
-	       (gpa & PAGE_MASK) == (l->base_msr & PAGE_MASK) &&
+	return l && (gpa & PAGE_MASK) == (l->base_msr & PAGE_MASK) &&
+	       lhv_lapic_hw_enabled(l) && !lhv_lapic_x2(l) &&
 	       offset_in_page(gpa) + len <= PAGE_SIZE;
 }
 

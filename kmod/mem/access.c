@@ -127,17 +127,6 @@ int lhv_read_gpa(struct lhv_vcpu *vcpu, gpa_t gpa, void *data, unsigned int len)
 	return read_gpa(vcpu->vm, &vcpu->mem.slot_hint, vcpu->atomic, gpa, data, len);
 }
 
-const void __user *lhv_gpa_hint(struct lhv_vcpu *vcpu, gpa_t gpa)
-{
-	struct lhv_slot *slot;
-	const void __user *ptr;
-	int idx = srcu_read_lock(&vcpu->vm->srcu);
-
-	ptr = user_ptr(vcpu->vm, &vcpu->mem.slot_hint, gpa, false, &slot);
-	srcu_read_unlock(&vcpu->vm->srcu, idx);
-	return ptr;
-}
-
 int lhv_write_gpa(struct lhv_vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len)
 {
 	return write_gpa(vcpu->vm, &vcpu->mem.slot_hint, vcpu->atomic, gpa, data, len);
@@ -212,30 +201,60 @@ int lhv_cmpxchg_gpa(struct lhv_vcpu *vcpu, gpa_t gpa, void *old, const void *new
 	return ret;
 }
 
+/* A walk, and what it is to be remembered by, if at all. */
+struct walk_ctx {
+	struct lhv_vcpu *vcpu;
+	struct lhv_code_page *code;
+};
+
 /* In the atomic tier page faults are off already. */
+static __always_inline int get_entry(const void __user *ptr, u64 *entry, unsigned int len)
+{
+	u32 val;
+	int ret;
+
+	if (len == 8)
+		return __get_user(*entry, (const u64 __user *)ptr);
+	ret = __get_user(val, (const u32 __user *)ptr);
+	*entry = val;
+	return ret;
+}
+
 static __always_inline int walk_read(void *ctx, gpa_t gpa, u64 *entry, unsigned int len)
 {
-	struct lhv_vcpu *vcpu = ctx;
+	struct walk_ctx *c = ctx;
+	struct lhv_vcpu *vcpu = c->vcpu;
 	struct lhv_slot *slot;
 	void __user *ptr = user_ptr(vcpu->vm, &vcpu->mem.slot_hint, gpa, false, &slot);
 	int ret;
-	u32 val;
 
 	if (!ptr)
 		return -EFAULT;
-	if (len == 8) {
-		ret = __get_user(*entry, (u64 __user *)ptr);
-	} else {
-		ret = __get_user(val, (u32 __user *)ptr);
-		*entry = val;
+	ret = get_entry(ptr, entry, len);
+	if (ret)
+		return vcpu->atomic ? -EAGAIN : ret;
+	if (c->code) {
+		struct lhv_code_page *code = c->code;
+
+		code->len = len;
+		if (code->nr < ARRAY_SIZE(code->entry)) {
+			code->entry[code->nr].at = ptr;
+			code->entry[code->nr].is = *entry;
+		}
+		code->nr++;
 	}
-	return ret && vcpu->atomic ? -EAGAIN : ret;
+	return 0;
 }
 
 static int walk_update(void *ctx, gpa_t gpa, u64 old, u64 new, unsigned int len)
 {
+	struct walk_ctx *c = ctx;
+
+	/* What was read is not what is there from now on. */
+	if (c->code)
+		c->code->nr = ARRAY_SIZE(c->code->entry) + 1;
 	/* Little endian: a 4-byte entry is the low half. */
-	return cmpxchg_gpa(ctx, gpa, &old, &new, len);
+	return cmpxchg_gpa(c->vcpu, gpa, &old, &new, len);
 }
 
 static const struct lhv_walk_ops walk_ops = {
@@ -243,12 +262,18 @@ static const struct lhv_walk_ops walk_ops = {
 	.update = walk_update,
 };
 
-int lhv_gva_to_gpa(struct lhv_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa,
-		   struct lhv_fault *fault)
+static u64 guest_cr3(struct lhv_vcpu *vcpu)
+{
+	return lhv_paging(vcpu) ? lhv_backend->get_cr3(vcpu) : 0;
+}
+
+/* Under vm->srcu. */
+static int walk(struct lhv_vcpu *vcpu, struct lhv_code_page *code, u64 gva, u32 access,
+		gpa_t *gpa, struct lhv_fault *fault)
 {
 	const struct lhv_walk w = {
 		.cr0 = vcpu->cr0,
-		.cr3 = lhv_paging(vcpu) ? lhv_backend->get_cr3(vcpu) : 0,
+		.cr3 = guest_cr3(vcpu),
 		.cr4 = vcpu->cr4,
 		.efer = vcpu->efer,
 		.rflags = vcpu->rflags,
@@ -256,15 +281,118 @@ int lhv_gva_to_gpa(struct lhv_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa,
 		.pkru = vcpu->cpu_state.pkru,
 		.gbpages = lhv_has(&vcpu->cpu_state, LHV_F_GBPAGES),
 	};
-	int ret, idx = srcu_read_lock(&vcpu->vm->srcu);
+	struct walk_ctx ctx = { .vcpu = vcpu, .code = code };
+	int ret;
 
 	if (vcpu->atomic)
 		pagefault_disable();
-	ret = lhv_walk(&w, &walk_ops, vcpu, gva, access, gpa, fault);
+	ret = lhv_walk(&w, &walk_ops, &ctx, gva, access, gpa, fault);
 	if (vcpu->atomic)
 		pagefault_enable();
+	return ret;
+}
+
+int lhv_gva_to_gpa(struct lhv_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa,
+		   struct lhv_fault *fault)
+{
+	int ret, idx = srcu_read_lock(&vcpu->vm->srcu);
+
+	ret = walk(vcpu, NULL, gva, access, gpa, fault);
 	srcu_read_unlock(&vcpu->vm->srcu, idx);
 	return ret;
+}
+
+/* Would a walk for @lin find @code again? Under vm->srcu. */
+static __always_inline bool still_there(struct lhv_vcpu *vcpu, const struct lhv_code_page *code, u64 lin, u32 user)
+{
+	bool same = true;
+	u64 entry;
+	int i;
+
+	if (!code->page || code->lin != (lin & PAGE_MASK) || code->user != !!user ||
+	    code->cr0 != vcpu->cr0 || code->cr4 != vcpu->cr4 || code->efer != vcpu->efer ||
+	    code->cr3 != guest_cr3(vcpu) || code->nr > ARRAY_SIZE(code->entry) ||
+	    /* The slots' version is read before what depends on it, and written after it. */
+	    code->slots_seq != smp_load_acquire(&vcpu->vm->mem.slots_seq))
+		return false;
+	if (vcpu->atomic)
+		pagefault_disable();
+	for (i = 0; i < code->nr && same; i++)
+		same = !get_entry(code->entry[i].at, &entry, code->len) &&
+		       entry == code->entry[i].is;
+	if (vcpu->atomic)
+		pagefault_enable();
+	return same;
+}
+
+/* Under vm->srcu. */
+static noinline int find_code(struct lhv_vcpu *vcpu, struct lhv_code_page *code, u64 lin, u32 user,
+			      struct lhv_fault *fault)
+{
+	struct lhv_slot *slot;
+	gpa_t gpa;
+	int ret;
+
+	code->page = NULL;
+	code->nr = 0;
+	code->slots_seq = smp_load_acquire(&vcpu->vm->mem.slots_seq);
+	ret = walk(vcpu, code, lin, LHV_ACC_EXEC | user, &gpa, fault);
+	if (ret)
+		return ret;
+	code->page = user_ptr(vcpu->vm, &vcpu->mem.slot_hint, gpa & PAGE_MASK, false, &slot);
+	if (!code->page)
+		return -ENXIO;
+	code->lin = lin & PAGE_MASK;
+	code->user = user;
+	code->cr0 = vcpu->cr0;
+	code->cr3 = guest_cr3(vcpu);
+	code->cr4 = vcpu->cr4;
+	code->efer = vcpu->efer;
+	return 0;
+}
+
+int lhv_read_code(struct lhv_vcpu *vcpu, u64 lin, void *data, unsigned int len, u32 user,
+		  struct lhv_fault *fault)
+{
+	struct lhv_code_page *code = &vcpu->mem.code;
+	int ret = 0, idx = srcu_read_lock(&vcpu->vm->srcu);
+
+	if (unlikely(!still_there(vcpu, code, lin, user)))
+		ret = find_code(vcpu, code, lin, user, fault);
+	if (!ret) {
+		ret = copy_in(data, code->page + offset_in_page(lin), len, vcpu->atomic);
+		if (ret == -EFAULT)
+			ret = -ENXIO;
+	}
+	srcu_read_unlock(&vcpu->vm->srcu, idx);
+	return ret;
+}
+
+bool lhv_code_is(struct lhv_vcpu *vcpu, u64 lin, u32 user, const u8 *bytes)
+{
+	const unsigned int last = LHV_INSN_MAX - sizeof(u64);
+	const struct lhv_code_page *code = &vcpu->mem.code;
+	u64 first_word, last_word, is;
+	const void __user *at;
+	bool same = false;
+	int idx;
+
+	if (offset_in_page(lin) > PAGE_SIZE - LHV_INSN_MAX)
+		return false;
+	memcpy(&first_word, bytes, sizeof(u64));
+	memcpy(&last_word, bytes + last, sizeof(u64));
+	idx = srcu_read_lock(&vcpu->vm->srcu);
+	if (likely(still_there(vcpu, code, lin, user))) {
+		at = code->page + offset_in_page(lin);
+		if (vcpu->atomic)
+			pagefault_disable();
+		same = !get_entry(at, &is, sizeof(u64)) && is == first_word &&
+		       !get_entry(at + last, &is, sizeof(u64)) && is == last_word;
+		if (vcpu->atomic)
+			pagefault_enable();
+	}
+	srcu_read_unlock(&vcpu->vm->srcu, idx);
+	return same;
 }
 
 int lhv_read_gva(struct lhv_vcpu *vcpu, u64 gva, void *data, unsigned int len, u32 access,

@@ -62,6 +62,7 @@ struct lhv_slots;	/* sorted table of slots, published by SRCU */
 struct lhv_mem {
 	struct mutex slots_lock;	/* writers of slots; the dirty log's ioctls */
 	struct lhv_slots __rcu *slots;	/* S */
+	unsigned long slots_seq;	/* S counts changes of @slots, after each */
 	struct lhv_slots *spare_slots;	/* L the same, for the next change */
 	struct lhv_slots *next_spare;	/* L larger, takes the place of @slots once it is spare */
 	struct xarray slot_ids;		/* L slots by the VMM's number */
@@ -87,7 +88,33 @@ struct lhv_mem {
 
 #include "mem/tdp.h"
 
+/**
+ * struct lhv_code_page - a page of guest code, found by a walk, and what that walk depended on
+ * @page: where it lies in the VMM; NULL: none is known
+ * @lin: its linear address
+ * @cr0, @cr3, @cr4, @efer, @user: what ruled the walk
+ * @slots_seq: version of the slots
+ * @nr: how many table entries were read on the way; more than fit: it is not known which
+ * @len: bytes of an entry
+ * @entry: where each lies in the VMM, and what it was
+ *
+ * A guest that exits at one place after the other does so from few pages: as long as
+ * none of this has changed another walk would come to the same end.
+ */
+struct lhv_code_page {
+	const void __user *page;
+	u64 lin, cr0, cr3, cr4, efer;
+	unsigned long slots_seq;
+	bool user;
+	u8 nr, len;
+	struct {
+		const void __user *at;
+		u64 is;
+	} entry[5];
+};
+
 struct lhv_vcpu_mem {
+	struct lhv_code_page code;	/* O */
 	unsigned int slot_hint;		/* O index of the last slot hit; re-checked */
 	struct lhv_tdp_cache cache;	/* O zeroed tables, filled before mmu_lock is taken */
 	u64 faults, mmio_faults;	/* O */
@@ -145,11 +172,6 @@ enum lhv_next lhv_tdp_fault(struct lhv_vcpu *vcpu, gpa_t gpa, u32 access);
  * Writes mark the page dirty in the log.
  */
 int lhv_read_gpa(struct lhv_vcpu *vcpu, gpa_t gpa, void *data, unsigned int len);
-/*
- * Where @gpa lies in the VMM, for __get_user() within the page, in the vCPU's thread; NULL: in
- * no slot. The VMM may change its slots at any time, so what is read there proves nothing alone.
- */
-const void __user *lhv_gpa_hint(struct lhv_vcpu *vcpu, gpa_t gpa);
 int lhv_write_gpa(struct lhv_vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len);
 /* The same without a vCPU; process context, may sleep. */
 int lhv_vm_read_gpa(struct lhv_vm *vm, gpa_t gpa, void *data, unsigned int len);
@@ -182,6 +204,14 @@ int lhv_gva_to_gpa(struct lhv_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa,
  */
 int lhv_read_gva(struct lhv_vcpu *vcpu, u64 gva, void *data, unsigned int len, u32 access,
 		 gpa_t *gpa, struct lhv_fault *fault);
+/*
+ * The same for instruction bytes that lie within one page. @user: LHV_ACC_USER or 0. The page
+ * is vcpu->mem.code afterwards.
+ */
+int lhv_read_code(struct lhv_vcpu *vcpu, u64 lin, void *data, unsigned int len, u32 user,
+		  struct lhv_fault *fault);
+/* Would lhv_read_code() read these 15 bytes now, from the page that it read last? */
+bool lhv_code_is(struct lhv_vcpu *vcpu, u64 lin, u32 user, const u8 *bytes);
 int lhv_write_gva(struct lhv_vcpu *vcpu, u64 gva, const void *data, unsigned int len, u32 access,
 		  gpa_t *gpa, struct lhv_fault *fault);
 

@@ -264,6 +264,7 @@ static void slots_change(struct lhv_vm *vm, const struct lhv_slot *remove, struc
 
 	slots_apply(mem->spare_slots, remove, add);
 	rcu_assign_pointer(mem->slots, mem->spare_slots);
+	smp_store_release(&mem->slots_seq, mem->slots_seq + 1);	/* see lhv_read_code() */
 	synchronize_srcu_expedited(&vm->srcu);
 	if (mem->next_spare) {
 		kvfree(old);

@@ -272,7 +272,7 @@ static bool pkru_differs(struct lhv_vcpu *vcpu)
  * SPEC_CTRL to run the guest with. Where the CPU switches it, and where the guest has
  * none, the host's may stay.
  */
-static u64 guest_spec_ctrl(struct lhv_vcpu *vcpu, u64 host)
+static __always_inline u64 guest_spec_ctrl(struct lhv_vcpu *vcpu, u64 host)
 {
 	const struct lhv_cpu *cpu = &vcpu->cpu_state;
 

@@ -175,6 +175,21 @@ int lhv_read_gva(struct lhv_vcpu *v, u64 gva, void *data, unsigned int len, u32 
 	return 0;
 }
 
+int lhv_read_code(struct lhv_vcpu *v, u64 lin, void *data, unsigned int len, u32 user,
+		  struct lhv_fault *fault)
+{
+	gpa_t gpa;
+
+	return lhv_read_gva(v, lin, data, len, user, &gpa, fault);
+}
+
+bool lhv_code_is(struct lhv_vcpu *v, u64 lin, u32 user, const u8 *bytes)
+{
+	(void)v;
+	(void)user;
+	return !memcmp((void *)lin, bytes, LHV_INSN_MAX);
+}
+
 int lhv_write_gva(struct lhv_vcpu *v, u64 gva, const void *data, unsigned int len, u32 access,
 		  gpa_t *gpa, struct lhv_fault *fault)
 {

@@ -89,6 +89,8 @@ struct xregs_state {
 
 struct lhv_emul {
 	struct lhv_insn insn;
+	u8 bytes[LHV_INSN_MAX];
+	bool known;
 	u64 rip;
 	gpa_t gpa;
 	u32 access;
@@ -153,6 +155,9 @@ struct xregs_state *lhv_host_fpu_area(void *fpu);
 /* mem/ and bus/ */
 int lhv_read_gva(struct lhv_vcpu *vcpu, u64 gva, void *data, unsigned int len, u32 access,
 		 gpa_t *gpa, struct lhv_fault *fault);
+int lhv_read_code(struct lhv_vcpu *vcpu, u64 lin, void *data, unsigned int len, u32 user,
+		  struct lhv_fault *fault);
+bool lhv_code_is(struct lhv_vcpu *vcpu, u64 lin, u32 user, const u8 *bytes);
 int lhv_write_gva(struct lhv_vcpu *vcpu, u64 gva, const void *data, unsigned int len, u32 access,
 		  gpa_t *gpa, struct lhv_fault *fault);
 int lhv_gva_to_gpa(struct lhv_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa, struct lhv_fault *fault);
@@ -166,6 +171,7 @@ enum lhv_insn_mode lhv_insn_mode(struct lhv_vcpu *vcpu);
 u64 lhv_linear_rip(struct lhv_vcpu *vcpu);
 u32 lhv_access_user(struct lhv_vcpu *vcpu);
 int lhv_fetch_insn(struct lhv_vcpu *vcpu, u8 buf[15], unsigned int *len, struct lhv_fault *fault);
+bool lhv_decode_emul(struct lhv_vcpu *vcpu, enum lhv_next *next);
 bool lhv_decode_at_rip(struct lhv_vcpu *vcpu, struct lhv_insn *insn, enum lhv_next *next);
 bool lhv_linear(struct lhv_vcpu *vcpu, enum lhv_seg seg, u64 ea, unsigned int len, bool write,
 		u64 *lin, struct lhv_fault *fault);
