@@ -353,6 +353,7 @@ VCPU_OP(vcpu_get_events, lhv_get_events)
 VCPU_OP(vcpu_set_events, lhv_set_events)
 VCPU_OP(vcpu_get_mp_state, lhv_vcpu_get_mp_state)
 VCPU_OP(vcpu_set_mp_state, lhv_vcpu_set_mp_state)
+VCPU_OP(vcpu_set_mce, lhv_set_mce)
 
 static int vcpu_get_lapic(void *obj, void *arg)
 {
@@ -512,6 +513,7 @@ static const struct lhv_ioctl vcpu_ioctls[] = {
 	RAW(KVM_SET_TSC_KHZ, vcpu_set_tsc_khz),
 	RAW(KVM_KVMCLOCK_CTRL, vcpu_kvmclock_ctrl),
 	ROW(KVM_X86_SETUP_MCE, vcpu_setup_mce),
+	ROW(KVM_X86_SET_MCE, vcpu_set_mce),
 	ROW(KVM_TRANSLATE, vcpu_translate),
 	ROW(KVM_ENABLE_CAP, vcpu_enable_cap),
 };

@@ -234,6 +234,7 @@ u32 lhv_msr_list(const u32 **list);
 u32 lhv_msr_feature_list(const u32 **list);
 int lhv_msr_feature(u32 index, u64 *data);
 int lhv_setup_mce(struct lhv_vcpu *vcpu, u64 mcg_cap);
+int lhv_set_mce(struct lhv_vcpu *vcpu, const struct kvm_x86_mce *mce);
 
 /* ---- FPU: fpu.c on top of host/ ---- */
 int lhv_get_fpu(struct lhv_vcpu *vcpu, struct kvm_fpu *fpu);

@@ -547,6 +547,49 @@ int lhv_setup_mce(struct lhv_vcpu *vcpu, u64 mcg_cap)
 	return 0;
 }
 
+/**
+ * lhv_set_mce() - the body of KVM_X86_SET_MCE: an error is reported to the guest
+ * @vcpu: the vCPU, its lock held
+ * @mce: from the VMM
+ *
+ * SDM Vol 3B "Machine-Check Architecture": what a bank records, what is lost, when the CPU
+ * shuts down.
+ * Return: 0 or -EINVAL.
+ */
+int lhv_set_mce(struct lhv_vcpu *vcpu, const struct kvm_x86_mce *mce)
+{
+	bool uncorrected = mce->status & MCI_STATUS_UC;
+	struct lhv_cpu *cpu = &vcpu->cpu_state;
+	u64 status = mce->status, *bank;
+
+	if (mce->bank >= mce_banks(cpu) || !(status & MCI_STATUS_VAL))
+		return -EINVAL;
+	/* CTL, STATUS, ADDR, MISC */
+	bank = &cpu->mci[array_index_nospec(mce->bank, LHV_MCE_BANKS) * 4];
+	if (uncorrected && (((cpu->mcg_cap & MCG_CTL_P) && ~cpu->mcg_ctl) || ~bank[0]))
+		return 0;	/* reporting is off */
+	if (uncorrected && ((cpu->mcg_status & MCG_STATUS_MCIP) || !(vcpu->cr4 & X86_CR4_MCE))) {
+		lhv_request_self(vcpu, LHV_REQ_TRIPLE_FAULT);
+		return 0;
+	}
+	if (bank[1] & MCI_STATUS_VAL) {
+		/* A corrected error does not overwrite an uncorrected one. */
+		if (!uncorrected && (bank[1] & MCI_STATUS_UC)) {
+			bank[1] |= MCI_STATUS_OVER;
+			return 0;
+		}
+		status |= MCI_STATUS_OVER;
+	}
+	bank[1] = status;
+	bank[2] = mce->addr;
+	bank[3] = mce->misc;
+	if (uncorrected) {
+		cpu->mcg_status = mce->mcg_status;
+		lhv_queue_exception(vcpu, X86_TRAP_MC);
+	}
+	return 0;
+}
+
 /* ---- AMD ---- */
 
 static int set_hwcr(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 data,

@@ -548,6 +548,47 @@ TEST(msrs_of_clients)
 	CHECK_ERR(ioctl(vcpu->fd, KVM_X86_SETUP_MCE, &mce), EINVAL);
 }
 
+/* An error that the VMM reports: recorded, counted as lost, raised, or fatal. */
+TEST(set_mce)
+{
+	const uint64_t valid = 1ull << 63, over = 1ull << 62, uc = 1ull << 61;
+	struct vcpu *vcpu = new_vcpu(VM_IRQCHIP);
+	struct kvm_x86_mce mce = { .status = valid | 5, .addr = 0x1000, .bank = 1 };
+	uint64_t cap = 10 | 1 << 8;
+	struct kvm_vcpu_events ev;
+	struct kvm_sregs s;
+
+	CHECK_OK(ioctl(vcpu->fd, KVM_X86_SETUP_MCE, &cap));
+	CHECK_OK(ioctl(vcpu->fd, KVM_X86_SET_MCE, &mce));
+	CHECK_EQ(vcpu_get_msr(vcpu, 0x405), valid | 5);
+	CHECK_EQ(vcpu_get_msr(vcpu, 0x406), 0x1000);
+	CHECK_OK(ioctl(vcpu->fd, KVM_X86_SET_MCE, &mce));
+	CHECK_EQ(vcpu_get_msr(vcpu, 0x405), valid | over | 5);
+
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_SREGS, &s));
+	s.cr4 |= 1 << 6;	/* MCE */
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_SREGS, &s));
+	mce.status = valid | uc;
+	mce.mcg_status = 4;	/* MCIP */
+	CHECK_OK(ioctl(vcpu->fd, KVM_X86_SET_MCE, &mce));
+	CHECK_EQ(vcpu_get_msr(vcpu, 0x405), valid | over | uc);
+	CHECK_EQ(vcpu_get_msr(vcpu, 0x17a), 4);
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &ev));
+	CHECK_EQ(ev.exception.injected, 1);
+	CHECK_EQ(ev.exception.nr, 18);
+
+	/* A second one while the first is being handled */
+	CHECK_OK(ioctl(vcpu->fd, KVM_X86_SET_MCE, &mce));
+	CHECK_OK(ioctl(vcpu->fd, KVM_RUN, 0));
+	CHECK_EQ(vcpu->run->exit_reason, KVM_EXIT_SHUTDOWN);
+
+	mce.bank = 10;
+	CHECK_ERR(ioctl(vcpu->fd, KVM_X86_SET_MCE, &mce), EINVAL);
+	mce.bank = 0;
+	mce.status = 0;
+	CHECK_ERR(ioctl(vcpu->fd, KVM_X86_SET_MCE, &mce), EINVAL);
+}
+
 /* Values that the guest too would be refused */
 TEST(msrs_bad)
 {
