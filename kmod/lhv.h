@@ -7,8 +7,10 @@
  *
  * The run loop has two tiers, and every exit handler must know which it is in:
  *
- *   atomic   vcpu->atomic is true: preemption and bottom halves are off and the
- *            guest's FPU state is live in the registers. Interrupts are on.
+ *   atomic   vcpu->atomic is true: preemption is off and the guest's FPU state
+ *            is live in the registers. Interrupts are on; bottom halves are
+ *            off where kernel_fpu_begin() turns them off, elsewhere they
+ *            run right here.
  *            Nothing may sleep, take a spinlock_t or mutex, or fault in user
  *            memory; raw spinlocks, atomics, SRCU read sections and
  *            copy_*_user() under pagefault_disable() are fine.

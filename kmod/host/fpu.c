@@ -166,7 +166,7 @@ static void save_area(struct xregs_state *area)
  * @fpu: the guest's area
  * @guest_xcr0: XCR0 to run with; 0: the host's may stay (the guest has CR4.OSXSAVE off)
  *
- * Context: process, leaves preemption and bottom halves off.
+ * Context: process, leaves preemption off, on newer kernels bottom halves too.
  */
 void lhv_host_fpu_load(struct lhv_host_fpu *fpu, u64 guest_xcr0)
 {

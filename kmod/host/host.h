@@ -49,7 +49,7 @@ static inline u32 lhv_host_softirqs(void)
  * lhv_host_work_pending() - must the atomic tier be left?
  * @deferred: lhv_host_softirqs() right before it was entered
  *
- * Signals, rescheduling, task work, or soft interrupts that wait because the
+ * Signals, rescheduling, task work, or soft interrupts that wait where the
  * atomic tier keeps bottom halves off. Context: interrupts off.
  */
 static inline bool lhv_host_work_pending(u32 deferred)
@@ -114,7 +114,8 @@ void lhv_host_fpu_init(struct lhv_host_fpu *fpu);
 struct xregs_state *lhv_host_fpu_area(struct lhv_host_fpu *fpu);
 /*
  * Enter and leave the atomic tier: kernel_fpu_begin(), load the guest's state, set
- * its XCR0; and the mirror. Preemption and bottom halves are off in between.
+ * its XCR0; and the mirror. Preemption is off in between, and on newer kernels bottom
+ * halves too.
  */
 void lhv_host_fpu_load(struct lhv_host_fpu *fpu, u64 guest_xcr0);
 void lhv_host_fpu_save(struct lhv_host_fpu *fpu);
