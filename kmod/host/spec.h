@@ -51,6 +51,25 @@ static inline void lhv_host_ibpb_on_switch(void)
 }
 
 /**
+ * lhv_host_reduce_speculation() - guests run on this CPU from now on, or no longer
+ * @on: they do
+ *
+ * Where the host's answer to SRSO is that its hypervisor keeps this bit set (Zen 5), nothing
+ * else guards the host's returns. Context: on that CPU, preemption off.
+ */
+static inline void lhv_host_reduce_speculation(bool on)
+{
+#ifdef X86_FEATURE_SRSO_BP_SPEC_REDUCE
+	u64 bit = BIT_ULL(MSR_ZEN4_BP_CFG_BP_SPEC_REDUCE_BIT), value;
+
+	if (!cpu_feature_enabled(X86_FEATURE_SRSO_BP_SPEC_REDUCE))
+		return;
+	value = lhv_host_rdmsr(MSR_ZEN4_BP_CFG);
+	lhv_host_wrmsr(MSR_ZEN4_BP_CFG, on ? value | bit : value & ~bit);
+#endif
+}
+
+/**
  * lhv_host_guest_ran() - a guest ran on this CPU in this task
  *
  * Where the host asks for it, the predictors are flushed on the way to the VMM (VMSCAPE).

@@ -110,6 +110,9 @@ static void svm_cpu_down(void)
 	if (!c->on)
 		return;
 	c->on = false;
+	if (c->guests)
+		lhv_host_reduce_speculation(false);
+	c->guests = false;
 	lhv_host_wrmsr(MSR_VM_HSAVE_PA, 0);
 	lhv_host_wrmsr(MSR_EFER, lhv_host_rdmsr(MSR_EFER) & ~EFER_SVME);
 }
@@ -182,6 +185,10 @@ static void svm_load(struct lhv_vcpu *vcpu, int cpu)
 		svm->last_cpu = cpu;
 		svm->asid_generation = 0;
 		svm->dirty = LHV_SVM_ALL_DIRTY;
+	}
+	if (unlikely(!c->guests)) {
+		c->guests = true;
+		lhv_host_reduce_speculation(true);
 	}
 	if (c->last_vcpu != svm->id) {
 		c->last_vcpu = svm->id;

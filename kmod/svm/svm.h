@@ -53,6 +53,7 @@ extern struct lhv_svm_caps lhv_svm_caps;
 /* Per CPU; touched on that CPU with preemption off. */
 struct lhv_svm_cpu {
 	bool on;		/* we set EFER.SVME */
+	bool guests;		/* a guest ran here since */
 	u64 hsave_pa;		/* page where VMRUN keeps the host's state */
 	u64 save_pa;		/* page where load keeps what VMLOAD brings back */
 	u64 asid_generation;	/* bumped when the ASIDs are used up; never 0 */
