@@ -408,11 +408,17 @@ static bool entry_failed(struct lhv_vcpu *vcpu)
 	struct kvm_run *run = vcpu->run;
 
 	lhv_svm_dump(vcpu);
+	vcpu->exit.code = (u32)SVM_EXIT_ERR;
+	vcpu->exit.reason = LHV_EXIT_OTHER;
 	/* Nothing says which of it the CPU took in, nor that it flushed what it was asked to. */
 	svm->dirty = LHV_SVM_ALL_DIRTY;
 	svm->asid_generation = 0;
 	/* Without this bit the guest's IF would hold the host's interrupts; emulators drop it here. */
 	lhv_svm_control(vcpu)->int_ctl |= V_INTR_MASKING_MASK;
+	/* The event that was handed over is handed over again, from the same RIP. */
+	if (svm->soft_moved)
+		vcpu->rip = svm->soft_rip;
+	svm->soft_moved = false;
 	run->exit_reason = KVM_EXIT_FAIL_ENTRY;
 	run->fail_entry.hardware_entry_failure_reason = (u32)SVM_EXIT_ERR;
 	run->fail_entry.cpu = vcpu->cpu;
@@ -447,6 +453,9 @@ static bool svm_enter(struct lhv_vcpu *vcpu)
 	run_guest(vcpu);
 
 	control->tlb_ctl = TLB_CONTROL_DO_NOTHING;
+	/* Nothing ran: what the VMCB says now is nobody's (with QEMU, the host's). */
+	if (unlikely(lhv_host_vmcb_exit_code(control) == (u32)SVM_EXIT_ERR))
+		return entry_failed(vcpu);
 	vcpu->regs[LHV_RAX] = save->rax;
 	vcpu->regs[LHV_RSP] = save->rsp;
 	vcpu->rip = save->rip;
@@ -456,8 +465,6 @@ static bool svm_enter(struct lhv_vcpu *vcpu)
 		vcpu->cr0 = save->cr0;
 	read_back_cr8(vcpu);
 	decode_exit(vcpu);
-	if (unlikely(vcpu->exit.code == (u32)SVM_EXIT_ERR))
-		return entry_failed(vcpu);
 	events_after_exit(vcpu);
 	if (unlikely(vcpu->exit.reason == LHV_EXIT_MCE))
 		lhv_host_machine_check();

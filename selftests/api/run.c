@@ -134,6 +134,32 @@ TEST(run_efault)
 	run_to_io(vcpu);
 }
 
+/* A state that no CPU takes is reported; put right, the guest goes on. */
+TEST(fail_entry)
+{
+	struct vcpu *vcpu = GUEST(vm_create(VM_IRQCHIP), OUT_LOOP);
+	struct kvm_vcpu_events ev, bad = { .exception = { .injected = 1, .nr = 3 } };
+	struct kvm_sregs s, wrong;
+	struct kvm_regs r;
+
+	run_to_io(vcpu);
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &ev));
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_SREGS, &s));
+	wrong = s;
+	wrong.cr3 = ~0ull;
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_SREGS, &wrong));
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &bad));
+	CHECK_OK(ioctl(vcpu->fd, KVM_RUN, 0));
+	if (vcpu->run->exit_reason != KVM_EXIT_FAIL_ENTRY)
+		test_skip("this CPU takes it: exit %u", vcpu->run->exit_reason);
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_REGS, &r));
+	CHECK_EQ(r.rip, CODE + 4);	/* behind the OUT, not moved by the event */
+	CHECK_EQ(r.rsp, 0x8000);
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_SREGS, &s));
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &ev));
+	run_to_io(vcpu);
+}
+
 TEST(immediate_exit)
 {
 	struct vcpu *vcpu = GUEST(vm_create(0), OUT_LOOP);
