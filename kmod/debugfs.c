@@ -12,7 +12,7 @@
 #include "lhv.h"
 
 static const char * const reason_names[] = {
-#define X(name) [LHV_EXIT_##name] = #name,
+#define X(name) #name,
 	LHV_EXIT_REASONS(X)
 #undef X
 };

@@ -326,7 +326,7 @@ static enum lhv_next run_atomic(struct lhv_vcpu *vcpu)
 		}
 
 		/* Once a tick is often enough for grace periods, and cheap enough for exits. */
-		if (unlikely(vcpu->quiescent != jiffies)) {
+		if (unlikely(time_after(jiffies, vcpu->quiescent))) {
 			vcpu->quiescent = jiffies;
 			lhv_host_quiescent();
 		}

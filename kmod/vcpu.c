@@ -2,6 +2,7 @@
 /*
  * lhv - a vCPU's life.
  */
+#include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 
@@ -86,6 +87,7 @@ struct lhv_vcpu *lhv_vcpu_create(struct lhv_vm *vm, u32 id)
 	vcpu->vm = vm;
 	vcpu->id = id;
 	vcpu->cpu = -1;
+	vcpu->quiescent = jiffies;
 	mutex_init(&vcpu->lock);
 	rcuwait_init(&vcpu->wait);
 

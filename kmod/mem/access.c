@@ -335,6 +335,7 @@ static noinline int find_code(struct lhv_vcpu *vcpu, struct lhv_code_page *code,
 
 	code->page = NULL;
 	code->nr = 0;
+	/* Before the walk: slots that change meanwhile make what it finds stale. */
 	code->slots_seq = smp_load_acquire(&vcpu->vm->mem.slots_seq);
 	ret = walk(vcpu, code, lin, LHV_ACC_EXEC | user, &gpa, fault);
 	if (ret)
