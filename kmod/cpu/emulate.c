@@ -648,20 +648,24 @@ static enum lhv_next plain_mov(struct lhv_vcpu *vcpu, gpa_t gpa)
 	return finish(&e);
 }
 
-enum lhv_next lhv_mmio_exec(struct lhv_vcpu *vcpu, gpa_t gpa, u32 access)
+static noinline enum lhv_next no_insn(struct lhv_vcpu *vcpu, u32 suberror, gpa_t gpa, u32 access)
 {
 	u64 data[] = { 0, gpa, access, vcpu->exit.code };
+
+	return lhv_internal_error(vcpu, suberror, ARRAY_SIZE(data), data);
+}
+
+enum lhv_next lhv_mmio_exec(struct lhv_vcpu *vcpu, gpa_t gpa, u32 access)
+{
 	struct lhv_emul *s = &vcpu->cpu_state.emul;
 	enum lhv_next next;
 
 	/* Met while an event was being delivered: there is no instruction to carry out. */
-	if (vcpu->ev.exc.injected || vcpu->ev.irq.injected || vcpu->ev.nmi_injected)
-		return lhv_internal_error(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV, ARRAY_SIZE(data),
-					  data);
+	if (unlikely(vcpu->ev.exc.injected || vcpu->ev.irq.injected || vcpu->ev.nmi_injected))
+		return no_insn(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV, gpa, access);
 	/* The guest's page tables, or its code, lie where no memory is. */
-	if (access & (LHV_ACC_GUEST_PT | LHV_ACC_EXEC))
-		return lhv_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION, ARRAY_SIZE(data),
-					  data);
+	if (unlikely(access & (LHV_ACC_GUEST_PT | LHV_ACC_EXEC)))
+		return no_insn(vcpu, KVM_INTERNAL_ERROR_EMULATION, gpa, access);
 	if (!s->waiting || s->rip != vcpu->rip) {
 		s->nr_log = 0;
 		s->gpa = gpa;

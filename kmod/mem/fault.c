@@ -163,6 +163,13 @@ static enum lhv_next resolve(struct lhv_vcpu *vcpu, struct lhv_slot *slot, gfn_t
 	return next;
 }
 
+static noinline enum lhv_next no_table(struct lhv_vcpu *vcpu, gpa_t gpa, u32 access)
+{
+	u64 data[] = { vcpu->exit.code, gpa, access };
+
+	return lhv_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION, ARRAY_SIZE(data), data);
+}
+
 enum lhv_next lhv_tdp_fault(struct lhv_vcpu *vcpu, gpa_t gpa, u32 access)
 {
 	struct lhv_vm *vm = vcpu->vm;
@@ -192,12 +199,8 @@ enum lhv_next lhv_tdp_fault(struct lhv_vcpu *vcpu, gpa_t gpa, u32 access)
 		return next;
 	}
 	/* The guest's own page tables can't be emulated instruction by instruction. */
-	if (access & LHV_ACC_GUEST_PT) {
-		u64 data[] = { vcpu->exit.code, gpa, access };
-
-		return lhv_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION, ARRAY_SIZE(data),
-					  data);
-	}
+	if (unlikely(access & LHV_ACC_GUEST_PT))
+		return no_table(vcpu, gpa, access);
 	next = lhv_mmio_exec(vcpu, gpa, access);
 	if (next != LHV_SLEEP)
 		vcpu->mem.mmio_faults++;
