@@ -124,7 +124,10 @@ int lhv_mmio_read(struct lhv_vcpu *vcpu, gpa_t gpa, void *data, unsigned int len
 
 	if (!vcpu->pio.mmio.len && len <= MAX_PIECE) {
 		ret = in_kernel(vcpu, gpa, data, len, false);
-		return ret == -EOPNOTSUPP ? ask_for_all(vcpu, gpa, NULL, len, false) : ret;
+		if (ret != -EOPNOTSUPP)
+			return ret;
+		if (offset_in_page(gpa) + len <= PAGE_SIZE)
+			return ask_for_all(vcpu, gpa, NULL, len, false);
 	}
 	ret = access(vcpu, gpa, NULL, len, false);
 	if (!ret) {
@@ -140,7 +143,10 @@ int lhv_mmio_write(struct lhv_vcpu *vcpu, gpa_t gpa, const void *data, unsigned 
 
 	if (!vcpu->pio.mmio.len && len <= MAX_PIECE) {
 		ret = in_kernel(vcpu, gpa, (void *)data, len, true);
-		return ret == -EOPNOTSUPP ? ask_for_all(vcpu, gpa, data, len, true) : ret;
+		if (ret != -EOPNOTSUPP)
+			return ret;
+		if (offset_in_page(gpa) + len <= PAGE_SIZE)
+			return ask_for_all(vcpu, gpa, data, len, true);
 	}
 	ret = access(vcpu, gpa, data, len, true);
 	if (!ret)
