@@ -713,7 +713,7 @@ static int vm_irq_line_status(void *vm, void *arg)
 {
 	struct kvm_irq_level *level = arg;
 
-	if (!has_kernel_irqchip(vm))
+	if (!lhv_has_lapic(vm))
 		return -ENXIO;
 	level->status = lhv_irq_line(vm, LHV_IRQ_SOURCE_USER, level->irq, level->level);
 	return 0;

@@ -103,25 +103,38 @@ static void init_save(struct vmcb_save_area *save)
 	save->g_pat = PAT_RESET;
 }
 
+/* APM Vol 2 "Processor Initialization State": MSRs keep what they hold over INIT. */
+static void keep_msrs(struct vmcb_save_area *save, const struct vmcb_save_area *before)
+{
+	save->g_pat = before->g_pat;
+	save->spec_ctrl = before->spec_ctrl;
+	save->star = before->star;
+	save->lstar = before->lstar;
+	save->cstar = before->cstar;
+	save->sfmask = before->sfmask;
+	save->kernel_gs_base = before->kernel_gs_base;
+	save->sysenter_cs = before->sysenter_cs;
+	save->sysenter_esp = before->sysenter_esp;
+	save->sysenter_eip = before->sysenter_eip;
+}
+
 /**
  * lhv_svm_reset() - the VMCB of a CPU that comes out of reset or INIT
  * @vcpu: the vCPU
- * @init: INIT leaves PAT and SPEC_CTRL alone
+ * @init: INIT leaves MSRs alone
  */
 void lhv_svm_reset(struct lhv_vcpu *vcpu, bool init)
 {
 	struct lhv_svm_vcpu *svm = lhv_svm(vcpu);
 	struct vmcb_save_area *save = lhv_svm_save(vcpu);
-	u64 pat = save->g_pat, spec_ctrl = save->spec_ctrl;
+	const struct vmcb_save_area before = *save;
 
 	init_control(vcpu);
 	init_save(save);
-	if (init) {
-		save->g_pat = pat;
-		save->spec_ctrl = spec_ctrl;
-	} else {
+	if (init)
+		keep_msrs(save, &before);
+	else
 		vcpu->cpu_state.spec_ctrl = 0;
-	}
 
 	svm->asid_generation = 0;
 	svm->cr0_shadowed = false;
