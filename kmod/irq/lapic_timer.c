@@ -13,6 +13,7 @@
 #define NS_PER_TICK		1	/* the bus runs at 1 GHz, as KVM's */
 #define MIN_PERIOD_NS		200000	/* a guest does not buy more host interrupts than this */
 #define MIN_REARM_NS		1000
+#define MAX_SLEW		2048	/* one part in so many: NTP slews by 500 ppm at most */
 #define MAX_TIMER_NS		(KTIME_MAX / 4)
 
 static u32 timer_mode(const struct lhv_lapic *l)
@@ -28,12 +29,16 @@ static bool is_deadline(const struct lhv_lapic *l)
 /* How long until the guest's TSC reaches the deadline; 0: it has. */
 static u64 deadline_delta_ns(struct lhv_lapic *l)
 {
-	u64 now = lhv_guest_tsc(l->vcpu, rdtsc());
+	u64 ns, now = lhv_guest_tsc(l->vcpu, rdtsc());
 
 	if (now >= l->tscdeadline)
 		return 0;
-	/* One more, because the conversion rounds down. */
-	return min_t(u64, lhv_tsc_to_ns(l->vcpu, l->tscdeadline - now), MAX_TIMER_NS) + 1;
+	/*
+	 * One more, because the conversion rounds down; and a little more, because the host's clock
+	 * may be slewed against the TSC: arming the timer a second time costs more.
+	 */
+	ns = min_t(u64, lhv_tsc_to_ns(l->vcpu, l->tscdeadline - now), MAX_TIMER_NS);
+	return ns + min_t(u64, ns / MAX_SLEW, MIN_REARM_NS) + 1;
 }
 
 static enum hrtimer_restart timer_fired(struct hrtimer *timer)

@@ -157,7 +157,7 @@ static void usage(const char *self)
 
 int main(int argc, char **argv)
 {
-	int n = 0, i = 0, failed = 0, skipped = 0, expected = 0, nr_excluded = 0, opt;
+	int n = 0, i = 0, failed = 0, skipped = 0, expected = 0, again = 0, nr_excluded = 0, opt;
 	char *excluded[MAX_EXCLUDES];
 	bool emulated, list = false;
 	struct test *test;
@@ -213,6 +213,17 @@ int main(int argc, char **argv)
 		if (!test->fn)
 			continue;
 		ret = run(test);
+		/*
+		 * With several host CPUs, TCG's threads triple-fault a guest at a random point now and
+		 * then: 1 of 42 boots of a Linux guest on lhv, 1 of 12 on KVM (QEMU 7.2). A case that
+		 * fails twice has another reason.
+		 */
+		if (ret && ret != SKIP && !test->emulator && emulated &&
+		    sysconf(_SC_NPROCESSORS_ONLN) > 1) {
+			printf("# %s failed, once more\n", test->name);
+			again++;
+			ret = run(test);
+		}
 		i++;
 		if (ret == SKIP) {
 			skipped++;
@@ -227,8 +238,8 @@ int main(int argc, char **argv)
 			printf("not ok %d %s\n", i, test->name);
 		}
 	}
-	printf("# Totals: pass:%d fail:%d xfail:%d skip:%d\n",
-	       n - failed - skipped - expected, failed, expected, skipped);
+	printf("# Totals: pass:%d fail:%d xfail:%d skip:%d, run twice:%d\n",
+	       n - failed - skipped - expected, failed, expected, skipped, again);
 	if (failed)
 		return FAILED;
 	return skipped == n ? SKIP : PASS;
