@@ -32,6 +32,7 @@ typedef int32_t s32;
 #define swab64(x)		__builtin_bswap64(x)
 #define boot_cpu_has(x)		1
 #define unlikely(x)		(x)
+#define noinline __attribute__((noinline))
 #define likely(x)		(x)
 
 static inline s64 sign_extend64(u64 val, int index)
