@@ -255,7 +255,7 @@ enum lhv_next lhv_pause_exec(struct lhv_vcpu *vcpu)
 {
 	if (vcpu->atomic)
 		return LHV_SLEEP;
-	/* The guest spins, most likely for a vCPU that waits for a CPU: let that one have it. */
+	/* The guest spins, most likely for a vCPU that waits for a CPU: let the scheduler decide. */
 	cond_resched();
 	return lhv_skip(vcpu);
 }
