@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * lhv - what KVM_CHECK_EXTENSION answers.
+ */
+#include <linux/cpumask.h>
+
+#include "ioctl.h"
+
+/* Advertised only once it works. Values as KVM's api.rst says. */
+static const struct {
+	u32 cap;
+	u32 value;
+} caps[] = {
+	{ KVM_CAP_ADJUST_CLOCK, KVM_CLOCK_TSC_STABLE },
+	{ KVM_CAP_CHECK_EXTENSION_VM, 1 },
+	{ KVM_CAP_CLOCKSOURCE, 1 },
+	{ KVM_CAP_COALESCED_MMIO, LHV_PAGE_COALESCED },
+	{ KVM_CAP_COALESCED_PIO, 1 },
+	{ KVM_CAP_DEBUGREGS, 1 },
+	{ KVM_CAP_DESTROY_MEMORY_REGION_WORKS, 1 },
+	{ KVM_CAP_ENABLE_CAP_VM, 1 },
+	{ KVM_CAP_EXT_CPUID, 1 },
+	{ KVM_CAP_GET_MSR_FEATURES, 1 },
+	{ KVM_CAP_GET_TSC_KHZ, 1 },
+	{ KVM_CAP_HLT, 1 },
+	{ KVM_CAP_IMMEDIATE_EXIT, 1 },
+	{ KVM_CAP_INTERNAL_ERROR_DATA, 1 },
+	{ KVM_CAP_INTR_SHADOW, 1 },
+	{ KVM_CAP_IOEVENTFD, 1 },
+	{ KVM_CAP_IOEVENTFD_ANY_LENGTH, 1 },
+	{ KVM_CAP_IRQCHIP, 1 },
+	{ KVM_CAP_IRQFD, 1 },
+	{ KVM_CAP_IRQFD_RESAMPLE, 1 },
+	{ KVM_CAP_IRQ_INJECT_STATUS, 1 },
+	{ KVM_CAP_IRQ_ROUTING, LHV_MAX_ROUTES },
+	{ KVM_CAP_JOIN_MEMORY_REGIONS_WORKS, 1 },
+	{ KVM_CAP_KVMCLOCK_CTRL, 1 },
+	{ KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, LHV_DIRTY_LOG_CAPS },
+	{ KVM_CAP_MAX_VCPUS, LHV_MAX_VCPUS },
+	{ KVM_CAP_MAX_VCPU_ID, LHV_MAX_VCPUS },
+	{ KVM_CAP_MCE, LHV_MCE_BANKS },
+	{ KVM_CAP_MP_STATE, 1 },
+	{ KVM_CAP_NOP_IO_DELAY, 1 },
+	{ KVM_CAP_NR_MEMSLOTS, LHV_MAX_SLOTS },
+	{ KVM_CAP_PIT2, 1 },
+	{ KVM_CAP_PIT_STATE2, 1 },
+	{ KVM_CAP_READONLY_MEM, 1 },
+	{ KVM_CAP_REINJECT_CONTROL, 1 },
+	{ KVM_CAP_SET_BOOT_CPU_ID, 1 },
+	{ KVM_CAP_SET_GUEST_DEBUG, 1 },
+	{ KVM_CAP_SET_IDENTITY_MAP_ADDR, 1 },
+	{ KVM_CAP_SET_TSS_ADDR, 1 },
+	{ KVM_CAP_SIGNAL_MSI, 1 },
+	{ KVM_CAP_SPLIT_IRQCHIP, 1 },
+	{ KVM_CAP_SYNC_MMU, 1 },
+	{ KVM_CAP_TSC_DEADLINE_TIMER, 1 },
+	{ KVM_CAP_USER_MEMORY, 1 },
+	{ KVM_CAP_USER_NMI, 1 },
+	{ KVM_CAP_VCPU_EVENTS, 1 },
+	{ KVM_CAP_X2APIC_API, KVM_X2APIC_API_USE_32BIT_IDS |
+			      KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK },
+	{ KVM_CAP_X86_ROBUST_SINGLESTEP, 1 },
+	{ KVM_CAP_XSAVE, 1 },
+};
+
+long lhv_check_extension(void *vm, unsigned long cap)
+{
+	size_t i;
+
+	switch (cap) {
+	case KVM_CAP_NR_VCPUS:
+		return min_t(u32, num_online_cpus(), LHV_MAX_VCPUS);
+	case KVM_CAP_XCRS:
+		return lhv_host_xcr0() != 0;
+	case KVM_CAP_XSAVE2:
+		return max_t(int, lhv_host_xsave_size(), sizeof(struct kvm_xsave));
+	}
+	for (i = 0; i < ARRAY_SIZE(caps); i++) {
+		if (caps[i].cap == cap)
+			return caps[i].value;
+	}
+	return 0;
+}

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * lhv - the VM's fd: its ioctls.
+ */
+#include <linux/anon_inodes.h>
+#include <linux/compat.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "ioctl.h"
+
+#define VM_OP(name, fn)							\
+static int name(void *vm, void *arg)					\
+{									\
+	return fn(vm, arg);						\
+}
+
+VM_OP(vm_set_slot, lhv_mem_set_slot)
+VM_OP(vm_get_dirty_log, lhv_mem_get_dirty_log)
+VM_OP(vm_clear_dirty_log, lhv_mem_clear_dirty_log)
+VM_OP(vm_ioeventfd, lhv_ioeventfd)
+VM_OP(vm_irqfd, lhv_irqfd)
+VM_OP(vm_coalesced_register, lhv_coalesced_register)
+VM_OP(vm_coalesced_unregister, lhv_coalesced_unregister)
+VM_OP(vm_get_clock, lhv_get_clock)
+VM_OP(vm_set_clock, lhv_set_clock)
+
+static long vm_create_vcpu(void *vm, unsigned long id)
+{
+	return lhv_vcpu_open(vm, id);
+}
+
+static long vm_create_irqchip(void *obj, unsigned long arg)
+{
+	struct lhv_vm *vm = obj;
+	int ret;
+
+	mutex_lock(&vm->lock);
+	ret = lhv_irqchip_create(vm);
+	mutex_unlock(&vm->lock);
+	return ret;
+}
+
+static int create_pit(struct lhv_vm *vm, const struct kvm_pit_config *config)
+{
+	int ret;
+
+	mutex_lock(&vm->lock);
+	ret = lhv_pit_create(vm, config);
+	mutex_unlock(&vm->lock);
+	return ret;
+}
+
+static long vm_create_pit(void *vm, unsigned long arg)
+{
+	static const struct kvm_pit_config config = { .flags = KVM_PIT_SPEAKER_DUMMY };
+
+	return create_pit(vm, &config);
+}
+
+static int vm_create_pit2(void *vm, void *arg)
+{
+	return create_pit(vm, arg);
+}
+
+/* What needs the irqchip in the kernel says ENXIO without it. */
+static bool has_kernel_irqchip(struct lhv_vm *vm)
+{
+	/* Pairs with the release when all of it is built. */
+	return smp_load_acquire(&vm->irq.mode) == LHV_IRQCHIP_KERNEL;
+}
+
+static int vm_get_irqchip(void *vm, void *arg)
+{
+	return has_kernel_irqchip(vm) ? lhv_irqchip_get(vm, arg) : -ENXIO;
+}
+
+/* Its number says that it only reads. */
+static long vm_set_irqchip(void *vm, unsigned long arg)
+{
+	struct kvm_irqchip *chip = memdup_user((void __user *)arg, sizeof(*chip));
+	int ret;
+
+	if (IS_ERR(chip))
+		return PTR_ERR(chip);
+	ret = has_kernel_irqchip(vm) ? lhv_irqchip_set(vm, chip) : -ENXIO;
+	kfree(chip);
+	return ret;
+}
+
+static int vm_get_pit2(void *obj, void *arg)
+{
+	struct lhv_vm *vm = obj;
+
+	return READ_ONCE(vm->irq.pit) ? lhv_pit_get(vm, arg) : -ENXIO;
+}
+
+static int vm_set_pit2(void *obj, void *arg)
+{
+	struct lhv_vm *vm = obj;
+
+	return READ_ONCE(vm->irq.pit) ? lhv_pit_set(vm, arg) : -ENXIO;
+}
+
+/* Its number says that it has no argument. */
+static long vm_reinject_control(void *obj, unsigned long arg)
+{
+	struct kvm_reinject_control control;
+	struct lhv_vm *vm = obj;
+
+	if (copy_from_user(&control, (void __user *)arg, sizeof(control)))
+		return -EFAULT;
+	return READ_ONCE(vm->irq.pit) ? lhv_pit_reinject(vm, &control) : -ENXIO;
+}
+
+static int vm_irq_line_status(void *vm, void *arg)
+{
+	struct kvm_irq_level *level = arg;
+
+	if (!lhv_has_lapic(vm))
+		return -ENXIO;
+	level->status = lhv_irq_line(vm, LHV_IRQ_SOURCE_USER, level->irq, level->level);
+	return 0;
+}
+
+static int vm_signal_msi(void *vm, void *arg)
+{
+	const struct kvm_msi *msi = arg;
+
+	return lhv_has_lapic(vm) ? lhv_irq_msi(vm, msi) : -EINVAL;
+}
+
+static long vm_set_routing(void *vm, unsigned long arg)
+{
+	struct kvm_irq_routing __user *user = (void __user *)arg;
+	struct kvm_irq_routing_entry *entries;
+	struct kvm_irq_routing head;
+	int ret;
+
+	if (copy_from_user(&head, user, sizeof(head)))
+		return -EFAULT;
+	if (head.nr > LHV_MAX_ROUTES || head.flags)
+		return -EINVAL;
+	entries = vmemdup_user(user->entries, array_size(head.nr, sizeof(*entries)));
+	if (IS_ERR(entries))
+		return PTR_ERR(entries);
+	ret = lhv_routing_set(vm, entries, head.nr, head.flags);
+	kvfree(entries);
+	return ret;
+}
+
+/*
+ * VT-x without unrestricted guest would need these two pages of guest memory; we do
+ * not run there. VMMs set them all the same.
+ */
+static long vm_set_tss_addr(void *obj, unsigned long addr)
+{
+	/* Three pages below 4 GiB. */
+	return addr > U32_MAX - 3 * PAGE_SIZE ? -EINVAL : 0;
+}
+
+static int vm_set_identity_map_addr(void *obj, void *arg)
+{
+	struct lhv_vm *vm = obj;
+
+	return lhv_nr_vcpus(vm) ? -EINVAL : 0;
+}
+
+static long vm_set_boot_cpu_id(void *obj, unsigned long id)
+{
+	struct lhv_vm *vm = obj;
+	int ret = -EBUSY;
+
+	if (id >= LHV_MAX_VCPUS)
+		return -EINVAL;
+	mutex_lock(&vm->lock);
+	if (!vm->nr_vcpus) {
+		vm->bsp_id = id;
+		ret = 0;
+	}
+	mutex_unlock(&vm->lock);
+	return ret;
+}
+
+static int vm_enable_cap(void *obj, void *arg)
+{
+	const struct kvm_enable_cap *cap = arg;
+	struct lhv_vm *vm = obj;
+	int ret = -EINVAL;
+
+	if (cap->flags)
+		return -EINVAL;
+	mutex_lock(&vm->lock);
+	switch (cap->cap) {
+	case KVM_CAP_SPLIT_IRQCHIP:
+		ret = lhv_irqchip_create_split(vm, min_t(u64, cap->args[0], U32_MAX));
+		break;
+	case KVM_CAP_X2APIC_API:
+		if (cap->args[0] & ~(u64)(KVM_X2APIC_API_USE_32BIT_IDS |
+					  KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK))
+			break;
+		if (cap->args[0] & KVM_X2APIC_API_USE_32BIT_IDS)
+			vm->irq.x2apic_ids = true;
+		if (cap->args[0] & KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
+			vm->irq.x2apic_no_broadcast_quirk = true;
+		ret = 0;
+		break;
+	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
+		if (cap->args[0] & ~(u64)LHV_DIRTY_LOG_CAPS)
+			break;
+		mutex_lock(&vm->mem.slots_lock);
+		vm->mem.dirty_log_flags = cap->args[0];
+		mutex_unlock(&vm->mem.slots_lock);
+		ret = 0;
+		break;
+	}
+	mutex_unlock(&vm->lock);
+	return ret;
+}
+
+static const struct lhv_ioctl vm_ioctls[] = {
+	RAW(KVM_CHECK_EXTENSION, lhv_check_extension),
+	RAW(KVM_CREATE_VCPU, vm_create_vcpu),
+	ROW(KVM_SET_USER_MEMORY_REGION, vm_set_slot),
+	ROW(KVM_GET_DIRTY_LOG, vm_get_dirty_log),
+	ROW(KVM_CLEAR_DIRTY_LOG, vm_clear_dirty_log),
+	RAW(KVM_CREATE_IRQCHIP, vm_create_irqchip),
+	ROW(KVM_GET_IRQCHIP, vm_get_irqchip),
+	RAW(KVM_SET_IRQCHIP, vm_set_irqchip),
+	RAW(KVM_CREATE_PIT, vm_create_pit),
+	ROW(KVM_CREATE_PIT2, vm_create_pit2),
+	ROW(KVM_GET_PIT2, vm_get_pit2),
+	ROW(KVM_SET_PIT2, vm_set_pit2),
+	RAW(KVM_REINJECT_CONTROL, vm_reinject_control),
+	ROW(KVM_IRQ_LINE, vm_irq_line_status),
+	ROW(KVM_IRQ_LINE_STATUS, vm_irq_line_status),
+	ROW(KVM_SIGNAL_MSI, vm_signal_msi),
+	RAW(KVM_SET_GSI_ROUTING, vm_set_routing),
+	ROW(KVM_IRQFD, vm_irqfd),
+	ROW(KVM_IOEVENTFD, vm_ioeventfd),
+	ROW(KVM_REGISTER_COALESCED_MMIO, vm_coalesced_register),
+	ROW(KVM_UNREGISTER_COALESCED_MMIO, vm_coalesced_unregister),
+	ROW(KVM_GET_CLOCK, vm_get_clock),
+	ROW(KVM_SET_CLOCK, vm_set_clock),
+	RAW(KVM_SET_TSS_ADDR, vm_set_tss_addr),
+	ROW(KVM_SET_IDENTITY_MAP_ADDR, vm_set_identity_map_addr),
+	RAW(KVM_SET_BOOT_CPU_ID, vm_set_boot_cpu_id),
+	ROW(KVM_ENABLE_CAP, vm_enable_cap),
+};
+
+static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct lhv_vm *vm = file->private_data;
+
+	if (vm->mm != current->mm || READ_ONCE(vm->bugged))
+		return -EIO;
+	return DISPATCH(vm_ioctls, vm, cmd, arg);
+}
+
+static int vm_release(struct inode *inode, struct file *file)
+{
+	struct lhv_vm *vm = file->private_data;
+
+	lhv_vm_put(vm);
+	return 0;
+}
+
+static const struct file_operations vm_fops = {
+	.owner = THIS_MODULE,
+	.release = vm_release,
+	.unlocked_ioctl = vm_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.llseek = noop_llseek,
+};
+
+/**
+ * lhv_vm_open() - a new VM and its fd
+ *
+ * Context: process. Return: the fd or -errno.
+ */
+int lhv_vm_open(void)
+{
+	struct lhv_vm *vm = lhv_vm_create();
+	int fd;
+
+	if (IS_ERR(vm))
+		return PTR_ERR(vm);
+	fd = anon_inode_getfd("lhv-vm", &vm_fops, vm, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		lhv_vm_put(vm);
+	return fd;
+}
