@@ -17,7 +17,6 @@ bool lhv_xstate_component(unsigned int nr, u32 *offset, u32 *size);
 /* msr.c */
 void lhv_msr_setup(void);
 void lhv_msr_reset(struct lhv_vcpu *vcpu);	/* power-on */
-#define LHV_NR_VAR_MTRRS	8
 
 /* cr.c: the checks alone; true when the combination is allowed */
 bool lhv_cr0_valid(u64 cr0);

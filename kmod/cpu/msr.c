@@ -5,7 +5,6 @@
  * An MSR that is not in the table raises #GP, as on a CPU that lacks it. Some are there only
  * because Linux touches them unasked on the CPU models that guests are told about.
  */
-#include <linux/nospec.h>
 #include <asm/apicdef.h>
 #include <asm/kvm_para.h>
 #include <asm/mce.h>
@@ -13,76 +12,42 @@
 #include <asm/mtrr.h>
 #include <linux/processor.h>
 
-#include "lhv.h"
-#include "cpu/cpu_priv.h"
-
-/**
- * struct msr_row - one MSR or a run of them
- * @first: index
- * @last: index, of the last one of a run
- * @flags: ROW_*
- * @needs: enum lhv_feature + 1 that the guest must have; 0 none. The VMM may always.
- * @pv: bit of KVM_CPUID_FEATURES + 1 that the guest must have; 0 none
- * @host: X86_FEATURE_* that must be offered for the MSR to be listed; 0 (FPU) is always
- * @offset: into struct lhv_cpu, for get_field() and set_field()
- * @value: a constant's value; a field's writable bits
- * @get: RDMSR; NULL or nonzero: #GP. Either tier.
- * @set: WRMSR; NULL or nonzero: #GP. Either tier.
- */
-struct msr_row {
-	u32 first, last;
-	u8 flags, needs, pv;
-	u16 host;
-	u32 offset;
-	u64 value;
-	int (*get)(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 *data,
-		   bool host);
-	int (*set)(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 data,
-		   bool host);
-};
-
-enum {
-	ROW_LISTED = BIT(0),	/* in KVM_GET_MSR_INDEX_LIST */
-	ROW_FEATURE = BIT(1),	/* in KVM_GET_MSR_FEATURE_INDEX_LIST */
-	ROW_HOST_READ = BIT(2),	/* the guest gets #GP */
-	ROW_HOST_WRITE = BIT(3),
-	ROW_CANONICAL = BIT(4),	/* holds a linear address */
-};
+#include "cpu/msr.h"
 
 /* ---- the plain kinds ---- */
 
-static int get_const(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 *data,
+static int get_const(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 *data,
 		     bool host)
 {
 	*data = row->value;
 	return 0;
 }
 
-static int set_ignored(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 data,
+static int set_ignored(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 data,
 		       bool host)
 {
 	return 0;
 }
 
-static int set_zero_only(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 data,
+static int set_zero_only(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 data,
 			 bool host)
 {
 	return data ? -EINVAL : 0;
 }
 
-static u64 *field(struct lhv_vcpu *vcpu, const struct msr_row *row)
+static u64 *field(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row)
 {
 	return (void *)&vcpu->cpu_state + row->offset;
 }
 
-static int get_field(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 *data,
+static int get_field(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 *data,
 		     bool host)
 {
 	*data = *field(vcpu, row);
 	return 0;
 }
 
-static int set_field(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 data,
+static int set_field(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 data,
 		     bool host)
 {
 	if (data & ~row->value)
@@ -92,7 +57,7 @@ static int set_field(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index
 }
 
 /* In the control block or the hardware; what the backend does not know reads as 0. */
-static int get_backend(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 *data,
+static int get_backend(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 *data,
 		       bool host)
 {
 	if (lhv_backend->get_msr(vcpu, index, data))
@@ -100,7 +65,7 @@ static int get_backend(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 ind
 	return 0;
 }
 
-static int set_backend(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 data,
+static int set_backend(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 data,
 		       bool host)
 {
 	int ret;
@@ -113,22 +78,22 @@ static int set_backend(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 ind
 
 /* ---- TSC, APIC ---- */
 
-static int get_tsc(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 *data,
+static int get_tsc(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 *data,
 		   bool host)
 {
 	*data = lhv_guest_tsc(vcpu, rdtsc());
 	return 0;
 }
 
-static int set_tsc(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 data,
+static int set_tsc(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 data,
 		   bool host)
 {
 	lhv_clock_write_tsc(vcpu, data, host);
 	return 0;
 }
 
-static int set_tsc_adjust(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index,
-			  u64 data, bool host)
+static int set_tsc_adjust(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 data,
+			  bool host)
 {
 	u64 delta = data - vcpu->cpu_state.tsc_adjust;
 
@@ -139,14 +104,14 @@ static int set_tsc_adjust(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 
 	return 0;
 }
 
-static int get_apic_base(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index,
-			 u64 *data, bool host)
+static int get_apic_base(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 *data,
+			 bool host)
 {
 	*data = lhv_lapic_get_base(vcpu);
 	return 0;
 }
 
-static int set_apic_base(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 data,
+static int set_apic_base(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 data,
 			 bool host)
 {
 	if (lhv_lapic_set_base(vcpu, data, host))
@@ -155,26 +120,26 @@ static int set_apic_base(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 i
 	return 0;
 }
 
-static int get_lapic(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 *data,
+static int get_lapic(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 *data,
 		     bool host)
 {
 	return vcpu->lapic ? lhv_lapic_msr_read(vcpu, index, data) : -EINVAL;
 }
 
-static int set_lapic(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 data,
+static int set_lapic(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 data,
 		     bool host)
 {
 	return vcpu->lapic ? lhv_lapic_msr_write(vcpu, index, data) : -EINVAL;
 }
 
-static int get_deadline(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 *data,
+static int get_deadline(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 *data,
 			bool host)
 {
 	*data = vcpu->lapic ? lhv_lapic_get_deadline(vcpu) : 0;
 	return 0;
 }
 
-static int set_deadline(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 data,
+static int set_deadline(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 data,
 			bool host)
 {
 	if (vcpu->lapic)
@@ -184,14 +149,14 @@ static int set_deadline(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 in
 
 /* ---- control ---- */
 
-static int get_efer(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 *data,
+static int get_efer(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 *data,
 		    bool host)
 {
 	*data = vcpu->efer;
 	return 0;
 }
 
-static int set_efer(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 data,
+static int set_efer(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 data,
 		    bool host)
 {
 	return lhv_set_efer(vcpu, data, host);
@@ -212,7 +177,7 @@ static bool pat_valid(u64 pat)
 	return true;
 }
 
-static int set_pat(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 data,
+static int set_pat(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 data,
 		   bool host)
 {
 	int ret;
@@ -226,7 +191,7 @@ static int set_pat(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, 
 	return 0;
 }
 
-static int set_misc_enable(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index,
+static int set_misc_enable(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index,
 			   u64 data, bool host)
 {
 	const u64 pmu = MSR_IA32_MISC_ENABLE_BTS_UNAVAIL | MSR_IA32_MISC_ENABLE_PEBS_UNAVAIL;
@@ -242,7 +207,7 @@ static int set_misc_enable(struct lhv_vcpu *vcpu, const struct msr_row *row, u32
 	return 0;
 }
 
-static int get_tsc_aux(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 *data,
+static int get_tsc_aux(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 *data,
 		       bool host)
 {
 	struct lhv_cpu *cpu = &vcpu->cpu_state;
@@ -254,7 +219,7 @@ static int get_tsc_aux(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 ind
 	return 0;
 }
 
-static int set_tsc_aux(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 data,
+static int set_tsc_aux(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 data,
 		       bool host)
 {
 	struct lhv_cpu *cpu = &vcpu->cpu_state;
@@ -307,8 +272,8 @@ static u64 spec_ctrl_host_bits(void)
 	return bits;
 }
 
-static int get_spec_ctrl(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index,
-			 u64 *data, bool host)
+static int get_spec_ctrl(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 *data,
+			 bool host)
 {
 	if (!spec_ctrl_bits(&vcpu->cpu_state, host))
 		return -EINVAL;
@@ -317,7 +282,7 @@ static int get_spec_ctrl(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 i
 	return 0;
 }
 
-static int set_spec_ctrl(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 data,
+static int set_spec_ctrl(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 data,
 			 bool host)
 {
 	u64 bits = spec_ctrl_bits(&vcpu->cpu_state, host);
@@ -333,7 +298,7 @@ static int set_spec_ctrl(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 i
 	return 0;
 }
 
-static int set_pred_cmd(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 data,
+static int set_pred_cmd(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 data,
 			bool host)
 {
 	struct lhv_cpu *cpu = &vcpu->cpu_state;
@@ -367,236 +332,17 @@ static u64 arch_capabilities(void)
 	return ((lo | (u64)hi << 32) & ARCH_CAP_PASS) | ARCH_CAP_SKIP_VMENTRY_L1DFLUSH;
 }
 
-/* ---- MTRRs ---- */
+/* ---- AMD ---- */
 
-#define MTRR_CAP	(LHV_NR_VAR_MTRRS | BIT(8) | BIT(10))	/* fixed ranges, WC */
-#define MTRR_DEF_BITS	(GENMASK_ULL(7, 0) | BIT_ULL(10) | BIT_ULL(11))
-#define MTRR_MASK_VALID	BIT_ULL(11)
-
-static bool mtrr_type_valid(u8 type)
-{
-	return type < MTRR_NUM_TYPES && type != 2 && type != 3;
-}
-
-static bool mtrr_fixed_valid(u64 types)
-{
-	unsigned int i;
-
-	for (i = 0; i < 8; i++, types >>= 8)
-		if (!mtrr_type_valid(types))
-			return false;
-	return true;
-}
-
-static u64 *mtrr_slot(struct lhv_cpu *cpu, u32 index)
-{
-	switch (index) {
-	case MTRRphysBase_MSR(0) ... MTRRphysMask_MSR(LHV_NR_VAR_MTRRS - 1):
-		return &cpu->mtrr_var[array_index_nospec(index - MTRRphysBase_MSR(0),
-							 ARRAY_SIZE(cpu->mtrr_var))];
-	case MSR_MTRRfix64K_00000:
-		return &cpu->mtrr_fixed[0];
-	case MSR_MTRRfix16K_80000:
-	case MSR_MTRRfix16K_A0000:
-		return &cpu->mtrr_fixed[1 + (index - MSR_MTRRfix16K_80000)];
-	case MSR_MTRRfix4K_C0000 ... MSR_MTRRfix4K_F8000:
-		return &cpu->mtrr_fixed[3 + array_index_nospec(index - MSR_MTRRfix4K_C0000, 8)];
-	}
-	return &cpu->mtrr_def_type;
-}
-
-static int get_mtrr(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 *data,
-		    bool host)
-{
-	*data = *mtrr_slot(&vcpu->cpu_state, index);
-	return 0;
-}
-
-/*
- * Kept for the guest to read back: nested paging takes memory types from the host's tables
- * and the guest's PAT. SDM Vol 3A "MTRR Feature Identification" ff.
- */
-static int set_mtrr(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 data,
-		    bool host)
-{
-	struct lhv_cpu *cpu = &vcpu->cpu_state;
-	bool mask_reg;
-
-	switch (index) {
-	case MSR_MTRRdefType:
-		if ((data & ~MTRR_DEF_BITS) || !mtrr_type_valid(data))
-			return -EINVAL;
-		break;
-	case MTRRphysBase_MSR(0) ... MTRRphysMask_MSR(LHV_NR_VAR_MTRRS - 1):
-		mask_reg = index & 1;
-		if (data & cpu->gpa_reserved)
-			return -EINVAL;
-		if (mask_reg ? data & (MTRR_MASK_VALID - 1) :
-			       (data & GENMASK_ULL(11, 8)) || !mtrr_type_valid(data))
-			return -EINVAL;
-		break;
-	default:
-		if (!mtrr_fixed_valid(data))
-			return -EINVAL;
-	}
-	*mtrr_slot(cpu, index) = data;
-	return 0;
-}
-
-/* ---- machine check ---- */
-
-#define HWCR_MC_STATUS_WR_EN	BIT_ULL(18)
 #define HWCR_TSC_FREQ_SEL	BIT_ULL(24)
 /* TlbCacheDis, FFDis, IgnneEm */
 #define HWCR_IGNORED		(BIT_ULL(3) | BIT_ULL(6) | BIT_ULL(8))
-#define MCI_CTL_GART		BIT_ULL(10)	/* K8's OS leaves GART errors off */
 
-static u8 mce_banks(const struct lhv_cpu *cpu)
-{
-	return cpu->mcg_cap & MCG_BANKCNT_MASK;
-}
-
-static int set_mcg_ctl(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 data,
-		       bool host)
-{
-	struct lhv_cpu *cpu = &vcpu->cpu_state;
-
-	if (!(cpu->mcg_cap & MCG_CTL_P) && (!host || data))
-		return -EINVAL;
-	if (data && ~data)
-		return -EINVAL;
-	cpu->mcg_ctl = data;
-	return 0;
-}
-
-static int get_mcg_ctl(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 *data,
-		       bool host)
-{
-	struct lhv_cpu *cpu = &vcpu->cpu_state;
-
-	if (!(cpu->mcg_cap & MCG_CTL_P) && !host)
-		return -EINVAL;
-	*data = cpu->mcg_ctl;
-	return 0;
-}
-
-static u64 *mc_bank(struct lhv_cpu *cpu, u32 index)
-{
-	u32 i = index - MSR_IA32_MC0_CTL;
-
-	if (i >= mce_banks(cpu) * 4u)
-		return NULL;
-	return &cpu->mci[array_index_nospec(i, ARRAY_SIZE(cpu->mci))];
-}
-
-static int get_mc_bank(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 *data,
-		       bool host)
-{
-	u64 *bank = mc_bank(&vcpu->cpu_state, index);
-
-	if (!bank)
-		return -EINVAL;
-	*data = *bank;
-	return 0;
-}
-
-static int set_mc_bank(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 data,
-		       bool host)
-{
-	struct lhv_cpu *cpu = &vcpu->cpu_state;
-	u64 *bank = mc_bank(cpu, index);
-
-	if (!bank)
-		return -EINVAL;
-	switch ((index - MSR_IA32_MC0_CTL) % 4) {
-	case 0:
-		/* All on or all off, but for the bits that Linux is known to leave off. */
-		if (data && ~(data | MCI_CTL_GART | 1))
-			return -EINVAL;
-		break;
-	case 1:
-		if (!host && data && !(cpu->hwcr & HWCR_MC_STATUS_WR_EN))
-			return -EINVAL;
-		break;
-	}
-	*bank = data;
-	return 0;
-}
-
-/**
- * lhv_setup_mce() - the body of KVM_X86_SETUP_MCE
- * @vcpu: the vCPU, its lock held
- * @mcg_cap: number of banks and LHV_MCG_CAP bits
- *
- * Return: 0 or -EINVAL.
- */
-int lhv_setup_mce(struct lhv_vcpu *vcpu, u64 mcg_cap)
-{
-	struct lhv_cpu *cpu = &vcpu->cpu_state;
-	unsigned int i, banks = mcg_cap & MCG_BANKCNT_MASK;
-
-	if (!banks || banks > LHV_MCE_BANKS)
-		return -EINVAL;
-	if (mcg_cap & ~(LHV_MCG_CAP | MCG_BANKCNT_MASK | MCG_EXT_CNT_MASK))
-		return -EINVAL;
-	cpu->mcg_cap = mcg_cap;
-	if (mcg_cap & MCG_CTL_P)
-		cpu->mcg_ctl = ~0ull;
-	for (i = 0; i < banks; i++)
-		cpu->mci[i * 4] = ~0ull;
-	return 0;
-}
-
-/**
- * lhv_set_mce() - the body of KVM_X86_SET_MCE: an error is reported to the guest
- * @vcpu: the vCPU, its lock held
- * @mce: from the VMM
- *
- * SDM Vol 3B "Machine-Check Architecture": what a bank records, what is lost, when the CPU
- * shuts down.
- * Return: 0 or -EINVAL.
- */
-int lhv_set_mce(struct lhv_vcpu *vcpu, const struct kvm_x86_mce *mce)
-{
-	bool uncorrected = mce->status & MCI_STATUS_UC;
-	struct lhv_cpu *cpu = &vcpu->cpu_state;
-	u64 status = mce->status, *bank;
-
-	if (mce->bank >= mce_banks(cpu) || !(status & MCI_STATUS_VAL))
-		return -EINVAL;
-	/* CTL, STATUS, ADDR, MISC */
-	bank = &cpu->mci[array_index_nospec(mce->bank, LHV_MCE_BANKS) * 4];
-	if (uncorrected && (((cpu->mcg_cap & MCG_CTL_P) && ~cpu->mcg_ctl) || ~bank[0]))
-		return 0;	/* reporting is off */
-	if (uncorrected && ((cpu->mcg_status & MCG_STATUS_MCIP) || !(vcpu->cr4 & X86_CR4_MCE))) {
-		lhv_request_self(vcpu, LHV_REQ_TRIPLE_FAULT);
-		return 0;
-	}
-	if (bank[1] & MCI_STATUS_VAL) {
-		/* A corrected error does not overwrite an uncorrected one. */
-		if (!uncorrected && (bank[1] & MCI_STATUS_UC)) {
-			bank[1] |= MCI_STATUS_OVER;
-			return 0;
-		}
-		status |= MCI_STATUS_OVER;
-	}
-	bank[1] = status;
-	bank[2] = mce->addr;
-	bank[3] = mce->misc;
-	if (uncorrected) {
-		cpu->mcg_status = mce->mcg_status;
-		lhv_queue_exception(vcpu, X86_TRAP_MC);
-	}
-	return 0;
-}
-
-/* ---- AMD ---- */
-
-static int set_hwcr(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 data,
+static int set_hwcr(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 data,
 		    bool host)
 {
 	data &= ~HWCR_IGNORED;
-	if (data & ~(HWCR_MC_STATUS_WR_EN | HWCR_TSC_FREQ_SEL))
+	if (data & ~(LHV_HWCR_MC_STATUS_WR_EN | HWCR_TSC_FREQ_SEL))
 		return -EINVAL;
 	vcpu->cpu_state.hwcr = data;
 	return 0;
@@ -609,7 +355,7 @@ static u64 de_cfg(void)
 	return boot_cpu_has(X86_FEATURE_LFENCE_RDTSC) ? DE_CFG_LFENCE : 0;
 }
 
-static int set_de_cfg(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 data,
+static int set_de_cfg(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 data,
 		      bool host)
 {
 	if (data & ~de_cfg())
@@ -620,14 +366,14 @@ static int set_de_cfg(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 inde
 
 /* ---- paravirtual clocks ---- */
 
-static int get_wall_clock(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index,
+static int get_wall_clock(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index,
 			  u64 *data, bool host)
 {
 	*data = READ_ONCE(vcpu->vm->clock.wall_clock_msr);
 	return 0;
 }
 
-static int set_clock(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index, u64 data,
+static int set_clock(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 data,
 		     bool host)
 {
 	return lhv_clock_msr_write(vcpu, index, data);
@@ -649,7 +395,7 @@ static int set_clock(struct lhv_vcpu *vcpu, const struct msr_row *row, u32 index
 #define BACKEND(msr, bits, fl)						\
 	{ ONE(msr), .flags = (fl), .value = (bits), .get = get_backend, .set = set_backend }
 
-static const struct msr_row rows[] = {
+static const struct lhv_msr_row rows[] = {
 	{ .first = MSR_IA32_P5_MC_ADDR, .last = MSR_IA32_P5_MC_TYPE, .get = get_const },
 	{ ONE(MSR_IA32_TSC), .flags = ROW_LISTED, .get = get_tsc, .set = set_tsc },
 	{ ONE(MSR_KVM_WALL_CLOCK), .flags = ROW_LISTED, .pv = PV(KVM_FEATURE_CLOCKSOURCE),
@@ -676,7 +422,7 @@ static const struct msr_row rows[] = {
 	CONST(MSR_FSB_FREQ, 3),
 	{ ONE(MSR_PLATFORM_INFO), .flags = ROW_HOST_WRITE, .offset = FIELD(platform_info),
 	  .value = ~0ull, .get = get_field, .set = set_field },
-	CONST(MSR_MTRRcap, MTRR_CAP),
+	CONST(MSR_MTRRcap, LHV_MTRR_CAP),
 	{ ONE(MSR_IA32_ARCH_CAPABILITIES),
 	  .flags = ROW_LISTED | ROW_FEATURE | ROW_HOST_WRITE,
 	  .host = X86_FEATURE_ARCH_CAPABILITIES, .needs = NEEDS(LHV_F_ARCH_CAPS),
@@ -689,7 +435,8 @@ static const struct msr_row rows[] = {
 	{ ONE(MSR_IA32_MCG_CAP), .offset = FIELD(mcg_cap), .get = get_field },
 	{ ONE(MSR_IA32_MCG_STATUS), .flags = ROW_LISTED, .offset = FIELD(mcg_status),
 	  .value = ~0ull, .get = get_field, .set = set_field },
-	{ ONE(MSR_IA32_MCG_CTL), .flags = ROW_LISTED, .get = get_mcg_ctl, .set = set_mcg_ctl },
+	{ ONE(MSR_IA32_MCG_CTL), .flags = ROW_LISTED, .get = lhv_mcg_ctl_get,
+	  .set = lhv_mcg_ctl_set },
 	IGNORED(MSR_P6_EVNTSEL0, MSR_P6_EVNTSEL1),
 	CONST(MSR_IA32_PERF_STATUS, 1000 | 4ull << 40),	/* TSC and CPU multiplier */
 	CONST(MSR_IA32_PERF_CTL, 0),
@@ -701,17 +448,17 @@ static const struct msr_row rows[] = {
 	BACKEND(MSR_IA32_LASTINTFROMIP, ~0ull, ROW_HOST_WRITE),
 	BACKEND(MSR_IA32_LASTINTTOIP, ~0ull, ROW_HOST_WRITE),
 	{ .first = MTRRphysBase_MSR(0), .last = MTRRphysMask_MSR(LHV_NR_VAR_MTRRS - 1),
-	  .get = get_mtrr, .set = set_mtrr },
-	{ ONE(MSR_MTRRfix64K_00000), .get = get_mtrr, .set = set_mtrr },
+	  .get = lhv_mtrr_get, .set = lhv_mtrr_set },
+	{ ONE(MSR_MTRRfix64K_00000), .get = lhv_mtrr_get, .set = lhv_mtrr_set },
 	{ .first = MSR_MTRRfix16K_80000, .last = MSR_MTRRfix16K_A0000,
-	  .get = get_mtrr, .set = set_mtrr },
+	  .get = lhv_mtrr_get, .set = lhv_mtrr_set },
 	{ .first = MSR_MTRRfix4K_C0000, .last = MSR_MTRRfix4K_F8000,
-	  .get = get_mtrr, .set = set_mtrr },
+	  .get = lhv_mtrr_get, .set = lhv_mtrr_set },
 	{ ONE(MSR_IA32_CR_PAT), .flags = ROW_LISTED, .offset = FIELD(pat),
 	  .get = get_field, .set = set_pat },
-	{ ONE(MSR_MTRRdefType), .get = get_mtrr, .set = set_mtrr },
+	{ ONE(MSR_MTRRdefType), .get = lhv_mtrr_get, .set = lhv_mtrr_set },
 	{ .first = MSR_IA32_MC0_CTL, .last = MSR_IA32_MCx_CTL(LHV_MCE_BANKS) - 1,
-	  .get = get_mc_bank, .set = set_mc_bank },
+	  .get = lhv_mc_bank_get, .set = lhv_mc_bank_set },
 	/* Running average power: Linux reads them on some models without asking. */
 	CONST(MSR_RAPL_POWER_UNIT, 0),
 	CONST(MSR_PKG_ENERGY_STATUS, 0),
@@ -779,7 +526,7 @@ static const struct msr_row rows[] = {
 	IGNORED(MSR_F15H_EX_CFG, MSR_F15H_EX_CFG),
 };
 
-static const struct msr_row *find_row(u32 index)
+static const struct lhv_msr_row *find_row(u32 index)
 {
 	unsigned int lo = 0, hi = ARRAY_SIZE(rows);
 
@@ -796,7 +543,7 @@ static const struct msr_row *find_row(u32 index)
 	return NULL;
 }
 
-static bool guest_may(const struct lhv_cpu *cpu, const struct msr_row *row)
+static bool guest_may(const struct lhv_cpu *cpu, const struct lhv_msr_row *row)
 {
 	if (row->needs && !lhv_has(cpu, row->needs - 1))
 		return false;
@@ -821,7 +568,7 @@ static bool is_canonical(const struct lhv_vcpu *vcpu, u64 addr)
  */
 int lhv_msr_read(struct lhv_vcpu *vcpu, u32 index, u64 *data, bool host)
 {
-	const struct msr_row *row = find_row(index);
+	const struct lhv_msr_row *row = find_row(index);
 
 	if (!row || !row->get)
 		return -EINVAL;
@@ -841,7 +588,7 @@ int lhv_msr_read(struct lhv_vcpu *vcpu, u32 index, u64 *data, bool host)
  */
 int lhv_msr_write(struct lhv_vcpu *vcpu, u32 index, u64 data, bool host)
 {
-	const struct msr_row *row = find_row(index);
+	const struct lhv_msr_row *row = find_row(index);
 
 	if (!row || !row->set)
 		return -EINVAL;
@@ -928,9 +675,7 @@ void lhv_msr_reset(struct lhv_vcpu *vcpu)
 {
 	struct lhv_cpu *cpu = &vcpu->cpu_state;
 
-	cpu->mtrr_def_type = 0;
-	memset(cpu->mtrr_fixed, 0, sizeof(cpu->mtrr_fixed));
-	memset(cpu->mtrr_var, 0, sizeof(cpu->mtrr_var));
+	lhv_mtrr_reset(cpu);
 	cpu->pat = PAT_RESET;
 	lhv_backend->set_msr(vcpu, MSR_IA32_CR_PAT, PAT_RESET);
 	cpu->misc_enable = MSR_IA32_MISC_ENABLE_FAST_STRING |
