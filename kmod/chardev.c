@@ -112,17 +112,45 @@ static struct miscdevice device = {
 	.mode = 0660,
 };
 
+/* For VMMs that know no other name. KVM registers the same when its vendor module is loaded. */
+static bool kvm_node;
+module_param(kvm_node, bool, 0444);
+MODULE_PARM_DESC(kvm_node, "also be /dev/kvm, which KVM must not have (default 0)");
+
+static struct miscdevice kvm_device = {
+	.minor = KVM_MINOR,
+	.name = "kvm",
+	.fops = &system_fops,
+	.mode = 0660,
+};
+
 /**
  * lhv_chardev_init() - make /dev/lhv appear; the last step of loading
  *
- * Context: process. Return: 0 or -errno.
+ * With kvm_node=1 /dev/kvm too.
+ * Context: process. Return: 0 or -errno; -EBUSY: /dev/kvm is somebody else's.
  */
 int lhv_chardev_init(void)
 {
-	return misc_register(&device);
+	int ret = misc_register(&device);
+
+	if (ret || !kvm_node)
+		return ret;
+	ret = misc_register(&kvm_device);
+	if (!ret)
+		return 0;
+	if (ret == -EBUSY)
+		pr_err("lhv: kvm_node=1: /dev/kvm (misc minor %d) belongs to KVM; unload it (modprobe -r kvm_amd kvm_intel) or load lhv without kvm_node\n",
+		       KVM_MINOR);
+	else
+		pr_err("lhv: kvm_node=1: /dev/kvm can't be registered (error %d)\n", ret);
+	misc_deregister(&device);
+	return ret;
 }
 
 void lhv_chardev_exit(void)
 {
+	if (kvm_node)
+		misc_deregister(&kvm_device);
 	misc_deregister(&device);
 }
