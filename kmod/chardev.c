@@ -112,6 +112,8 @@ static struct miscdevice device = {
 	.mode = 0660,
 };
 
+/* ---- /dev/kvm ---- */
+
 /* For VMMs that know no other name. KVM registers the same when its vendor module is loaded. */
 static bool kvm_node;
 module_param(kvm_node, bool, 0444);
@@ -123,6 +125,49 @@ static struct miscdevice kvm_device = {
 	.fops = &system_fops,
 	.mode = 0660,
 };
+
+/*
+ * While /dev/kvm is ours KVM can't be loaded. It would find that out by itself, but the way back
+ * from there is broken in KVM of 6.1: it forgets one of its hooks, and the next attempt to
+ * load it is a BUG() in the host. So it is turned away before it starts.
+ */
+static int module_event(struct notifier_block *nb, unsigned long event, void *data)
+{
+	const struct module *mod = data;
+
+	if (event != MODULE_STATE_COMING ||
+	    (strcmp(mod->name, "kvm_amd") && strcmp(mod->name, "kvm_intel")))
+		return NOTIFY_DONE;
+	pr_err("lhv: %s is not let in: /dev/kvm is lhv's (kvm_node=1); unload lhv first (rmmod lhv)\n",
+	       mod->name);
+	return notifier_from_errno(-EBUSY);
+}
+
+static struct notifier_block module_notifier = { .notifier_call = module_event };
+
+static int kvm_node_register(void)
+{
+	int ret = register_module_notifier(&module_notifier);
+
+	if (ret)
+		return ret;
+	ret = misc_register(&kvm_device);
+	if (!ret)
+		return 0;
+	unregister_module_notifier(&module_notifier);
+	if (ret == -EBUSY)
+		pr_err("lhv: kvm_node=1: /dev/kvm (misc minor %d) belongs to KVM; unload it (modprobe -r kvm_amd kvm_intel) or load lhv without kvm_node\n",
+		       KVM_MINOR);
+	else
+		pr_err("lhv: kvm_node=1: /dev/kvm can't be registered (error %d)\n", ret);
+	return ret;
+}
+
+static void kvm_node_unregister(void)
+{
+	misc_deregister(&kvm_device);
+	unregister_module_notifier(&module_notifier);
+}
 
 /**
  * lhv_chardev_init() - make /dev/lhv appear; the last step of loading
@@ -136,21 +181,15 @@ int lhv_chardev_init(void)
 
 	if (ret || !kvm_node)
 		return ret;
-	ret = misc_register(&kvm_device);
-	if (!ret)
-		return 0;
-	if (ret == -EBUSY)
-		pr_err("lhv: kvm_node=1: /dev/kvm (misc minor %d) belongs to KVM; unload it (modprobe -r kvm_amd kvm_intel) or load lhv without kvm_node\n",
-		       KVM_MINOR);
-	else
-		pr_err("lhv: kvm_node=1: /dev/kvm can't be registered (error %d)\n", ret);
-	misc_deregister(&device);
+	ret = kvm_node_register();
+	if (ret)
+		misc_deregister(&device);
 	return ret;
 }
 
 void lhv_chardev_exit(void)
 {
 	if (kvm_node)
-		misc_deregister(&kvm_device);
+		kvm_node_unregister();
 	misc_deregister(&device);
 }
