@@ -64,6 +64,8 @@ struct lhv_msr_value;
  * @get_code: word size of the code segment (8, 4 or 2 bytes) and its base (0 for 8).
  * @get_cpl: current privilege level, 0..3.
  * @get_cr3: current CR3.
+ * @get_pdptrs, @set_pdptrs: the four PDPTEs of PAE paging where the CPU keeps them apart from
+ *	memory; NULL where it does not. In force while the guest uses PAE paging.
  * @set_cr0, @set_cr3, @set_cr4, @set_efer: take a value already checked, store it in vcpu
  *	and in the control block. Never fault, never emulate side effects.
  * @get_msr, @set_msr: the MSRs that live in the control block or in hardware (STAR, LSTAR,
@@ -123,6 +125,8 @@ struct lhv_backend {
 	int (*get_code)(struct lhv_vcpu *vcpu, u64 *base);
 	int (*get_cpl)(struct lhv_vcpu *vcpu);
 	u64 (*get_cr3)(struct lhv_vcpu *vcpu);
+	void (*get_pdptrs)(struct lhv_vcpu *vcpu, u64 pdptrs[4]);
+	void (*set_pdptrs)(struct lhv_vcpu *vcpu, const u64 pdptrs[4]);
 	void (*set_cr0)(struct lhv_vcpu *vcpu, u64 cr0);
 	void (*set_cr3)(struct lhv_vcpu *vcpu, u64 cr3);
 	void (*set_cr4)(struct lhv_vcpu *vcpu, u64 cr4);

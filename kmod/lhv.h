@@ -174,7 +174,7 @@ struct lhv_vcpu {
 	struct page *pages[LHV_VCPU_PAGES]; /* I what mmap shows, by page offset */
 	struct mutex lock;	/* one vCPU ioctl at a time */
 	struct rcuwait wait;	/* where HLT blocks */
-	sigset_t sigset;	/* O */
+	sigset_t sigset;	/* O what is blocked in KVM_RUN */
 	bool sigset_active;	/* O */
 
 	/* Set by a handler that returned LHV_EXIT_USER and has to look at the VMM's answer. */
@@ -194,6 +194,13 @@ struct lhv_vcpu {
 	u64 nr_injections;		/* O */
 	u64 nr_halts;			/* O */
 	u64 halt_poll_ns;		/* O adaptive */
+	struct {
+		u64 user_exits;		/* KVM_RUN returned to the VMM */
+		u64 signal_exits;	/* ... because of a signal or immediate_exit */
+		u64 halt_polls, halt_polls_won;
+		u64 halt_poll_won_ns, halt_poll_lost_ns;
+		u64 halt_wait_ns;	/* asleep */
+	} stat;				/* O written by the vCPU's thread, read by anyone: stats.c */
 
 	/* Backend's private state, host_ops.vcpu_size bytes. */
 	u8 backend[] __aligned(64);
@@ -225,6 +232,8 @@ struct lhv_vm {
 	struct lhv_irqchip irq;	/* irq/ */
 	struct lhv_clock clock;	/* cpu/: kvmclock base, TSC */
 	u32 bsp_id;		/* L APIC id of the bootstrap processor */
+	bool exception_payload;	/* A KVM_CAP_EXCEPTION_PAYLOAD was enabled */
+	bool triple_fault_event; /* A KVM_CAP_X86_TRIPLE_FAULT_EVENT likewise */
 
 	/* Backend's private state, host_ops.vm_size bytes. */
 	u8 backend[] __aligned(64);

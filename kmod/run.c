@@ -146,6 +146,7 @@ static bool has_event(struct lhv_vcpu *vcpu)
 	       (vcpu->ev.irq.queued || vcpu->ev.irq.injected || lhv_irq_pending(vcpu));
 }
 
+/* True when one came. */
 static bool poll_for_event(struct lhv_vcpu *vcpu)
 {
 	u64 end = local_clock() + vcpu->halt_poll_ns;
@@ -174,12 +175,22 @@ static void adapt_polling(struct lhv_vcpu *vcpu, u64 halted_ns)
 /* Sleep until an event, slow work or a signal. */
 static void block(struct lhv_vcpu *vcpu)
 {
-	u64 start = local_clock();
+	u64 start = local_clock(), polled = 0;
+	bool won = false;
 
 	vcpu->nr_halts++;
-	if (!poll_for_event(vcpu))
+	if (vcpu->halt_poll_ns) {
+		won = poll_for_event(vcpu);
+		polled = local_clock() - start;
+		vcpu->stat.halt_polls++;
+		vcpu->stat.halt_polls_won += won;
+		*(won ? &vcpu->stat.halt_poll_won_ns : &vcpu->stat.halt_poll_lost_ns) += polled;
+	}
+	if (!won) {
 		rcuwait_wait_event(&vcpu->wait, has_event(vcpu) || signal_pending(current),
 				   TASK_INTERRUPTIBLE);
+		vcpu->stat.halt_wait_ns += local_clock() - start - polled;
+	}
 	adapt_polling(vcpu, local_clock() - start);
 }
 
@@ -389,6 +400,61 @@ static int run_loop(struct lhv_vcpu *vcpu, enum lhv_next next)
 	return ret;
 }
 
+/* ---- registers in kvm_run: KVM_CAP_SYNC_REGS ---- */
+
+/* The VMM may scribble on the page all the while: take a copy, then look at it. */
+static noinline int load_regs(struct lhv_vcpu *vcpu, u64 dirty)
+{
+	struct kvm_sync_regs *shared = &vcpu->run->s.regs;
+	int ret = 0;
+	union {
+		struct kvm_regs regs;
+		struct kvm_sregs sregs;
+		struct kvm_vcpu_events events;
+	} copy;
+
+	if (dirty & KVM_SYNC_X86_REGS) {
+		copy.regs = shared->regs;
+		ret = lhv_set_regs(vcpu, &copy.regs);
+	}
+	if (!ret && (dirty & KVM_SYNC_X86_SREGS)) {
+		copy.sregs = shared->sregs;
+		ret = lhv_set_sregs(vcpu, &copy.sregs);
+	}
+	if (!ret && (dirty & KVM_SYNC_X86_EVENTS)) {
+		copy.events = shared->events;
+		ret = lhv_set_events(vcpu, &copy.events);
+	}
+	if (!ret)
+		vcpu->run->kvm_dirty_regs = 0;
+	return ret;
+}
+
+static int sync_regs(struct lhv_vcpu *vcpu)
+{
+	u64 dirty = READ_ONCE(vcpu->run->kvm_dirty_regs);
+	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
+
+	if (likely(!(dirty | valid)))
+		return 0;
+	if ((dirty | valid) & ~(u64)KVM_SYNC_X86_VALID_FIELDS)
+		return -EINVAL;
+	return load_regs(vcpu, dirty);
+}
+
+static noinline void store_regs(struct lhv_vcpu *vcpu)
+{
+	struct kvm_sync_regs *shared = &vcpu->run->s.regs;
+	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
+
+	if (valid & KVM_SYNC_X86_REGS)
+		lhv_get_regs(vcpu, &shared->regs);
+	if (valid & KVM_SYNC_X86_SREGS)
+		lhv_get_sregs(vcpu, &shared->sregs);
+	if (valid & KVM_SYNC_X86_EVENTS)
+		lhv_get_events(vcpu, &shared->events);
+}
+
 /**
  * lhv_vcpu_run() - KVM_RUN
  * @vcpu: the vCPU; its lock is held
@@ -401,17 +467,23 @@ int lhv_vcpu_run(struct lhv_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
 	enum lhv_next next = LHV_RESUME;
-	sigset_t saved;
 	int ret;
 
 	if (READ_ONCE(vcpu->vm->bugged))
 		return -EIO;
 
+	/*
+	 * A signal that is blocked but for KVM_RUN ends it and is then left pending, for
+	 * sigtimedwait(): real_blocked keeps the kernel from taking it for an ignored one.
+	 */
 	if (vcpu->sigset_active)
-		sigprocmask(SIG_SETMASK, &vcpu->sigset, &saved);
+		sigprocmask(SIG_SETMASK, &vcpu->sigset, &current->real_blocked);
 
 	run->exit_reason = KVM_EXIT_UNKNOWN;
 	run->flags = 0;
+	ret = sync_regs(vcpu);
+	if (ret)
+		goto out;
 	if (vcpu->vm->irq.mode != LHV_IRQCHIP_KERNEL) {
 		vcpu->user_irq_window = READ_ONCE(run->request_interrupt_window);
 		if (!lhv_has_lapic(vcpu->vm) && lhv_set_cr8(vcpu, READ_ONCE(run->cr8))) {
@@ -434,9 +506,13 @@ int lhv_vcpu_run(struct lhv_vcpu *vcpu)
 		ret = run_loop(vcpu, next);
 out:
 	publish_irq_state(vcpu);
+	if (unlikely(READ_ONCE(run->kvm_valid_regs)))
+		store_regs(vcpu);
 	if (vcpu->sigset_active) {
-		/* A signal that is only unblocked in KVM_RUN stays pending for sigtimedwait(). */
-		sigprocmask(SIG_SETMASK, &saved, NULL);
+		sigprocmask(SIG_SETMASK, &current->real_blocked, NULL);
+		sigemptyset(&current->real_blocked);
 	}
+	vcpu->stat.user_exits++;
+	vcpu->stat.signal_exits += ret == -EINTR;
 	return ret;
 }

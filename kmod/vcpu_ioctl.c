@@ -12,6 +12,7 @@
 #include <linux/uaccess.h>
 
 #include "ioctl.h"
+#include "stats.h"
 
 static int vcpu_get_regs(void *vcpu, void *arg)
 {
@@ -32,6 +33,8 @@ static int name(void *vcpu, void *arg)					\
 
 VCPU_OP(vcpu_get_sregs, lhv_get_sregs)
 VCPU_OP(vcpu_set_sregs, lhv_set_sregs)
+VCPU_OP(vcpu_get_sregs2, lhv_get_sregs2)
+VCPU_OP(vcpu_set_sregs2, lhv_set_sregs2)
 VCPU_OP(vcpu_get_fpu, lhv_get_fpu)
 VCPU_OP(vcpu_set_fpu, lhv_set_fpu)
 VCPU_OP(vcpu_get_xcrs, lhv_get_xcrs)
@@ -171,11 +174,20 @@ static int vcpu_translate(void *obj, void *arg)
 	return 0;
 }
 
+static long vcpu_get_stats_fd(void *obj, unsigned long arg)
+{
+	struct lhv_vcpu *vcpu = obj;
+
+	return lhv_stats_open(vcpu->vm, vcpu);
+}
+
 static const struct lhv_ioctl vcpu_ioctls[] = {
 	ROW(KVM_GET_REGS, vcpu_get_regs),
 	ROW(KVM_SET_REGS, vcpu_set_regs),
 	ROW(KVM_GET_SREGS, vcpu_get_sregs),
 	ROW(KVM_SET_SREGS, vcpu_set_sregs),
+	ROW(KVM_GET_SREGS2, vcpu_get_sregs2),
+	ROW(KVM_SET_SREGS2, vcpu_set_sregs2),
 	ROW(KVM_GET_FPU, vcpu_get_fpu),
 	ROW(KVM_SET_FPU, vcpu_set_fpu),
 	ROW(KVM_GET_XSAVE, vcpu_get_xsave),
@@ -206,6 +218,7 @@ static const struct lhv_ioctl vcpu_ioctls[] = {
 	ROW(KVM_X86_SET_MCE, vcpu_set_mce),
 	ROW(KVM_TRANSLATE, vcpu_translate),
 	ROW(KVM_ENABLE_CAP, vcpu_enable_cap),
+	RAW(KVM_GET_STATS_FD, vcpu_get_stats_fd),
 };
 
 static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)

@@ -11,6 +11,7 @@
 #include <linux/uaccess.h>
 
 #include "ioctl.h"
+#include "stats.h"
 
 #define VM_OP(name, fn)							\
 static int name(void *vm, void *arg)					\
@@ -19,8 +20,28 @@ static int name(void *vm, void *arg)					\
 }
 
 VM_OP(vm_set_slot, lhv_mem_set_slot)
-VM_OP(vm_get_dirty_log, lhv_mem_get_dirty_log)
-VM_OP(vm_clear_dirty_log, lhv_mem_clear_dirty_log)
+static void __user *callers_pointer(void __user *ptr)
+{
+	/* A 32-bit caller does not fill the upper half. */
+	return in_compat_syscall() ? compat_ptr(ptr_to_compat(ptr)) : ptr;
+}
+
+static int vm_get_dirty_log(void *vm, void *arg)
+{
+	struct kvm_dirty_log *log = arg;
+
+	log->dirty_bitmap = callers_pointer(log->dirty_bitmap);
+	return lhv_mem_get_dirty_log(vm, log);
+}
+
+static int vm_clear_dirty_log(void *vm, void *arg)
+{
+	struct kvm_clear_dirty_log *log = arg;
+
+	log->dirty_bitmap = callers_pointer(log->dirty_bitmap);
+	return lhv_mem_clear_dirty_log(vm, log);
+}
+
 VM_OP(vm_ioeventfd, lhv_ioeventfd)
 VM_OP(vm_irqfd, lhv_irqfd)
 VM_OP(vm_coalesced_register, lhv_coalesced_register)
@@ -208,6 +229,14 @@ static int vm_enable_cap(void *obj, void *arg)
 			vm->irq.x2apic_no_broadcast_quirk = true;
 		ret = 0;
 		break;
+	case KVM_CAP_EXCEPTION_PAYLOAD:
+		WRITE_ONCE(vm->exception_payload, cap->args[0]);
+		ret = 0;
+		break;
+	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
+		WRITE_ONCE(vm->triple_fault_event, cap->args[0]);
+		ret = 0;
+		break;
 	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
 		if (cap->args[0] & ~(u64)LHV_DIRTY_LOG_CAPS)
 			break;
@@ -219,6 +248,11 @@ static int vm_enable_cap(void *obj, void *arg)
 	}
 	mutex_unlock(&vm->lock);
 	return ret;
+}
+
+static long vm_get_stats_fd(void *vm, unsigned long arg)
+{
+	return lhv_stats_open(vm, NULL);
 }
 
 static const struct lhv_ioctl vm_ioctls[] = {
@@ -249,6 +283,7 @@ static const struct lhv_ioctl vm_ioctls[] = {
 	ROW(KVM_SET_IDENTITY_MAP_ADDR, vm_set_identity_map_addr),
 	RAW(KVM_SET_BOOT_CPU_ID, vm_set_boot_cpu_id),
 	ROW(KVM_ENABLE_CAP, vm_enable_cap),
+	RAW(KVM_GET_STATS_FD, vm_get_stats_fd),
 };
 
 static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)

@@ -212,6 +212,8 @@ int lhv_set_xcr0(struct lhv_vcpu *vcpu, u64 xcr0);
 int lhv_set_efer(struct lhv_vcpu *vcpu, u64 efer, bool host);
 int lhv_get_sregs(struct lhv_vcpu *vcpu, struct kvm_sregs *sregs);
 int lhv_set_sregs(struct lhv_vcpu *vcpu, const struct kvm_sregs *sregs);
+int lhv_get_sregs2(struct lhv_vcpu *vcpu, struct kvm_sregs2 *sregs2);
+int lhv_set_sregs2(struct lhv_vcpu *vcpu, const struct kvm_sregs2 *sregs2);
 void lhv_get_regs(struct lhv_vcpu *vcpu, struct kvm_regs *regs);
 int lhv_set_regs(struct lhv_vcpu *vcpu, const struct kvm_regs *regs);
 
@@ -245,6 +247,12 @@ int lhv_get_xcrs(struct lhv_vcpu *vcpu, struct kvm_xcrs *xcrs);
 int lhv_set_xcrs(struct lhv_vcpu *vcpu, const struct kvm_xcrs *xcrs);
 
 /* ---- debug registers: debugreg.c ---- */
+
+/* What KVM_SET_GUEST_DEBUG may ask for. */
+#define LHV_GUESTDBG	(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP | \
+			 KVM_GUESTDBG_USE_HW_BP | KVM_GUESTDBG_INJECT_DB |		\
+			 KVM_GUESTDBG_INJECT_BP | KVM_GUESTDBG_BLOCKIRQ)
+
 int lhv_get_debugregs(struct lhv_vcpu *vcpu, struct kvm_debugregs *d);
 int lhv_set_debugregs(struct lhv_vcpu *vcpu, const struct kvm_debugregs *d);
 int lhv_set_guest_debug(struct lhv_vcpu *vcpu, const struct kvm_guest_debug *dbg);

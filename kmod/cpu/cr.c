@@ -23,6 +23,7 @@
 			 X86_CR4_SMAP | X86_CR4_PKE | X86_CR4_LA57 | X86_CR4_PCIDE)
 
 #define CR8_MAX		15
+#define CR3_PAE_ADDR	GENMASK_ULL(31, 5)	/* where PAE paging has its four PDPTEs */
 
 /* The reset vector, SDM Vol 3A "First Instruction Executed". */
 #define RESET_CS		0xf000
@@ -298,7 +299,7 @@ int lhv_set_regs(struct lhv_vcpu *vcpu, const struct kvm_regs *regs)
 	return 0;
 }
 
-/* ---- KVM_GET/SET_SREGS ---- */
+/* ---- KVM_GET/SET_SREGS, KVM_GET/SET_SREGS2 ---- */
 
 /* Where each segment is in struct kvm_sregs. */
 static const struct {
@@ -314,6 +315,11 @@ static const struct {
 	{ LHV_TR, offsetof(struct kvm_sregs, tr) },
 	{ LHV_LDTR, offsetof(struct kvm_sregs, ldt) },
 };
+
+/* The two structs differ in what comes behind this only. */
+#define COMMON_SREGS	offsetofend(struct kvm_sregs, apic_base)
+static_assert(offsetofend(struct kvm_sregs2, apic_base) == COMMON_SREGS);
+static_assert(offsetof(struct kvm_sregs2, efer) == offsetof(struct kvm_sregs, efer));
 
 /**
  * lhv_get_sregs() - the body of KVM_GET_SREGS
@@ -344,6 +350,42 @@ int lhv_get_sregs(struct lhv_vcpu *vcpu, struct kvm_sregs *sregs)
 		__set_bit(ev->irq.vector, (unsigned long *)sregs->interrupt_bitmap);
 	else if (!vcpu->lapic && ev->user_irq >= 0)
 		__set_bit(ev->user_irq, (unsigned long *)sregs->interrupt_bitmap);
+	return 0;
+}
+
+static bool pae_paging(u64 cr0, u64 cr4, u64 efer)
+{
+	return (cr0 & X86_CR0_PG) && (cr4 & X86_CR4_PAE) && !(efer & EFER_LMA);
+}
+
+/* False when they can't be known. */
+static bool get_pdptrs(struct lhv_vcpu *vcpu, u64 *pdptrs, unsigned int size)
+{
+	if (!pae_paging(vcpu->cr0, vcpu->cr4, vcpu->efer))
+		return false;
+	if (lhv_backend->get_pdptrs) {
+		lhv_backend->get_pdptrs(vcpu, pdptrs);
+		return true;
+	}
+	return !lhv_read_gpa(vcpu, lhv_backend->get_cr3(vcpu) & CR3_PAE_ADDR, pdptrs, size);
+}
+
+/**
+ * lhv_get_sregs2() - the body of KVM_GET_SREGS2
+ * @vcpu: the vCPU, its lock held, slow tier
+ * @sregs2: result
+ *
+ * Return: 0.
+ */
+int lhv_get_sregs2(struct lhv_vcpu *vcpu, struct kvm_sregs2 *sregs2)
+{
+	struct kvm_sregs sregs;
+
+	lhv_get_sregs(vcpu, &sregs);
+	memset(sregs2, 0, sizeof(*sregs2));
+	memcpy(sregs2, &sregs, COMMON_SREGS);
+	if (get_pdptrs(vcpu, sregs2->pdptrs, sizeof(sregs2->pdptrs)))
+		sregs2->flags = KVM_SREGS2_FLAGS_PDPTRS_VALID;
 	return 0;
 }
 
@@ -430,6 +472,31 @@ int lhv_set_sregs(struct lhv_vcpu *vcpu, const struct kvm_sregs *sregs)
 		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
 	lhv_request_self(vcpu, LHV_REQ_EVENT);
 	return 0;
+}
+
+/**
+ * lhv_set_sregs2() - the body of KVM_SET_SREGS2
+ * @vcpu: the vCPU, its lock held, slow tier
+ * @sregs2: from the VMM
+ *
+ * Where the CPU keeps no PDPTEs of its own, those in memory count, as they do there.
+ * Return: 0 or -EINVAL.
+ */
+int lhv_set_sregs2(struct lhv_vcpu *vcpu, const struct kvm_sregs2 *sregs2)
+{
+	bool pdptrs = sregs2->flags & KVM_SREGS2_FLAGS_PDPTRS_VALID;
+	struct kvm_sregs sregs = {};
+	int ret;
+
+	if (sregs2->flags & ~(u64)KVM_SREGS2_FLAGS_PDPTRS_VALID)
+		return -EINVAL;
+	if (pdptrs && !pae_paging(sregs2->cr0, sregs2->cr4, sregs2->efer))
+		return -EINVAL;
+	memcpy(&sregs, sregs2, COMMON_SREGS);
+	ret = lhv_set_sregs(vcpu, &sregs);
+	if (!ret && pdptrs && lhv_backend->set_pdptrs)
+		lhv_backend->set_pdptrs(vcpu, sregs2->pdptrs);
+	return ret;
 }
 
 /* ---- life ---- */

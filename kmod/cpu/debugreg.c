@@ -150,14 +150,11 @@ int lhv_set_debugregs(struct lhv_vcpu *vcpu, const struct kvm_debugregs *d)
  */
 int lhv_set_guest_debug(struct lhv_vcpu *vcpu, const struct kvm_guest_debug *dbg)
 {
-	const u32 known = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP |
-			  KVM_GUESTDBG_USE_HW_BP | KVM_GUESTDBG_INJECT_DB |
-			  KVM_GUESTDBG_INJECT_BP | KVM_GUESTDBG_BLOCKIRQ;
 	struct lhv_cpu *cpu = &vcpu->cpu_state;
 	u32 control = dbg->control;
 	unsigned int i;
 
-	if (control & ~known)
+	if (control & ~LHV_GUESTDBG)
 		return -EINVAL;
 	if (control & (KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP)) {
 		if (vcpu->ev.exc.pending || vcpu->ev.exc.injected)

@@ -343,13 +343,38 @@ void lhv_event_reset(struct lhv_vcpu *vcpu)
 	ev->user_irq = -1;
 }
 
+/* ---- KVM_GET/SET_VCPU_EVENTS ---- */
+
+/*
+ * With KVM_CAP_EXCEPTION_PAYLOAD an exception that was raised but not delivered is told
+ * from one whose delivery was interrupted, and its payload has not gone where the architecture
+ * puts it. Without, both are one, and the payload is in CR2 or DR6.
+ */
+static void get_exception(struct lhv_vcpu *vcpu, struct kvm_vcpu_events *out)
+{
+	struct lhv_event *ev = &vcpu->ev;
+
+	out->exception.nr = ev->exc.vector;
+	out->exception.has_error_code = ev->exc.has_error;
+	out->exception.error_code = ev->exc.error;
+	if (READ_ONCE(vcpu->vm->exception_payload)) {
+		out->flags |= KVM_VCPUEVENT_VALID_PAYLOAD;
+		out->exception.injected = ev->exc.injected;
+		out->exception.pending = ev->exc.pending;
+		out->exception_has_payload = ev->exc.pending && ev->exc.has_payload;
+		out->exception_payload = out->exception_has_payload ? ev->exc.payload : 0;
+		return;
+	}
+	if (ev->exc.pending)
+		commit_payload(vcpu);
+	out->exception.injected = ev->exc.pending || ev->exc.injected;
+}
+
 /**
  * lhv_get_events() - the body of KVM_GET_VCPU_EVENTS
  * @vcpu: the vCPU, its lock held, slow tier
  * @out: result
  *
- * KVM_CAP_EXCEPTION_PAYLOAD is not offered: a pending exception is reported as injected,
- * with its payload where the architecture puts it.
  * Return: 0.
  */
 int lhv_get_events(struct lhv_vcpu *vcpu, struct kvm_vcpu_events *out)
@@ -357,12 +382,8 @@ int lhv_get_events(struct lhv_vcpu *vcpu, struct kvm_vcpu_events *out)
 	struct lhv_event *ev = &vcpu->ev;
 
 	memset(out, 0, sizeof(*out));
-	if (ev->exc.pending)
-		commit_payload(vcpu);
-	out->exception.injected = ev->exc.pending || ev->exc.injected;
-	out->exception.nr = ev->exc.vector;
-	out->exception.has_error_code = ev->exc.has_error;
-	out->exception.error_code = ev->exc.error;
+	out->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
+	get_exception(vcpu, out);
 
 	/* INTn is not reported: it runs again from the start. */
 	out->interrupt.injected = (ev->irq.injected && !ev->irq.soft) || ev->irq.queued;
@@ -378,8 +399,46 @@ int lhv_get_events(struct lhv_vcpu *vcpu, struct kvm_vcpu_events *out)
 	out->nmi.pending = atomic_read(&ev->nmi_pending);
 	out->nmi.masked = lhv_backend->get_nmi_mask(vcpu);
 
-	out->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
+	if (READ_ONCE(vcpu->vm->triple_fault_event)) {
+		out->flags |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
+		out->triple_fault.pending = test_bit(LHV_REQ_TRIPLE_FAULT, &vcpu->pending);
+	}
 	return 0;
+}
+
+static bool events_valid(struct lhv_vcpu *vcpu, const struct kvm_vcpu_events *in)
+{
+	u32 known = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SIPI_VECTOR |
+		    KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_SMM;
+	bool exception = in->exception.injected;
+
+	if (READ_ONCE(vcpu->vm->exception_payload))
+		known |= KVM_VCPUEVENT_VALID_PAYLOAD;
+	if (READ_ONCE(vcpu->vm->triple_fault_event))
+		known |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
+	if (in->flags & ~known)
+		return false;
+	if ((in->flags & KVM_VCPUEVENT_VALID_SMM) &&
+	    (in->smi.smm || in->smi.pending || in->smi.smm_inside_nmi || in->smi.latched_init))
+		return false;
+	if (in->flags & KVM_VCPUEVENT_VALID_PAYLOAD)
+		exception |= in->exception.pending;
+	if (exception && (in->exception.nr > 31 || in->exception.nr == X86_TRAP_NMI))
+		return false;
+	return !(in->flags & KVM_VCPUEVENT_VALID_SHADOW) ||
+	       !(in->interrupt.shadow & ~(KVM_X86_SHADOW_INT_MOV_SS | KVM_X86_SHADOW_INT_STI));
+}
+
+static void set_exception(struct lhv_event *ev, const struct kvm_vcpu_events *in)
+{
+	ev->exc.pending = (in->flags & KVM_VCPUEVENT_VALID_PAYLOAD) && in->exception.pending;
+	/* One or the other: what is pending comes first. */
+	ev->exc.injected = in->exception.injected && !ev->exc.pending;
+	ev->exc.vector = in->exception.nr;
+	ev->exc.has_error = in->exception.has_error_code;
+	ev->exc.error = in->exception.error_code;
+	ev->exc.has_payload = ev->exc.pending && in->exception_has_payload;
+	ev->exc.payload = ev->exc.has_payload ? in->exception_payload : 0;
 }
 
 /**
@@ -391,28 +450,11 @@ int lhv_get_events(struct lhv_vcpu *vcpu, struct kvm_vcpu_events *out)
  */
 int lhv_set_events(struct lhv_vcpu *vcpu, const struct kvm_vcpu_events *in)
 {
-	const u32 known = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SIPI_VECTOR |
-			  KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_SMM;
 	struct lhv_event *ev = &vcpu->ev;
 
-	if (in->flags & ~known)
+	if (!events_valid(vcpu, in))
 		return -EINVAL;
-	if ((in->flags & KVM_VCPUEVENT_VALID_SMM) &&
-	    (in->smi.smm || in->smi.pending || in->smi.smm_inside_nmi || in->smi.latched_init))
-		return -EINVAL;
-	if (in->exception.injected && (in->exception.nr > 31 || in->exception.nr == X86_TRAP_NMI))
-		return -EINVAL;
-	if ((in->flags & KVM_VCPUEVENT_VALID_SHADOW) &&
-	    (in->interrupt.shadow & ~(KVM_X86_SHADOW_INT_MOV_SS | KVM_X86_SHADOW_INT_STI)))
-		return -EINVAL;
-
-	ev->exc.pending = false;
-	ev->exc.injected = in->exception.injected;
-	ev->exc.vector = in->exception.nr;
-	ev->exc.has_error = in->exception.has_error_code;
-	ev->exc.error = in->exception.error_code;
-	ev->exc.has_payload = false;
-	ev->exc.payload = 0;
+	set_exception(ev, in);
 
 	ev->irq.injected = in->interrupt.injected;
 	ev->irq.queued = false;
@@ -432,6 +474,12 @@ int lhv_set_events(struct lhv_vcpu *vcpu, const struct kvm_vcpu_events *in)
 
 	if ((in->flags & KVM_VCPUEVENT_VALID_SIPI_VECTOR) && vcpu->lapic)
 		vcpu->lapic->sipi_vector = in->sipi_vector;
+	if (in->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT) {
+		if (in->triple_fault.pending)
+			lhv_request_self(vcpu, LHV_REQ_TRIPLE_FAULT);
+		else
+			clear_bit(LHV_REQ_TRIPLE_FAULT, &vcpu->pending);
+	}
 
 	lhv_request_self(vcpu, LHV_REQ_EVENT);
 	return 0;

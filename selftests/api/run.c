@@ -3,6 +3,7 @@
 #include <asm/ldt.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -306,6 +307,18 @@ TEST(halted_forever)
 	CHECK_EQ(mp.mp_state, KVM_MP_STATE_HALTED);
 }
 
+static void *run_once(void *arg)
+{
+	struct vcpu *vcpu = arg;
+	sigset_t set;
+
+	CHECK_ERR(ioctl(vcpu->fd, KVM_RUN, 0), EINTR);
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	CHECK_EQ(sigtimedwait(&set, NULL, &(struct timespec){ 0 }), SIGUSR1);
+	return NULL;
+}
+
 /* Only the signals in the mask end KVM_RUN. */
 TEST(signal_mask_run)
 {
@@ -327,6 +340,37 @@ TEST(signal_mask_run)
 	/* It is still pending and still blocked out here. */
 	CHECK_OK(sigpending(&set));
 	CHECK(sigismember(&set, SIGUSR1));
+}
+
+/*
+ * The same for a signal that the process ignores: while it is blocked outside of KVM_RUN it is
+ * not thrown away, whenever it comes.
+ */
+TEST(signal_mask_ignored)
+{
+	struct {
+		struct kvm_signal_mask head;
+		uint64_t set;
+	} __attribute__((packed)) m = { .head.len = 8 };
+	/* 1: incw 0x3000; jmp 1b */
+	struct vcpu *vcpu = GUEST(vm_create(0), "\xff\x06\x00\x30\xeb\xfa");
+	volatile uint16_t *count = (void *)(vcpu->vm->ram + 0x3000);
+	siginfo_t info;
+	sigset_t set;
+	pthread_t t;
+
+	signal(SIGUSR1, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	CHECK_OK(sigprocmask(SIG_BLOCK, &set, NULL));
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_SIGNAL_MASK, &m));
+	CHECK(!pthread_create(&t, NULL, run_once, vcpu));
+	while (!*count)
+		sched_yield();
+	CHECK(!pthread_kill(t, SIGUSR1));
+	CHECK(!pthread_join(t, NULL));
+	/* run_once() found it pending, and took it. */
+	CHECK_EQ(sigtimedwait(&set, &info, &(struct timespec){ 0 }), -1);
 }
 
 TEST(other_process)

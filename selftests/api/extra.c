@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What came to the ABI later: SREGS2, registers in kvm_run, statistics, compat ioctls. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "vm.h"
+
+#define CODE 0x1000
+
+/* Real mode at CODE: 1: out %al, $0xe9; inc %ax; jmp 1b */
+static const uint8_t count_out[] = { 0xe6, 0xe9, 0x40, 0xeb, 0xfb };
+
+static struct vcpu *counter(unsigned int flags)
+{
+	struct kvm_regs regs = { .rip = CODE, .rflags = 2, .rsp = 0x8000 };
+	struct vcpu *vcpu = vcpu_add(vm_create(flags), 0);
+	struct kvm_sregs s;
+
+	vm_ram(vcpu->vm, 1 << 20);
+	memcpy(vcpu->vm->ram + CODE, count_out, sizeof(count_out));
+	vcpu_set_cpuid(vcpu);
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_SREGS, &s));
+	s.cs.base = s.cs.selector = 0;
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_SREGS, &s));
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_REGS, &regs));
+	return vcpu;
+}
+
+static void run_to_io(struct vcpu *vcpu, uint8_t al)
+{
+	CHECK_OK(ioctl(vcpu->fd, KVM_RUN, 0));
+	CHECK_EQ(vcpu->run->exit_reason, KVM_EXIT_IO);
+	CHECK_EQ(*((uint8_t *)vcpu->run + vcpu->run->io.data_offset), al);
+}
+
+/* ---- SREGS2 ---- */
+
+#define COMMON	offsetof(struct kvm_sregs2, flags)
+
+TEST(sregs2)
+{
+	struct vcpu *vcpu = counter(VM_IRQCHIP);
+	struct kvm_sregs2 s2, back;
+	struct kvm_sregs s;
+	uint64_t *pdptes;
+	int i;
+
+	CHECK_EQ(dev_cap(vcpu->vm->sys, KVM_CAP_SREGS2), 1);
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_SREGS, &s));
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_SREGS2, &s2));
+	CHECK(!memcmp(&s, &s2, COMMON));
+	/* Real mode has no PDPTEs. */
+	CHECK_EQ(s2.flags, 0);
+	s2.cr2 = 0x1234;
+	s2.fs.base = 0x5670;
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_SREGS2, &s2));
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_SREGS2, &back));
+	CHECK(!memcmp(&s2, &back, sizeof(s2)));
+	s2.flags = 2;
+	CHECK_ERR(ioctl(vcpu->fd, KVM_SET_SREGS2, &s2), EINVAL);
+	s2.flags = KVM_SREGS2_FLAGS_PDPTRS_VALID;
+	CHECK_ERR(ioctl(vcpu->fd, KVM_SET_SREGS2, &s2), EINVAL);
+	CHECK_ERR(ioctl(vcpu->fd, KVM_SET_SREGS2, NULL), EFAULT);
+	CHECK_ERR(ioctl(vcpu->fd, KVM_GET_SREGS2, NULL), EFAULT);
+
+	/* PAE paging: what is read are the PDPTEs that the guest uses. */
+	pdptes = (uint64_t *)(vcpu->vm->ram + 0x5020);
+	for (i = 0; i < 4; i++)
+		pdptes[i] = (uint64_t)(0x6000 + 0x1000 * i) | 1;
+	s2 = back;
+	s2.cs.l = 0;
+	s2.cs.db = 1;
+	s2.cr0 = 0x80000011;
+	s2.cr4 = 0x20;
+	s2.cr3 = 0x5020;
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_SREGS2, &s2));
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_SREGS2, &back));
+	CHECK_EQ(back.flags, KVM_SREGS2_FLAGS_PDPTRS_VALID);
+	for (i = 0; i < 4; i++)
+		CHECK_EQ(back.pdptrs[i], (0x6000 + 0x1000 * i) | 1);
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_SREGS2, &back));
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_SREGS2, &s2));
+	CHECK(!memcmp(&s2, &back, sizeof(s2)));
+}
+
+TEST(sregs2_bad)
+{
+	struct vcpu *vcpu = counter(VM_IRQCHIP);
+	struct kvm_sregs2 good, s, back;
+
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_SREGS2, &good));
+#define BAD(change)							\
+	do {								\
+		s = good;						\
+		change;							\
+		CHECK_ERR(ioctl(vcpu->fd, KVM_SET_SREGS2, &s), EINVAL);	\
+		CHECK_OK(ioctl(vcpu->fd, KVM_GET_SREGS2, &back));	\
+		CHECK(!memcmp(&good, &back, sizeof(good)));		\
+	} while (0)
+	BAD(s.cr4 = 1ull << 63);
+	BAD(s.cr0 = 0x80000000);	/* PG without PE */
+	BAD(s.efer = 1ull << 40);
+	BAD(s.apic_base = 0xfee00500);	/* x2APIC but not enabled */
+#undef BAD
+}
+
+/* ---- registers in kvm_run ---- */
+
+TEST(sync_regs)
+{
+	const uint64_t all = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS;
+	struct vcpu *vcpu = counter(VM_IRQCHIP);
+	struct kvm_run *run = vcpu->run;
+	struct kvm_vcpu_events events;
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+
+	CHECK_EQ(dev_cap(vcpu->vm->sys, KVM_CAP_SYNC_REGS), all);
+	run->kvm_valid_regs = all;
+	run_to_io(vcpu, 0);
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_REGS, &regs));
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_SREGS, &sregs));
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &events));
+	CHECK(!memcmp(&run->s.regs.regs, &regs, sizeof(regs)));
+	CHECK(!memcmp(&run->s.regs.sregs, &sregs, sizeof(sregs)));
+	CHECK(!memcmp(&run->s.regs.events, &events, sizeof(events)));
+
+	/* Dirty: taken. What is not marked is not. */
+	run->s.regs.regs.rax = 0x41;
+	run->s.regs.sregs.cr2 = 0xabc000;
+	run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
+	run_to_io(vcpu, 0x42);
+	CHECK_EQ(run->kvm_dirty_regs, 0);
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_SREGS, &sregs));
+	CHECK_EQ(sregs.cr2, 0);
+	run->s.regs.regs.rax = 0x61;
+	run->s.regs.sregs.cr2 = 0xabc000;
+	run->kvm_dirty_regs = KVM_SYNC_X86_SREGS;
+	run_to_io(vcpu, 0x43);
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_SREGS, &sregs));
+	CHECK_EQ(sregs.cr2, 0xabc000);
+
+	/* An NMI that is pending by way of the events: vector 2 of the real-mode table. */
+	memcpy(vcpu->vm->ram + 8, "\x00\x20\x00\x00", 4);
+	memcpy(vcpu->vm->ram + 0x2000, "\xb0\x77\xe6\xe9", 4);	/* mov $0x77, %al; out */
+	run->s.regs.events.nmi.pending = 1;
+	run->s.regs.events.flags = KVM_VCPUEVENT_VALID_NMI_PENDING;
+	run->kvm_dirty_regs = KVM_SYNC_X86_EVENTS;
+	run_to_io(vcpu, 0x77);
+
+	/* Not asked for, not stored. */
+	run->kvm_valid_regs = 0;
+	memset(&run->s.regs.regs, 0x5a, sizeof(run->s.regs.regs));
+	run->immediate_exit = 1;
+	CHECK_ERR(ioctl(vcpu->fd, KVM_RUN, 0), EINTR);
+	CHECK_EQ(run->s.regs.regs.rax, 0x5a5a5a5a5a5a5a5a);
+}
+
+TEST(sync_regs_bad)
+{
+	const uint64_t all = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS;
+	struct vcpu *vcpu = counter(VM_IRQCHIP);
+	struct kvm_run *run = vcpu->run;
+
+	run->kvm_valid_regs = all;
+	run_to_io(vcpu, 0);
+	run->kvm_valid_regs = all + 1;
+	CHECK_ERR(ioctl(vcpu->fd, KVM_RUN, 0), EINVAL);
+	run->kvm_valid_regs = 1ull << 63;
+	CHECK_ERR(ioctl(vcpu->fd, KVM_RUN, 0), EINVAL);
+	run->kvm_valid_regs = 0;
+	run->kvm_dirty_regs = all + 1;
+	CHECK_ERR(ioctl(vcpu->fd, KVM_RUN, 0), EINVAL);
+	/* Values are checked as the ioctls check them. */
+	run->kvm_dirty_regs = KVM_SYNC_X86_SREGS;
+	run->s.regs.sregs.cr4 = 1ull << 63;
+	CHECK_ERR(ioctl(vcpu->fd, KVM_RUN, 0), EINVAL);
+	run->kvm_dirty_regs = KVM_SYNC_X86_EVENTS;
+	run->s.regs.events.flags = ~0u;
+	CHECK_ERR(ioctl(vcpu->fd, KVM_RUN, 0), EINVAL);
+	run->kvm_dirty_regs = 0;
+	run_to_io(vcpu, 1);
+}
+
+/* ---- statistics ---- */
+
+struct stats {
+	struct kvm_stats_header head;
+	char id[64];
+	uint8_t *descs;
+	size_t desc_size;
+};
+
+static struct kvm_stats_desc *stats_desc(struct stats *s, uint32_t i)
+{
+	return (struct kvm_stats_desc *)(s->descs + i * s->desc_size);
+}
+
+static void stats_open(int fd, struct stats *s)
+{
+	struct kvm_stats_header *h = &s->head;
+	uint32_t i, j, type, unit, base;
+
+	CHECK_EQ(pread(fd, h, sizeof(*h), 0), sizeof(*h));
+	CHECK_EQ(h->flags, 0);
+	CHECK(h->name_size && h->name_size <= sizeof(s->id) && h->num_desc);
+	CHECK(h->id_offset >= sizeof(*h) && h->desc_offset >= h->id_offset + h->name_size);
+	s->desc_size = sizeof(struct kvm_stats_desc) + h->name_size;
+	CHECK(h->data_offset >= h->desc_offset + h->num_desc * s->desc_size);
+	CHECK_EQ(pread(fd, s->id, h->name_size, h->id_offset), h->name_size);
+	CHECK(strnlen(s->id, h->name_size) && strnlen(s->id, h->name_size) < h->name_size);
+	s->descs = malloc(h->num_desc * s->desc_size);
+	CHECK(s->descs);
+	CHECK_EQ(pread(fd, s->descs, h->num_desc * s->desc_size, h->desc_offset),
+		 h->num_desc * s->desc_size);
+	for (i = 0; i < h->num_desc; i++) {
+		struct kvm_stats_desc *d = stats_desc(s, i);
+
+		type = d->flags & KVM_STATS_TYPE_MASK;
+		unit = d->flags & KVM_STATS_UNIT_MASK;
+		base = d->flags & KVM_STATS_BASE_MASK;
+		CHECK(type <= KVM_STATS_TYPE_MAX && unit <= KVM_STATS_UNIT_MAX &&
+		      base <= KVM_STATS_BASE_MAX);
+		CHECK(unit == KVM_STATS_UNIT_SECONDS ? d->exponent <= 0 : d->exponent >= 0);
+		CHECK_EQ(d->size, 1);
+		CHECK_EQ(d->bucket_size, 0);
+		CHECK_EQ(d->offset % 8, 0);
+		CHECK(d->name[0] && strnlen(d->name, h->name_size) < h->name_size);
+		for (j = 0; j < i; j++) {
+			CHECK(strcmp(d->name, stats_desc(s, j)->name));
+			CHECK(d->offset != stats_desc(s, j)->offset);
+		}
+	}
+}
+
+static uint64_t stats_get(int fd, struct stats *s, const char *name)
+{
+	uint64_t value;
+	uint32_t i;
+
+	for (i = 0; i < s->head.num_desc; i++) {
+		struct kvm_stats_desc *d = stats_desc(s, i);
+
+		if (strcmp(d->name, name))
+			continue;
+		CHECK_EQ(pread(fd, &value, 8, s->head.data_offset + d->offset), 8);
+		return value;
+	}
+	FAIL("no counter %s", name);
+}
+
+TEST(stats_vcpu)
+{
+	struct vcpu *vcpu = counter(VM_IRQCHIP);
+	struct stats s;
+	uint64_t before, exits;
+	int fd, i;
+
+	CHECK_EQ(dev_cap(vcpu->vm->sys, KVM_CAP_BINARY_STATS_FD), 1);
+	fd = CHECK_OK(ioctl(vcpu->fd, KVM_GET_STATS_FD, 0));
+	stats_open(fd, &s);
+	before = stats_get(fd, &s, "io_exits");
+	for (i = 0; i < 10; i++)
+		run_to_io(vcpu, i);
+	CHECK_EQ(stats_get(fd, &s, "io_exits"), before + 10);
+	exits = stats_get(fd, &s, "exits");
+	CHECK(exits >= 10);
+	vcpu->run->immediate_exit = 1;
+	before = stats_get(fd, &s, "signal_exits");
+	CHECK_ERR(ioctl(vcpu->fd, KVM_RUN, 0), EINTR);
+	CHECK_EQ(stats_get(fd, &s, "signal_exits"), before + 1);
+	CHECK_EQ(stats_get(fd, &s, "exits"), exits);
+	/* The counters outlive the other fds. */
+	close(vcpu->fd);
+	close(vcpu->vm->fd);
+	CHECK_EQ(stats_get(fd, &s, "exits"), exits);
+}
+
+TEST(stats_vm)
+{
+	struct vcpu *vcpu = counter(VM_IRQCHIP);
+	struct stats s, other;
+	int fd, second;
+	char *all;
+	long n;
+
+	fd = CHECK_OK(ioctl(vcpu->vm->fd, KVM_GET_STATS_FD, 0));
+	stats_open(fd, &s);
+	run_to_io(vcpu, 0);
+	CHECK(stats_get(fd, &s, "pages_4k") + stats_get(fd, &s, "pages_2m"));
+	second = CHECK_OK(ioctl(vcpu->fd, KVM_GET_STATS_FD, 0));
+	stats_open(second, &other);
+	CHECK(strcmp(s.id, other.id));
+	/* read() goes on where it ended, to the end of the file. */
+	all = malloc(65536);
+	CHECK_EQ(read(fd, all, 10), 10);
+	n = CHECK_OK(read(fd, all + 10, 65536 - 10)) + 10;
+	CHECK_EQ(n, s.head.data_offset + s.head.num_desc * 8);
+	CHECK_EQ(read(fd, all, 1), 0);
+	CHECK_EQ(pread(fd, all, 8, n + 100), 0);
+	CHECK(!memcmp(all, &s.head, sizeof(s.head)));
+}
+
+TEST(stats_errors)
+{
+	struct vcpu *vcpu = counter(0);
+	struct rlimit limit = { 0, 0 };
+	int fd = CHECK_OK(ioctl(vcpu->fd, KVM_GET_STATS_FD, 0));
+	void *volatile nowhere = NULL;
+
+	CHECK_ERR(write(fd, "", 1), EBADF);
+	CHECK_ERR(read(fd, nowhere, 8), EFAULT);
+	CHECK_ERR(ioctl(vcpu->vm->sys, KVM_GET_STATS_FD, 0), on_kvm() ? EINVAL : ENOTTY);
+	CHECK_OK(setrlimit(RLIMIT_NOFILE, &limit));
+	CHECK_ERR(ioctl(vcpu->fd, KVM_GET_STATS_FD, 0), EMFILE);
+	CHECK_ERR(ioctl(vcpu->vm->fd, KVM_GET_STATS_FD, 0), EMFILE);
+}
+
+/* ---- what KVM_SET_GUEST_DEBUG takes ---- */
+
+TEST(guest_debug2)
+{
+	struct vcpu *vcpu = counter(VM_IRQCHIP);
+	unsigned int known = vm_cap(vcpu->vm, KVM_CAP_SET_GUEST_DEBUG2), bit;
+
+	CHECK(known & KVM_GUESTDBG_ENABLE && known & KVM_GUESTDBG_SINGLESTEP);
+	for (bit = 0; bit < 32; bit++) {
+		struct kvm_guest_debug debug = { .control = 1u << bit };
+
+		/* What injects does so; that is tested elsewhere. */
+		if (debug.control & (KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP))
+			continue;
+		if (debug.control & known)
+			CHECK_OK(ioctl(vcpu->fd, KVM_SET_GUEST_DEBUG, &debug));
+		else
+			CHECK_ERR(ioctl(vcpu->fd, KVM_SET_GUEST_DEBUG, &debug), EINVAL);
+	}
+}
+
+/* ---- 32-bit callers ---- */
+
+static sigjmp_buf no_compat;
+
+static void on_segv(int sig)
+{
+	siglongjmp(no_compat, sig);
+}
+
+/* The system call of a 32-bit program; this program lies below 4 GiB. */
+static int ioctl32(int fd, unsigned int cmd, const void *arg)
+{
+	int ret;
+
+	CHECK(!((uintptr_t)arg >> 32));
+	asm volatile("int $0x80" : "=a"(ret)
+		     : "a"(54), "b"(fd), "c"(cmd), "d"((uint32_t)(uintptr_t)arg)
+		     : "memory", "r8", "r9", "r10", "r11");
+	if (ret >= 0)
+		return ret;
+	errno = -ret;
+	return -1;
+}
+
+TEST(compat)
+{
+	static struct {
+		struct kvm_signal_mask head;
+		uint64_t set;
+	} __attribute__((packed)) mask = { .head.len = 8 };
+	static struct kvm_dirty_log log;
+	static struct kvm_regs regs;
+	static uint64_t bitmap[8];
+	struct sigaction sa = { .sa_handler = on_segv };
+	struct vcpu *vcpu = counter(0);
+	struct vm *vm = vcpu->vm;
+
+	sigaction(SIGSEGV, &sa, NULL);
+	if (sigsetjmp(no_compat, 1))
+		test_skip("a kernel without 32-bit system calls");
+	CHECK_EQ(ioctl32(vm->sys, KVM_GET_API_VERSION, NULL), KVM_API_VERSION);
+	CHECK_OK(ioctl32(vcpu->fd, KVM_GET_REGS, &regs));
+	CHECK_EQ(regs.rip, CODE);
+	CHECK_OK(ioctl32(vcpu->fd, KVM_SET_SIGNAL_MASK, &mask));
+	mask.head.len = 4;
+	CHECK_ERR(ioctl32(vcpu->fd, KVM_SET_SIGNAL_MASK, &mask), EINVAL);
+	CHECK_ERR(ioctl32(vcpu->fd, KVM_SET_SIGNAL_MASK, (void *)16), EFAULT);
+	CHECK_OK(ioctl32(vcpu->fd, KVM_SET_SIGNAL_MASK, NULL));
+	CHECK_OK(ioctl32(vcpu->fd, KVM_RUN, NULL));
+	CHECK_EQ(vcpu->run->exit_reason, KVM_EXIT_IO);
+
+	/* A 32-bit program leaves the upper half of the pointer as it was. */
+	vm_set_slot(vm, 1, KVM_MEM_LOG_DIRTY_PAGES, 1 << 20, 1 << 20, map_memory(1 << 20, 4096));
+	log.slot = 1;
+	log.padding2 = (uintptr_t)bitmap | 0xdeadbeefull << 32;
+	CHECK_OK(ioctl32(vm->fd, KVM_GET_DIRTY_LOG, &log));
+}
