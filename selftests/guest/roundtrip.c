@@ -1,0 +1,711 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * All state is read and written back, again and again, at random moments of a guest that has
+ * something of everything on its way and checks itself all the time: it must not notice. Also
+ * into a VM that was made a moment ago, as a migration does, with the same memory behind it.
+ *
+ * What is read when follows from what runs on while the vCPUs stand still: timers. MSRs come
+ * before the LAPIC, so that a deadline which passes in between is seen twice rather than never.
+ */
+#include <linux/kvm_para.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "guest.h"
+
+#define MSR_MTRR_VAR(n)		(0x200 + (n))	/* base and mask in turn */
+#define MSR_MTRR_DEF_TYPE	0x2ff
+#define MSR_MTRR_FIX64K		0x250
+#define MSR_MTRR_FIX16K		0x258
+#define MSR_MTRR_FIX4K_F8	0x26f
+
+#define NR_CPUS		2
+#define VEC_TIMER	0x41
+#define VEC_IPI		0x51
+#define VEC_PIT		0x61
+
+/* ---- the guest ---- */
+
+#define AREA_SIZE	832	/* XSAVE with YMM */
+#define AREA_X87	32
+#define AREA_MXCSR	24
+#define AREA_HEADER	512
+#define AREA_YMM	576
+#define XCR0_AVX	7
+#define STRING		2048
+
+struct pvclock {
+	uint32_t version, pad0;
+	uint64_t tsc_timestamp, system_time;
+	uint32_t mul;
+	int8_t shift;
+	uint8_t flags, pad[2];
+} __attribute__((packed));
+
+static struct {
+	uint8_t want[AREA_SIZE], is[AREA_SIZE];		/* extended state */
+	uint64_t from[STRING / 8], to[STRING / 8];
+	struct pvclock clock __attribute__((aligned(64)));
+	uint8_t steal[64] __attribute__((aligned(64)));
+	volatile uint64_t ticks, ipis, nmis, breaks, rounds;
+	uint64_t last_tsc, last_clock;
+} cpus[NR_CPUS] __attribute__((aligned(64)));
+
+static volatile uint64_t rt_stop, rt_avx, rt_done, rt_pit;
+
+static uint32_t my_id(void)
+{
+	uint32_t r[4];
+
+	cpuid(1, 0, r);
+	return r[1] >> 24;
+}
+
+static bool by_deadline(uint32_t id)
+{
+	return id;
+}
+
+static void arm_deadline(void)
+{
+	wrmsr(MSR_TSC_DEADLINE, rdtsc() + 2000000);
+}
+
+static void on_timer(struct frame *frame)
+{
+	uint32_t id = my_id();
+
+	cpus[id].ticks++;
+	if (by_deadline(id))
+		arm_deadline();
+	g_eoi(frame);
+}
+
+static void on_ipi(struct frame *frame)
+{
+	cpus[my_id()].ipis++;
+	g_eoi(frame);
+}
+
+static void on_pit(struct frame *frame)
+{
+	rt_pit++;
+	g_eoi(frame);
+}
+
+static void on_nmi(struct frame *frame)
+{
+	(void)frame;
+	cpus[my_id()].nmis++;
+}
+
+static void on_break(struct frame *frame)
+{
+	(void)frame;
+	cpus[my_id()].breaks++;
+}
+
+static void area_save(uint8_t *area)
+{
+	if (rt_avx)
+		asm volatile("xsave (%0)" : : "r"(area), "a"(XCR0_AVX), "d"(0) : "memory");
+	else
+		asm volatile("fxsave (%0)" : : "r"(area) : "memory");
+}
+
+static void area_load(uint8_t *area)
+{
+	if (rt_avx)
+		asm volatile("xrstor (%0)" : : "r"(area), "a"(XCR0_AVX), "d"(0) : "memory");
+	else
+		asm volatile("fxrstor (%0)" : : "r"(area) : "memory");
+}
+
+/* Every x87 and vector register holds what it was given; then they are given the next. */
+static void check_vectors(uint32_t id, uint64_t n)
+{
+	uint8_t *want = cpus[id].want, *is = cpus[id].is;
+	int i;
+
+	area_save(is);
+	for (i = AREA_X87; i < AREA_HEADER - 96; i += 8)
+		G_EQ(load(is + i), load(want + i));
+	G_EQ(*(uint32_t *)(is + AREA_MXCSR), *(uint32_t *)(want + AREA_MXCSR));
+	G_EQ(*(uint32_t *)is, *(uint32_t *)want);	/* control and status word */
+	G_EQ(is[4], want[4]);				/* tags */
+	for (i = AREA_YMM; rt_avx && i < AREA_SIZE; i += 8)
+		G_EQ(load(is + i), load(want + i));
+
+	for (i = 160; i < AREA_HEADER - 96; i += 8)
+		store(want + i, load(want + i) + 0x0123456789abcdef * (n | 1));
+	for (i = AREA_YMM; rt_avx && i < AREA_SIZE; i += 8)
+		store(want + i, load(want + i) + 0x1032547698badcfe * (n | 1));
+	/* A mantissa with its top bit set is a number, whatever follows. */
+	for (i = 0; i < 3; i++)
+		store(want + AREA_X87 + 16 * i, n * 0x9e3779b97f4a7c15 | 1ull << 63);
+	area_load(want);
+}
+
+static void vectors_begin(uint32_t id)
+{
+	uint8_t *want = cpus[id].want;
+	uint32_t mxcsr = 0x1f80 | (id ? 0x6000 : 0x2000);	/* rounding modes */
+
+	if (rt_avx)
+		WRITE_CR(4, READ_CR(4) | X86_CR4_OSXSAVE);
+	asm volatile("fninit; fldpi; fldl2e; fldln2; ldmxcsr %0" : : "m"(mxcsr));
+	area_save(want);
+	if (rt_avx)
+		store(want + AREA_HEADER, XCR0_AVX);
+	area_load(want);
+}
+
+static void check_strings(uint32_t id, uint64_t n)
+{
+	void *from = cpus[id].from, *to = cpus[id].to;
+	uint64_t count = STRING;
+	bool same;
+	int i;
+
+	for (i = 0; i < STRING / 8; i++)
+		cpus[id].from[i] = n * i + id;
+	asm volatile("rep movsb" : "+S"(from), "+D"(to), "+c"(count) : : "memory");
+	from = cpus[id].from;
+	to = cpus[id].to;
+	count = STRING;
+	asm volatile("repe cmpsb; sete %3" : "+S"(from), "+D"(to), "+c"(count), "=q"(same)
+		     : : "memory", "cc");
+	G_CHECK(same);
+
+	/* Through the VMM; there is one FIFO. */
+	if (id)
+		return;
+	from = cpus[id].from;
+	count = 64;
+	asm volatile("rep outsb" : "+S"(from), "+c"(count) : "d"(PORT_FIFO) : "memory");
+	to = cpus[id].to;
+	count = 64;
+	for (i = 0; i < 8; i++)
+		cpus[id].to[i] = ~0ull;
+	asm volatile("rep insb" : "+D"(to), "+c"(count) : "d"(PORT_FIFO) : "memory");
+	for (i = 0; i < 8; i++)
+		G_EQ(cpus[id].to[i], cpus[id].from[i]);
+}
+
+/* General registers over a while in which nothing touches them. */
+static void check_regs(uint64_t n)
+{
+	uint64_t bad;
+
+	asm volatile("push %%rbp\n\t"
+		     "mov %1, %%rax; lea 1(%%rax), %%rbx; lea 2(%%rax), %%rdx\n\t"
+		     "lea 3(%%rax), %%rsi; lea 4(%%rax), %%rdi; lea 5(%%rax), %%rbp\n\t"
+		     "lea 6(%%rax), %%r8; lea 7(%%rax), %%r9; lea 8(%%rax), %%r10\n\t"
+		     "lea 9(%%rax), %%r11; lea 10(%%rax), %%r12; lea 11(%%rax), %%r13\n\t"
+		     "lea 12(%%rax), %%r14; lea 13(%%rax), %%r15\n\t"
+		     "mov $300, %%ecx\n"
+		     "1:\tdec %%ecx\n\t"
+		     "jnz 1b\n\t"
+		     "add $13, %%rax\n\t"
+		     "lea 12(%%rbx), %%rbx; xor %%rax, %%rbx; or %%rbx, %%rcx\n\t"
+		     "lea 11(%%rdx), %%rdx; xor %%rax, %%rdx; or %%rdx, %%rcx\n\t"
+		     "lea 10(%%rsi), %%rsi; xor %%rax, %%rsi; or %%rsi, %%rcx\n\t"
+		     "lea 9(%%rdi), %%rdi; xor %%rax, %%rdi; or %%rdi, %%rcx\n\t"
+		     "lea 8(%%rbp), %%rbp; xor %%rax, %%rbp; or %%rbp, %%rcx\n\t"
+		     "lea 7(%%r8), %%r8; xor %%rax, %%r8; or %%r8, %%rcx\n\t"
+		     "lea 6(%%r9), %%r9; xor %%rax, %%r9; or %%r9, %%rcx\n\t"
+		     "lea 5(%%r10), %%r10; xor %%rax, %%r10; or %%r10, %%rcx\n\t"
+		     "lea 4(%%r11), %%r11; xor %%rax, %%r11; or %%r11, %%rcx\n\t"
+		     "lea 3(%%r12), %%r12; xor %%rax, %%r12; or %%r12, %%rcx\n\t"
+		     "lea 2(%%r13), %%r13; xor %%rax, %%r13; or %%r13, %%rcx\n\t"
+		     "lea 1(%%r14), %%r14; xor %%rax, %%r14; or %%r14, %%rcx\n\t"
+		     "xor %%rax, %%r15; or %%r15, %%rcx\n\t"
+		     "pop %%rbp"
+		     : "=c"(bad) : "0"(n)
+		     : "rax", "rbx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13",
+		       "r14", "r15", "memory", "cc");
+	G_EQ(bad, 0);
+}
+
+static const struct {
+	uint32_t index;
+	uint64_t value;
+} kept[] = {
+	{ MSR_STAR, 0x1234567800000000 },
+	{ MSR_LSTAR, 0xffffffff81234560 },
+	{ MSR_CSTAR, 0xffffffff81234570 },
+	{ MSR_SYSCALL_MASK, 0x47700 },
+	{ MSR_KERNEL_GS_BASE, 0xffff888012345670 },
+	{ MSR_SYSENTER_CS, 0x10 },
+	{ MSR_SYSENTER_ESP, 0xfffffe0000002200 },
+	{ MSR_SYSENTER_EIP, 0xffffffff81001000 },
+	{ MSR_PAT, 0x0007010600070406 },
+	{ MSR_MTRR_VAR(2), 0x80000006 },
+	{ MSR_MTRR_VAR(3), 0xc0000800 },
+};
+
+static void set_kept(uint32_t id)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+		wrmsr(kept[i].index, kept[i].value);
+	wrmsr(MSR_TSC_AUX, 0x1000 + id);
+	wrmsr(MSR_FS_BASE, 0x7f0012340000 + id);
+	WRITE_DR(0, 0x1000 + id);
+	WRITE_DR(1, 0x2000 + id);
+	WRITE_DR(2, 0x3000 + id);
+	WRITE_DR(3, 0x4000 + id);
+	WRITE_CR(2, 0xabcde000 + id);
+}
+
+static void check_kept(uint32_t id)
+{
+	uint32_t aux, lo, hi;
+	size_t i;
+
+	for (i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+		G_EQ(rdmsr(kept[i].index), kept[i].value);
+	asm volatile("rdtscp" : "=c"(aux), "=a"(lo), "=d"(hi));
+	G_EQ(aux, 0x1000 + id);
+	G_EQ(rdmsr(MSR_FS_BASE), 0x7f0012340000 + id);
+	G_EQ(READ_DR(0), 0x1000 + id);
+	G_EQ(READ_DR(1), 0x2000 + id);
+	G_EQ(READ_DR(2), 0x3000 + id);
+	G_EQ(READ_DR(3), 0x4000 + id);
+	G_EQ(READ_DR(7), 0x400);
+	G_EQ(READ_CR(2), 0xabcde000 + id);
+}
+
+static uint64_t kvmclock(struct pvclock *clock)
+{
+	volatile struct pvclock *c = clock;
+	uint32_t version;
+	uint64_t delta, ns;
+
+	do {
+		version = c->version;
+		asm volatile("lfence" : : : "memory");
+		delta = rdtsc() - c->tsc_timestamp;
+		delta = c->shift >= 0 ? delta << c->shift : delta >> -c->shift;
+		ns = c->system_time + (uint64_t)((unsigned __int128)delta * c->mul >> 32);
+		asm volatile("lfence" : : : "memory");
+	} while ((version & 1) || version != c->version);
+	return ns;
+}
+
+/* Neither clock goes back, and kvmclock does not stand still while the TSC runs. */
+static void check_clocks(uint32_t id)
+{
+	uint64_t tsc = rdtsc(), ns = kvmclock(&cpus[id].clock);
+
+	if (tsc < cpus[id].last_tsc)
+		g_fail(__FILE__, __LINE__, "TSC", tsc, cpus[id].last_tsc);
+	if (ns < cpus[id].last_clock)
+		g_fail(__FILE__, __LINE__, "kvmclock", ns, cpus[id].last_clock);
+	cpus[id].last_tsc = tsc;
+	cpus[id].last_clock = ns;
+}
+
+static void send(uint32_t id, uint32_t dest, uint32_t icr)
+{
+	if (id)
+		x2apic_write(APIC_ICR, (uint64_t)dest << 32 | icr);
+	else
+		xapic_ipi(dest, icr);
+}
+
+static void check_events(uint32_t id, uint64_t n)
+{
+	uint64_t before;
+
+	/* Each is counted once: none is lost, none comes twice. */
+	send(id, id, APIC_NMI | APIC_ASSERT);
+	g_await(&cpus[id].nmis, n + 1);
+	G_EQ(cpus[id].nmis, n + 1);
+	asm volatile("int3");
+	G_EQ(cpus[id].breaks, n + 1);
+	send(id, !id, VEC_IPI | APIC_ASSERT);
+	g_await(&cpus[!id].ipis, n + 1);
+	G_EQ(cpus[!id].ipis, n + 1);
+	if (!id) {
+		G_EQ(G_TRY("ud2", : : : "memory"), UD);
+		G_EQ(G_TRY("mov %%rax, (%%rbx)", : : "b"(1ull << 63) : "memory"), GP);
+	}
+
+	*(volatile uint64_t *)(uintptr_t)(MMIO_DEV + 8 * id) = n;
+	G_EQ(*(volatile uint64_t *)(uintptr_t)(MMIO_DEV + 8 * id), n);
+	/* The timers go on, whoever waits, and however. */
+	if (n % 4 == id) {
+		cli();
+		before = cpus[id].ticks;
+		while (cpus[id].ticks == before) {
+			sti_hlt();
+			cli();
+		}
+		sti();
+	}
+	if (n % 16 == 3 && !id) {
+		before = rt_pit;
+		g_await(&rt_pit, before + 1);
+	}
+}
+
+static void begin(uint32_t id)
+{
+	g_handlers[VEC_TIMER] = on_timer;
+	g_handlers[VEC_IPI] = on_ipi;
+	g_handlers[VEC_PIT] = on_pit;
+	g_handlers[NMI] = on_nmi;
+	g_handlers[BP] = on_break;
+	wrmsr(MSR_KVM_SYSTEM_TIME_NEW, (uint64_t)&cpus[id].clock | 1);
+	wrmsr(MSR_KVM_STEAL_TIME, (uint64_t)&cpus[id].steal | 1);
+	vectors_begin(id);
+	set_kept(id);
+	if (id) {
+		x2apic_on();
+		x2apic_write(APIC_LVTT, VEC_TIMER | APIC_DEADLINE);
+		arm_deadline();
+	} else {
+		xapic_on();
+		xapic_write(APIC_LVT0, APIC_MASKED);	/* not by way of the 8259 */
+		xapic_write(APIC_TPR, 0x10);
+		xapic_write(APIC_TDCR, APIC_DIV_1);
+		xapic_write(APIC_LVTT, VEC_TIMER | APIC_PERIODIC);
+		xapic_write(APIC_TMICT, 2000000);
+		/* IOAPIC pin 0, edge, to this vCPU; the 8254 every 5 ms */
+		*(volatile uint32_t *)0xfec00000 = 0x11;
+		*(volatile uint32_t *)0xfec00010 = 0;
+		*(volatile uint32_t *)0xfec00000 = 0x10;
+		*(volatile uint32_t *)0xfec00010 = VEC_PIT;
+		outb(0x43, 0x34);
+		outb(0x40, 5966 & 0xff);
+		outb(0x40, 5966 >> 8);
+	}
+	atomic_add(&g_aps, 1);
+	sti();
+	g_await(&g_aps, NR_CPUS);
+}
+
+static void g_busy(void)
+{
+	uint32_t id = my_id();
+	uint64_t n;
+
+	begin(id);
+	for (n = 0; !rt_stop; n++) {
+		check_vectors(id, n);
+		check_regs(n << 32 | id);
+		check_strings(id, n);
+		check_kept(id);
+		check_clocks(id);
+		check_events(id, n);
+		if (!id)
+			G_EQ(xapic_read(APIC_TPR), 0x10);
+		cpus[id].rounds = n + 1;
+	}
+	/* The other may still wait for an answer. */
+	atomic_add(&rt_done, 1);
+	while (rt_done < NR_CPUS)
+		relax();
+	g_done();
+}
+
+/* ---- the driver ---- */
+
+#define MAX_MSRS 128
+
+struct vcpu_state {
+	struct cpuid cpuid;
+	struct kvm_regs regs;
+	struct kvm_sregs2 sregs;
+	struct kvm_fpu fpu;
+	uint8_t xsave[16384] __attribute__((aligned(64)));
+	struct kvm_xcrs xcrs;
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entries[MAX_MSRS];
+	} msrs;
+	struct kvm_lapic_state lapic;
+	struct kvm_debugregs debug;
+	struct kvm_mp_state mp;
+	struct kvm_vcpu_events events;
+	int tsc_khz;
+};
+
+struct vm_state {
+	struct kvm_irqchip chip[3];
+	struct kvm_pit_state2 pit;
+	struct kvm_clock_data clock;
+	struct vcpu_state vcpu[NR_CPUS];
+};
+
+static struct {
+	struct kvm_msr_list head;
+	uint32_t index[MAX_MSRS];
+} msr_list;
+
+/* What the list leaves out and a VMM saves all the same. */
+static const uint32_t more_msrs[] = {
+	MSR_MTRR_DEF_TYPE, MSR_MTRR_VAR(0), MSR_MTRR_VAR(1), MSR_MTRR_VAR(2), MSR_MTRR_VAR(3),
+	MSR_MTRR_FIX64K, MSR_MTRR_FIX16K, MSR_MTRR_FIX4K_F8,
+	MSR_FS_BASE, MSR_GS_BASE,
+};
+
+static void list_msrs(int sys)
+{
+	size_t i;
+
+	msr_list.head.nmsrs = MAX_MSRS - sizeof(more_msrs) / sizeof(more_msrs[0]);
+	CHECK_OK(ioctl(sys, KVM_GET_MSR_INDEX_LIST, &msr_list.head));
+	for (i = 0; i < sizeof(more_msrs) / sizeof(more_msrs[0]); i++)
+		msr_list.index[msr_list.head.nmsrs++] = more_msrs[i];
+}
+
+#define GET(fd, name, where)	CHECK_OK(ioctl(fd, KVM_GET_##name, where))
+#define SET(fd, name, where)	CHECK_OK(ioctl(fd, KVM_SET_##name, where))
+
+static void get_vcpu(int fd, struct vcpu_state *s)
+{
+	uint32_t i;
+
+	memset(s, 0, sizeof(*s));
+	s->cpuid.head.nent = MAX_CPUID;
+	GET(fd, CPUID2, &s->cpuid.head);
+	GET(fd, REGS, &s->regs);
+	GET(fd, SREGS2, &s->sregs);
+	GET(fd, FPU, &s->fpu);
+	GET(fd, XSAVE2, s->xsave);
+	GET(fd, XCRS, &s->xcrs);
+	s->msrs.head.nmsrs = msr_list.head.nmsrs;
+	for (i = 0; i < msr_list.head.nmsrs; i++)
+		s->msrs.entries[i].index = msr_list.index[i];
+	CHECK_EQ(ioctl(fd, KVM_GET_MSRS, &s->msrs.head), msr_list.head.nmsrs);
+	GET(fd, LAPIC, &s->lapic);
+	GET(fd, DEBUGREGS, &s->debug);
+	GET(fd, MP_STATE, &s->mp);
+	GET(fd, VCPU_EVENTS, &s->events);
+	s->tsc_khz = ioctl(fd, KVM_GET_TSC_KHZ, 0);
+}
+
+/* MTRRs and the like need CPUID; the LAPIC its base; the deadline the LAPIC and the TSC. */
+static void set_vcpu(int fd, struct vcpu_state *s)
+{
+	CHECK_OK(ioctl(fd, KVM_SET_CPUID2, &s->cpuid.head));
+	CHECK_OK(ioctl(fd, KVM_SET_TSC_KHZ, s->tsc_khz));
+	SET(fd, REGS, &s->regs);
+	SET(fd, XCRS, &s->xcrs);
+	SET(fd, SREGS2, &s->sregs);
+	SET(fd, FPU, &s->fpu);
+	SET(fd, XSAVE, s->xsave);
+	SET(fd, LAPIC, &s->lapic);
+	CHECK_EQ(ioctl(fd, KVM_SET_MSRS, &s->msrs.head), msr_list.head.nmsrs);
+	SET(fd, DEBUGREGS, &s->debug);
+	SET(fd, MP_STATE, &s->mp);
+	SET(fd, VCPU_EVENTS, &s->events);
+}
+
+static void get_vm(struct vm *vm, struct vm_state *s)
+{
+	int i;
+
+	GET(vm->fd, CLOCK, &s->clock);
+	s->clock.flags = 0;
+	for (i = 0; i < NR_CPUS; i++)
+		get_vcpu(vm->vcpus[i].fd, &s->vcpu[i]);
+	GET(vm->fd, PIT2, &s->pit);
+	for (i = 0; i < 3; i++) {
+		s->chip[i].chip_id = i;
+		GET(vm->fd, IRQCHIP, &s->chip[i]);
+	}
+}
+
+static void set_vm(struct vm *vm, struct vm_state *s)
+{
+	int i;
+
+	for (i = 0; i < NR_CPUS; i++)
+		set_vcpu(vm->vcpus[i].fd, &s->vcpu[i]);
+	for (i = 0; i < 3; i++)
+		SET(vm->fd, IRQCHIP, &s->chip[i]);
+	SET(vm->fd, PIT2, &s->pit);
+	SET(vm->fd, CLOCK, &s->clock);
+}
+
+/* What does not change by itself reads as it was set. */
+static void compare(struct vcpu_state *a, struct vcpu_state *b)
+{
+	CHECK(!memcmp(&a->cpuid, &b->cpuid, sizeof(a->cpuid)));
+	CHECK(!memcmp(&a->regs, &b->regs, sizeof(a->regs)));
+	CHECK(!memcmp(&a->sregs, &b->sregs, sizeof(a->sregs)));
+	CHECK(!memcmp(&a->fpu, &b->fpu, sizeof(a->fpu)));
+	CHECK(!memcmp(a->xsave, b->xsave, sizeof(a->xsave)));
+	CHECK(!memcmp(&a->xcrs, &b->xcrs, sizeof(a->xcrs)));
+	CHECK(!memcmp(&a->debug, &b->debug, sizeof(a->debug)));
+	CHECK(!memcmp(&a->mp, &b->mp, sizeof(a->mp)));
+	CHECK(!memcmp(&a->events, &b->events, sizeof(a->events)));
+	CHECK_EQ(a->tsc_khz, b->tsc_khz);
+}
+
+/* The vCPUs' threads: they run, and stand still between the two barriers. */
+
+static pthread_barrier_t parked, released;
+static volatile bool park_wanted;
+
+static void *run_vcpu(void *arg)
+{
+	struct vcpu *vcpu = arg;
+	uint32_t value;
+	int ret;
+
+	for (;;) {
+		ret = vcpu_go(vcpu, &value);
+		if (ret == GO_DONE && value == PASS)
+			return NULL;
+		if (ret != GO_INTR) {
+			vcpu_dump(vcpu);
+			FAIL("vCPU %d ended with %d", vcpu->id, ret);
+		}
+		if (!park_wanted)
+			continue;
+		pthread_barrier_wait(&parked);
+		pthread_barrier_wait(&released);
+	}
+}
+
+static void on_kick(int sig)
+{
+	(void)sig;
+}
+
+static void park(struct vm *vm, pthread_t *threads)
+{
+	int i;
+
+	park_wanted = true;
+	for (i = 0; i < NR_CPUS; i++) {
+		vm->vcpus[i].run->immediate_exit = 1;
+		CHECK(!pthread_kill(threads[i], SIGUSR1));
+	}
+	pthread_barrier_wait(&parked);
+}
+
+static void release(struct vm *vm)
+{
+	int i;
+
+	park_wanted = false;
+	for (i = 0; i < NR_CPUS; i++)
+		vm->vcpus[i].run->immediate_exit = 0;
+	pthread_barrier_wait(&released);
+}
+
+static struct vm *new_vm(void *ram, size_t size)
+{
+	struct vm *vm = vm_create(VM_IRQCHIP | VM_PIT);
+	int i;
+
+	vm->ram = ram;
+	vm->ram_size = size;
+	vm_set_slot(vm, 0, 0, 0, size, ram);
+	for (i = 0; i < NR_CPUS; i++)
+		vcpu_add(vm, i);
+	return vm;
+}
+
+/* @vm goes on as another VM: new fds behind the old struct. */
+static void replace(struct vm *vm, struct vm_state *state)
+{
+	struct vm *fresh = new_vm(vm->ram, vm->ram_size);
+	int i;
+
+	set_vm(fresh, state);
+	for (i = 0; i < NR_CPUS; i++) {
+		munmap(vm->vcpus[i].run, vm->run_size);
+		close(vm->vcpus[i].fd);
+		vm->vcpus[i].fd = fresh->vcpus[i].fd;
+		vm->vcpus[i].run = fresh->vcpus[i].run;
+	}
+	close(vm->fd);
+	close(vm->sys);
+	vm->fd = fresh->fd;
+	vm->sys = fresh->sys;
+	free(fresh);
+}
+
+static bool has_avx(struct vm *vm)
+{
+	struct kvm_cpuid_entry2 *e;
+	struct cpuid c;
+
+	cpuid_supported(vm->sys, &c);
+	e = cpuid_find(&c, 1, 0);
+	return e && (e->ecx & 1u << 28);
+}
+
+static void round_trips(int nr, bool fresh)
+{
+	static struct vm_state state, back;
+	struct kvm_xcrs xcrs = { .nr_xcrs = 1, .xcrs = { { .value = XCR0_AVX } } };
+	struct kvm_mp_state runnable = { KVM_MP_STATE_RUNNABLE };
+	struct sigaction sa = { .sa_handler = on_kick };
+	struct vm *vm = machine(VM_IRQCHIP | VM_PIT);
+	pthread_t threads[NR_CPUS];
+	unsigned int seed = getpid();
+	uint64_t rounds[NR_CPUS];
+	int i, n;
+
+	list_msrs(vm->sys);
+	sigaction(SIGUSR1, &sa, NULL);
+	CHECK(!pthread_barrier_init(&parked, NULL, NR_CPUS + 1));
+	CHECK(!pthread_barrier_init(&released, NULL, NR_CPUS + 1));
+	GUEST_VAR(vm, rt_avx) = has_avx(vm);
+	for (i = 0; i < NR_CPUS; i++) {
+		struct vcpu *vcpu = machine_vcpu(vm, g_busy);
+
+		if (has_avx(vm))
+			CHECK_OK(ioctl(vcpu->fd, KVM_SET_XCRS, &xcrs));
+		CHECK_OK(ioctl(vcpu->fd, KVM_SET_MP_STATE, &runnable));
+	}
+	for (i = 0; i < NR_CPUS; i++)
+		CHECK(!pthread_create(&threads[i], NULL, run_vcpu, &vm->vcpus[i]));
+
+	for (n = 0; n < nr; n++) {
+		usleep(rand_r(&seed) % 1000);
+		park(vm, threads);
+		get_vm(vm, &state);
+		if (fresh)
+			replace(vm, &state);
+		else
+			set_vm(vm, &state);
+		for (i = 0; i < NR_CPUS; i++) {
+			get_vcpu(vm->vcpus[i].fd, &back.vcpu[i]);
+			compare(&back.vcpu[i], &state.vcpu[i]);
+		}
+		release(vm);
+	}
+	/* It was not only stopped: it got on. */
+	for (i = 0; i < NR_CPUS; i++)
+		rounds[i] = GUEST_VAR(vm, cpus)[i].rounds;
+	for (i = 0; i < NR_CPUS; i++)
+		while (GUEST_VAR(vm, cpus)[i].rounds < rounds[i] + 20)
+			usleep(1000);
+	GUEST_VAR(vm, rt_stop) = 1;
+	for (i = 0; i < NR_CPUS; i++)
+		CHECK(!pthread_join(threads[i], NULL));
+	test_note("%d times, the guest's rounds: %llu and %llu", nr,
+		  (unsigned long long)GUEST_VAR(vm, cpus)[0].rounds,
+		  (unsigned long long)GUEST_VAR(vm, cpus)[1].rounds);
+}
+
+TEST(round_trip, .timeout = 200)
+{
+	round_trips(1000, false);
+}
+
+TEST(round_trip_fresh_vm, .timeout = 200)
+{
+	round_trips(300, true);
+}
