@@ -19,8 +19,6 @@
 
 #include "lhv.h"
 
-#define LHV_DIRTY_LOG_CAPS	(KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET)
-
 /**
  * struct lhv_ioctl - one row of an ioctl table
  * @cmd: the number; its size and direction are the argument's

@@ -126,6 +126,7 @@ enum lhv_req {
 	LHV_REQ_STEAL,		/* rewrite the steal-time record */
 	LHV_REQ_IOAPIC_EOI,	/* split irqchip: report KVM_EXIT_IOAPIC_EOI */
 	LHV_REQ_TRIPLE_FAULT,	/* report KVM_EXIT_SHUTDOWN */
+	LHV_REQ_RING_FULL,	/* report KVM_EXIT_DIRTY_RING_FULL until it is not any more */
 	LHV_REQ_UNBLOCK,	/* a halted vCPU has to look again (no state changed) */
 	LHV_REQ_DEAD,		/* the VM is bugged */
 	LHV_NR_REQS

@@ -214,6 +214,13 @@ static int slow_work(struct lhv_vcpu *vcpu)
 			clear_bit(LHV_REQ_UNBLOCK, &vcpu->pending);
 			if (test_bit(LHV_REQ_DEAD, &vcpu->pending))
 				return -EIO;
+			if (test_bit(LHV_REQ_RING_FULL, &vcpu->pending)) {
+				if (lhv_dirty_ring_full(vcpu)) {
+					vcpu->run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
+					return 1;
+				}
+				clear_bit(LHV_REQ_RING_FULL, &vcpu->pending);
+			}
 			if (test_and_clear_bit(LHV_REQ_TRIPLE_FAULT, &vcpu->pending)) {
 				vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
 				return 1;

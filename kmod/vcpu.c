@@ -102,6 +102,8 @@ struct lhv_vcpu *lhv_vcpu_create(struct lhv_vm *vm, u32 id)
 
 	ret = alloc_pages_for_user(vcpu);
 	if (!ret)
+		ret = lhv_dirty_ring_create(vcpu);
+	if (!ret)
 		ret = lhv_cpu_create(vcpu);
 	if (!ret)
 		ret = lhv_backend->vcpu_create(vcpu);

@@ -242,10 +242,16 @@ static vm_fault_t vcpu_page_fault(struct vm_fault *vmf)
 {
 	struct lhv_vcpu *vcpu = vmf->vma->vm_file->private_data;
 
-	if (vmf->pgoff >= LHV_VCPU_PAGES)
+	struct page *page;
+
+	if (vmf->pgoff < LHV_VCPU_PAGES)
+		page = vcpu->pages[vmf->pgoff];
+	else
+		page = lhv_dirty_ring_page(vcpu, vmf->pgoff);
+	if (!page)
 		return VM_FAULT_SIGBUS;
-	vmf->page = vcpu->pages[vmf->pgoff];
-	get_page(vmf->page);
+	get_page(page);
+	vmf->page = page;
 	return 0;
 }
 
@@ -255,6 +261,13 @@ static const struct vm_operations_struct vcpu_vm_ops = {
 
 static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
 {
+	struct lhv_vcpu *vcpu = file->private_data;
+
+	/* A ring that is not shared, or that could be executed, is a mistake. */
+	if ((lhv_dirty_ring_covers(vcpu, vma->vm_pgoff) ||
+	     lhv_dirty_ring_covers(vcpu, vma->vm_pgoff + vma_pages(vma) - 1)) &&
+	    (vma->vm_flags & VM_EXEC || !(vma->vm_flags & VM_SHARED)))
+		return -EINVAL;
 	vma->vm_ops = &vcpu_vm_ops;
 	return 0;
 }

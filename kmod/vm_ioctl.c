@@ -54,6 +54,11 @@ static long vm_create_vcpu(void *vm, unsigned long id)
 	return lhv_vcpu_open(vm, id);
 }
 
+static long vm_reset_dirty_rings(void *vm, unsigned long arg)
+{
+	return lhv_dirty_rings_reset(vm);
+}
+
 static long vm_create_irqchip(void *obj, unsigned long arg)
 {
 	struct lhv_vm *vm = obj;
@@ -238,12 +243,11 @@ static int vm_enable_cap(void *obj, void *arg)
 		ret = 0;
 		break;
 	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
-		if (cap->args[0] & ~(u64)LHV_DIRTY_LOG_CAPS)
-			break;
-		mutex_lock(&vm->mem.slots_lock);
-		vm->mem.dirty_log_flags = cap->args[0];
-		mutex_unlock(&vm->mem.slots_lock);
-		ret = 0;
+		ret = lhv_dirty_log_enable(vm, cap->args[0]);
+		break;
+	case KVM_CAP_DIRTY_LOG_RING:
+	case KVM_CAP_DIRTY_LOG_RING_ACQ_REL:
+		ret = lhv_dirty_ring_enable(vm, cap->args[0]);
 		break;
 	}
 	mutex_unlock(&vm->lock);
@@ -261,6 +265,7 @@ static const struct lhv_ioctl vm_ioctls[] = {
 	ROW(KVM_SET_USER_MEMORY_REGION, vm_set_slot),
 	ROW(KVM_GET_DIRTY_LOG, vm_get_dirty_log),
 	ROW(KVM_CLEAR_DIRTY_LOG, vm_clear_dirty_log),
+	RAW(KVM_RESET_DIRTY_RINGS, vm_reset_dirty_rings),
 	RAW(KVM_CREATE_IRQCHIP, vm_create_irqchip),
 	ROW(KVM_GET_IRQCHIP, vm_get_irqchip),
 	RAW(KVM_SET_IRQCHIP, vm_set_irqchip),

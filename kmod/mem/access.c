@@ -9,7 +9,7 @@
 #include <linux/uaccess.h>
 
 #include "lhv.h"
-#include "mem/slots.h"
+#include "mem/dirty.h"
 #include "mem/walk.h"
 
 /* Where @gpa lies in the VMM; NULL when it does not, or must not be written. Under vm->srcu. */
@@ -81,101 +81,68 @@ static int copy_out(void __user *to, const void *from, unsigned int len, bool at
 	return left ? -EAGAIN : 0;
 }
 
-static int read_gpa(struct lhv_vm *vm, unsigned int *hint, bool atomic, gpa_t gpa, void *data,
-		    unsigned int len)
-{
-	int ret = 0, idx = srcu_read_lock(&vm->srcu);
-
-	while (len && !ret) {
-		unsigned int n = min_t(unsigned int, len, PAGE_SIZE - offset_in_page(gpa));
-		struct lhv_slot *slot;
-		void __user *from = user_ptr(vm, hint, gpa, false, &slot);
-
-		ret = from ? copy_in(data, from, n, atomic) : -EFAULT;
-		gpa += n;
-		data += n;
-		len -= n;
-	}
-	srcu_read_unlock(&vm->srcu, idx);
-	return ret;
-}
-
-static int write_gpa(struct lhv_vm *vm, unsigned int *hint, bool atomic, gpa_t gpa,
-		     const void *data, unsigned int len)
-{
-	int ret = 0, idx = srcu_read_lock(&vm->srcu);
-
-	while (len && !ret) {
-		unsigned int n = min_t(unsigned int, len, PAGE_SIZE - offset_in_page(gpa));
-		struct lhv_slot *slot;
-		void __user *to = user_ptr(vm, hint, gpa, true, &slot);
-
-		ret = to ? copy_out(to, data, n, atomic) : -EFAULT;
-		/* Even when the copy failed: a part of it may have been done. */
-		if (to)
-			lhv_slot_mark_dirty(slot, gpa >> PAGE_SHIFT);
-		gpa += n;
-		data += n;
-		len -= n;
-	}
-	srcu_read_unlock(&vm->srcu, idx);
-	return ret;
-}
-
 int lhv_read_gpa(struct lhv_vcpu *vcpu, gpa_t gpa, void *data, unsigned int len)
 {
-	return read_gpa(vcpu->vm, &vcpu->mem.slot_hint, vcpu->atomic, gpa, data, len);
+	struct lhv_vm *vm = vcpu->vm;
+	int ret = 0, idx = srcu_read_lock(&vm->srcu);
+
+	while (len && !ret) {
+		unsigned int n = min_t(unsigned int, len, PAGE_SIZE - offset_in_page(gpa));
+		struct lhv_slot *slot;
+		void __user *from = user_ptr(vm, &vcpu->mem.slot_hint, gpa, false, &slot);
+
+		ret = from ? copy_in(data, from, n, vcpu->atomic) : -EFAULT;
+		gpa += n;
+		data += n;
+		len -= n;
+	}
+	srcu_read_unlock(&vm->srcu, idx);
+	return ret;
 }
 
 int lhv_write_gpa(struct lhv_vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len)
 {
-	return write_gpa(vcpu->vm, &vcpu->mem.slot_hint, vcpu->atomic, gpa, data, len);
-}
+	struct lhv_vm *vm = vcpu->vm;
+	int ret = 0, idx = srcu_read_lock(&vm->srcu);
 
-int lhv_vm_read_gpa(struct lhv_vm *vm, gpa_t gpa, void *data, unsigned int len)
-{
-	unsigned int hint = 0;
+	while (len && !ret) {
+		unsigned int n = min_t(unsigned int, len, PAGE_SIZE - offset_in_page(gpa));
+		struct lhv_slot *slot;
+		void __user *to = user_ptr(vm, &vcpu->mem.slot_hint, gpa, true, &slot);
 
-	if (current->mm != vm->mm)
-		return -EFAULT;
-	return read_gpa(vm, &hint, false, gpa, data, len);
-}
-
-int lhv_vm_write_gpa(struct lhv_vm *vm, gpa_t gpa, const void *data, unsigned int len)
-{
-	unsigned int hint = 0;
-
-	if (current->mm != vm->mm)
-		return -EFAULT;
-	return write_gpa(vm, &hint, false, gpa, data, len);
-}
-
-/* 0: done; 1: lost, *old is what was there; -EFAULT. */
-static int cmpxchg_user(void __user *ptr, void *old, const void *new, unsigned int len)
-{
-	switch (len) {
-	case 1:
-		return __try_cmpxchg_user((u8 __user *)ptr, (u8 *)old, *(const u8 *)new, fault1);
-	case 2:
-		return __try_cmpxchg_user((u16 __user *)ptr, (u16 *)old, *(const u16 *)new, fault2);
-	case 4:
-		return __try_cmpxchg_user((u32 __user *)ptr, (u32 *)old, *(const u32 *)new, fault4);
-	case 8:
-		return __try_cmpxchg_user((u64 __user *)ptr, (u64 *)old, *(const u64 *)new, fault8);
-	default:
-		return -EINVAL;
+		if (!to || !lhv_may_dirty(vcpu, slot)) {
+			ret = -EFAULT;
+			break;
+		}
+		ret = copy_out(to, data, n, vcpu->atomic);
+		/* Even when the copy failed: a part of it may have been done. */
+		lhv_mark_dirty(vcpu, slot, gpa >> PAGE_SHIFT);
+		gpa += n;
+		data += n;
+		len -= n;
 	}
+	srcu_read_unlock(&vm->srcu, idx);
+	return ret;
 }
 
-/* Under vm->srcu. */
-static int cmpxchg_gpa(struct lhv_vcpu *vcpu, gpa_t gpa, void *old, const void *new,
-		       unsigned int len)
+/* 0: done; 1: lost; -EFAULT. */
+static int cmpxchg_user(void __user *ptr, u64 old, u64 new, unsigned int len)
+{
+	u32 old32 = old;
+
+	if (len == 8)
+		return __try_cmpxchg_user((u64 __user *)ptr, &old, new, fault8);
+	return __try_cmpxchg_user((u32 __user *)ptr, &old32, (u32)new, fault4);
+}
+
+/* An entry of a table: @len is 4 or 8, and it is aligned. Under vm->srcu. */
+static int cmpxchg_gpa(struct lhv_vcpu *vcpu, gpa_t gpa, u64 old, u64 new, unsigned int len)
 {
 	struct lhv_slot *slot;
 	void __user *ptr = user_ptr(vcpu->vm, &vcpu->mem.slot_hint, gpa, true, &slot);
 	int ret;
 
-	if (!ptr || !IS_ALIGNED(gpa, len))
+	if (!ptr || !lhv_may_dirty(vcpu, slot))
 		return -EFAULT;
 	if (vcpu->atomic) {
 		pagefault_disable();
@@ -187,17 +154,7 @@ static int cmpxchg_gpa(struct lhv_vcpu *vcpu, gpa_t gpa, void *old, const void *
 		ret = cmpxchg_user(ptr, old, new, len);
 	}
 	if (!ret)
-		lhv_slot_mark_dirty(slot, gpa >> PAGE_SHIFT);
-	return ret;
-}
-
-int lhv_cmpxchg_gpa(struct lhv_vcpu *vcpu, gpa_t gpa, void *old, const void *new,
-		    unsigned int len)
-{
-	int ret, idx = srcu_read_lock(&vcpu->vm->srcu);
-
-	ret = cmpxchg_gpa(vcpu, gpa, old, new, len);
-	srcu_read_unlock(&vcpu->vm->srcu, idx);
+		lhv_mark_dirty(vcpu, slot, gpa >> PAGE_SHIFT);
 	return ret;
 }
 
@@ -253,8 +210,7 @@ static int walk_update(void *ctx, gpa_t gpa, u64 old, u64 new, unsigned int len)
 	/* What was read is not what is there from now on. */
 	if (c->code)
 		c->code->nr = ARRAY_SIZE(c->code->entry) + 1;
-	/* Little endian: a 4-byte entry is the low half. */
-	return cmpxchg_gpa(c->vcpu, gpa, &old, &new, len);
+	return cmpxchg_gpa(c->vcpu, gpa, old, new, len);
 }
 
 static const struct lhv_walk_ops walk_ops = {

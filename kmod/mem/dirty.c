@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * lhv mem/ - the dirty log.
+ * lhv mem/ - the dirty log as bitmaps; dirty_ring.c has the other form of it.
  *
  * A slot that is logged has 4 KiB leaves alone, read-only until the first write. The
  * fault sets the page's bit and the write bit together under mmu_lock (read); harvesting
@@ -19,12 +19,33 @@
 
 static struct lhv_slot *logged_slot(struct lhv_mem *mem, u32 id)
 {
-	struct lhv_slot *slot;
+	struct lhv_slot *slot = lhv_slot_by_id(mem, id);
 
+	if (mem->ring_bytes)
+		return ERR_PTR(-ENXIO);
 	if (id >= LHV_MAX_SLOTS)
 		return ERR_PTR(-EINVAL);
-	slot = xa_load(&mem->slot_ids, id);
 	return slot && slot->dirty ? slot : ERR_PTR(-ENOENT);
+}
+
+/**
+ * lhv_dirty_log_enable() - KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2
+ * @vm: the VM
+ * @flags: KVM_DIRTY_LOG_*, from userspace
+ *
+ * Return: 0 or -EINVAL. Logs that are there already stay as they are.
+ */
+int lhv_dirty_log_enable(struct lhv_vm *vm, u64 flags)
+{
+	if (flags & ~(u64)LHV_DIRTY_LOG_FLAGS)
+		return -EINVAL;
+	/* Who never clears could do nothing with a log that begins with all set. */
+	if (flags == KVM_DIRTY_LOG_INITIALLY_SET)
+		return -EINVAL;
+	mutex_lock(&vm->mem.slots_lock);
+	vm->mem.dirty_log_flags = flags;
+	mutex_unlock(&vm->mem.slots_lock);
+	return 0;
 }
 
 /* Scratch space for the slot's whole bitmap. */
@@ -71,7 +92,8 @@ static void harvest(struct lhv_vm *vm, struct lhv_slot *slot, unsigned long firs
  * @log: from userspace, unchecked
  *
  * Clears the log too, unless KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 is on.
- * Return: 0; -EINVAL; -ENOENT: no such slot, or not logged; -EFAULT. Process context.
+ * Return: 0; -EINVAL; -ENOENT: no such slot, or not logged; -ENXIO: the log is in rings;
+ * -EFAULT. Process context.
  */
 int lhv_mem_get_dirty_log(struct lhv_vm *vm, const struct kvm_dirty_log *log)
 {
@@ -109,7 +131,8 @@ int lhv_mem_get_dirty_log(struct lhv_vm *vm, const struct kvm_dirty_log *log)
  * @vm: the VM
  * @log: from userspace, unchecked
  *
- * Return: 0; -EINVAL; -ENOENT: no such slot, or not logged; -EFAULT. Process context.
+ * Return: 0; -EINVAL; -ENOENT: no such slot, or not logged; -ENXIO: the log is in rings;
+ * -EFAULT. Process context.
  */
 int lhv_mem_clear_dirty_log(struct lhv_vm *vm, const struct kvm_clear_dirty_log *log)
 {

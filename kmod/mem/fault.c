@@ -4,7 +4,7 @@
 #include <linux/sched/signal.h>
 
 #include "lhv.h"
-#include "mem/slots.h"
+#include "mem/dirty.h"
 #include "mem/tdp.h"
 
 /*
@@ -18,28 +18,33 @@ static bool invalidated(struct lhv_mem *mem, unsigned long seq, unsigned long hv
 	return mem->invalidate_seq != seq;
 }
 
+/* Does a leaf of that level lie within the slot, and in the VMM at a like address? */
+static bool fits(const struct lhv_slot *slot, gfn_t gfn, int level)
+{
+	gfn_t base = lhv_tdp_align(gfn, level), pages = lhv_tdp_pages(level);
+
+	return !((slot->base_gfn ^ (slot->hva >> PAGE_SHIFT)) & (pages - 1)) &&
+	       base >= slot->base_gfn && base + pages <= slot->base_gfn + slot->npages;
+}
+
+static int host_level(struct lhv_vm *vm, const struct lhv_slot *slot, gfn_t gfn)
+{
+	return lhv_host_mapping_level(vm->mm, lhv_slot_hva(slot, gfn));
+}
+
 /*
  * The largest leaf that may map @gfn: no larger than the host's own mapping, within the
  * slot, at an address congruent in all three; and 4 KiB for what is logged.
  */
 static int max_level(struct lhv_vm *vm, const struct lhv_slot *slot, gfn_t gfn, u64 pfn)
 {
-	u64 differ = (slot->base_gfn ^ (slot->hva >> PAGE_SHIFT)) | (gfn ^ pfn);
-	int level, host;
+	int level = lhv_slot_logged(slot) ? 1 : LHV_TDP_MAX_LEAF;
 
-	if (slot->dirty)
-		return 1;
-	for (level = LHV_TDP_MAX_LEAF; level > 1; level--) {
-		gfn_t base = lhv_tdp_align(gfn, level);
-
-		if (!(differ & (lhv_tdp_pages(level) - 1)) && base >= slot->base_gfn &&
-		    base + lhv_tdp_pages(level) <= slot->base_gfn + slot->npages)
+	for (; level > 1; level--) {
+		if (!((gfn ^ pfn) & (lhv_tdp_pages(level) - 1)) && fits(slot, gfn, level))
 			break;
 	}
-	if (level == 1)
-		return 1;
-	host = lhv_host_mapping_level(vm->mm, lhv_slot_hva(slot, gfn));
-	return min(level, host);
+	return level == 1 ? 1 : min(level, host_level(vm, slot, gfn));
 }
 
 static enum lhv_next fault_error(struct lhv_vcpu *vcpu, int err)
@@ -80,7 +85,7 @@ static enum lhv_next map_page(struct lhv_vcpu *vcpu, struct lhv_slot *slot, gfn_
 		leaf |= lhv_host_enc_mask();
 	if (pfn->writable) {
 		leaf |= LHV_TDP_HOST_WRITABLE;
-		if (write || !slot->dirty)
+		if (write || !lhv_slot_logged(slot))
 			leaf |= fmt->write | fmt->dirty;
 	}
 
@@ -96,7 +101,7 @@ static enum lhv_next map_page(struct lhv_vcpu *vcpu, struct lhv_slot *slot, gfn_
 		ret = lhv_tdp_map(mem, &vcpu->mem.cache, gfn, leaf,
 				  max_level(vcpu->vm, slot, gfn, pfn->pfn));
 		if (!ret && write)
-			lhv_slot_mark_dirty(slot, gfn);
+			lhv_mark_dirty(vcpu, slot, gfn);
 	}
 	read_unlock(&mem->mmu_lock);
 
@@ -126,7 +131,7 @@ static bool unprotect(struct lhv_vcpu *vcpu, struct lhv_slot *slot, gfn_t gfn)
 		return false;
 	done = lhv_tdp_make_writable(mem, gfn);
 	if (done)
-		lhv_slot_mark_dirty(slot, gfn);
+		lhv_mark_dirty(vcpu, slot, gfn);
 	read_unlock(&mem->mmu_lock);
 	return done;
 }
@@ -161,6 +166,38 @@ static enum lhv_next resolve(struct lhv_vcpu *vcpu, struct lhv_slot *slot, gfn_t
 	next = map_page(vcpu, slot, gfn, write, seq, &pfn);
 	lhv_host_put_pfn(&pfn, pfn.writable);
 	return next;
+}
+
+struct split_ctx {
+	struct lhv_vm *vm;
+	const struct lhv_slot *slot;
+};
+
+/* The host may change it right away; then it is mapped small again, as it is now. */
+static bool was_split(void *arg, gfn_t gfn, int level)
+{
+	const struct split_ctx *ctx = arg;
+
+	return level <= LHV_TDP_MAX_LEAF && fits(ctx->slot, gfn, level) &&
+	       host_level(ctx->vm, ctx->slot, gfn) >= level;
+}
+
+/**
+ * lhv_mem_zap_split() - the dirty log ended: drop the tables where a large leaf could be
+ * @vm: the VM
+ * @slot: the slot, in force, not logged any more
+ *
+ * All else stays, write-protected where it was: the next write puts that right.
+ */
+void lhv_mem_zap_split(struct lhv_vm *vm, const struct lhv_slot *slot)
+{
+	struct split_ctx ctx = { vm, slot };
+	LIST_HEAD(detached);
+
+	lhv_tdp_zap_tables(&vm->mem, slot->base_gfn, slot->base_gfn + slot->npages, was_split,
+			   &ctx, &detached);
+	lhv_mem_flush(vm);
+	lhv_tdp_free_detached(&vm->mem, &detached, true);
 }
 
 static noinline enum lhv_next no_table(struct lhv_vcpu *vcpu, gpa_t gpa, u32 access)

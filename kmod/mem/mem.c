@@ -124,4 +124,5 @@ void lhv_mem_destroy(struct lhv_vm *vm)
 void lhv_mem_vcpu_destroy(struct lhv_vcpu *vcpu)
 {
 	lhv_tdp_cache_drain(&vcpu->mem.cache);
+	lhv_dirty_ring_destroy(vcpu);
 }

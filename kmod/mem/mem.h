@@ -67,6 +67,7 @@ struct lhv_mem {
 	struct lhv_slots *next_spare;	/* L larger, takes the place of @slots once it is spare */
 	struct xarray slot_ids;		/* L slots by the VMM's number */
 	u64 dirty_log_flags;		/* L KVM_DIRTY_LOG_*, set by KVM_ENABLE_CAP */
+	u32 ring_bytes;			/* L size of a vCPU's dirty ring; 0: slots have bitmaps */
 	struct mmu_notifier notifier;
 	bool registered;		/* I */
 	const struct lhv_tdp_format *fmt; /* I */
@@ -113,10 +114,32 @@ struct lhv_code_page {
 	} entry[5];
 };
 
+/* At most 65536 entries, as KVM. */
+#define LHV_RING_MAX_BYTES	(65536 * sizeof(struct kvm_dirty_gfn))
+
+#define LHV_DIRTY_LOG_FLAGS	(KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET)
+
+/**
+ * struct lhv_dirty_ring - see dirty_ring.c
+ * @entries: shared with userspace; NULL without a ring
+ * @size: how many, a power of two
+ * @head: entries that were ever filled; by the vCPU's thread
+ * @tail: entries that were ever reset; under slots_lock
+ * @last_slot, @last_offset: what was filled in last
+ */
+struct lhv_dirty_ring {
+	struct kvm_dirty_gfn *entries;
+	u32 size;
+	u32 head, tail;
+	u32 last_slot;
+	u64 last_offset;
+};
+
 struct lhv_vcpu_mem {
 	struct lhv_code_page code;	/* O */
 	unsigned int slot_hint;		/* O index of the last slot hit; re-checked */
 	struct lhv_tdp_cache cache;	/* O zeroed tables, filled before mmu_lock is taken */
+	struct lhv_dirty_ring ring;
 	u64 faults, mmio_faults;	/* O */
 };
 
@@ -139,7 +162,7 @@ struct lhv_fault {
 int lhv_mem_init(struct lhv_vm *vm);
 /* Makes every translation go and blocks new ones; then frees. No vCPU runs. Needs vm->srcu. */
 void lhv_mem_destroy(struct lhv_vm *vm);
-void lhv_mem_vcpu_destroy(struct lhv_vcpu *vcpu);	/* frees caches */
+void lhv_mem_vcpu_destroy(struct lhv_vcpu *vcpu);	/* frees caches and the ring */
 
 /* Root for the backend's nested CR3/EPTP: physical address of vm->mem.root. */
 phys_addr_t lhv_mem_root(struct lhv_vm *vm);
@@ -152,6 +175,15 @@ phys_addr_t lhv_mem_root(struct lhv_vm *vm);
 int lhv_mem_set_slot(struct lhv_vm *vm, const struct kvm_userspace_memory_region *arg);
 int lhv_mem_get_dirty_log(struct lhv_vm *vm, const struct kvm_dirty_log *log);
 int lhv_mem_clear_dirty_log(struct lhv_vm *vm, const struct kvm_clear_dirty_log *log);
+int lhv_dirty_log_enable(struct lhv_vm *vm, u64 flags);
+
+/* The dirty ring, the log's other form: see dirty_ring.c. */
+int lhv_dirty_ring_enable(struct lhv_vm *vm, u64 bytes);
+int lhv_dirty_ring_create(struct lhv_vcpu *vcpu);
+int lhv_dirty_rings_reset(struct lhv_vm *vm);
+bool lhv_dirty_ring_full(struct lhv_vcpu *vcpu);
+struct page *lhv_dirty_ring_page(struct lhv_vcpu *vcpu, unsigned long pgoff);
+bool lhv_dirty_ring_covers(struct lhv_vcpu *vcpu, unsigned long pgoff);
 
 /**
  * lhv_tdp_fault() - the guest met no (sufficient) second-stage translation
@@ -167,21 +199,13 @@ enum lhv_next lhv_tdp_fault(struct lhv_vcpu *vcpu, gpa_t gpa, u32 access);
 
 /*
  * Guest-physical access. Never sleeps in the atomic tier. May cross pages.
- * Return 0; -EFAULT: no slot, read-only slot on write, or the VMM's memory is not there;
- * -EAGAIN (atomic tier only): not resident, the caller returns LHV_SLEEP.
+ * Return 0; -EFAULT: no slot, read-only slot on write, the VMM's memory is not there, or
+ * the dirty ring has no room left; -EAGAIN (atomic tier only): not resident, the caller
+ * returns LHV_SLEEP.
  * Writes mark the page dirty in the log.
  */
 int lhv_read_gpa(struct lhv_vcpu *vcpu, gpa_t gpa, void *data, unsigned int len);
 int lhv_write_gpa(struct lhv_vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len);
-/* The same without a vCPU; process context, may sleep. */
-int lhv_vm_read_gpa(struct lhv_vm *vm, gpa_t gpa, void *data, unsigned int len);
-int lhv_vm_write_gpa(struct lhv_vm *vm, gpa_t gpa, const void *data, unsigned int len);
-/*
- * Atomic compare-and-exchange of an aligned 1, 2, 4, 8 byte datum. 0 done, 1 lost (*old
- * updated), errors as above.
- */
-int lhv_cmpxchg_gpa(struct lhv_vcpu *vcpu, gpa_t gpa, void *old, const void *new,
-		    unsigned int len);
 
 /**
  * lhv_gva_to_gpa() - walk the guest's own page tables
@@ -225,6 +249,9 @@ void lhv_mem_zap_all(struct lhv_vm *vm);
 
 extern const struct mmu_notifier_ops lhv_mem_notifier_ops;
 void lhv_mem_zap(struct lhv_vm *vm, gfn_t start, gfn_t end, bool may_block);
+struct lhv_slot;
+void lhv_mem_zap_split(struct lhv_vm *vm, const struct lhv_slot *slot);
+void lhv_dirty_ring_destroy(struct lhv_vcpu *vcpu);
 void lhv_mem_flush(struct lhv_vm *vm);
 void lhv_mem_free_slots(struct lhv_mem *mem);
 

@@ -208,6 +208,8 @@ static int slot_alloc_dirty(struct lhv_mem *mem, struct lhv_slot *slot)
 {
 	unsigned long longs = BITS_TO_LONGS(slot->npages);
 
+	if (mem->ring_bytes)
+		return 0;
 	slot->dirty = kvcalloc(2 * longs, sizeof(long), GFP_KERNEL_ACCOUNT);
 	if (!slot->dirty)
 		return -ENOMEM;
@@ -277,6 +279,12 @@ static void slots_change(struct lhv_vm *vm, const struct lhv_slot *remove, struc
 	mem->spare_slots = old;
 }
 
+struct lhv_slot *lhv_slot_by_id(struct lhv_mem *mem, u32 id)
+{
+	lockdep_assert_held(&mem->slots_lock);
+	return id < LHV_MAX_SLOTS ? xa_load(&mem->slot_ids, id) : NULL;
+}
+
 static int slot_check(struct lhv_mem *mem, const struct kvm_userspace_memory_region *arg)
 {
 	u64 npages = arg->memory_size >> PAGE_SHIFT;
@@ -304,7 +312,7 @@ static int slot_create(struct lhv_vm *vm, struct lhv_slot *new)
 
 	if (lhv_slots_overlap(current_slots(mem), new->base_gfn, new->npages, NULL))
 		return -EEXIST;
-	if (new->flags & KVM_MEM_LOG_DIRTY_PAGES) {
+	if (lhv_slot_logged(new)) {
 		ret = slot_alloc_dirty(mem, new);
 		if (ret)
 			return ret;
@@ -330,7 +338,7 @@ static int slot_delete(struct lhv_vm *vm, struct lhv_slot *old)
 static int slot_move(struct lhv_vm *vm, struct lhv_slot *old, struct lhv_slot *new)
 {
 	struct lhv_mem *mem = &vm->mem;
-	bool log = new->flags & KVM_MEM_LOG_DIRTY_PAGES;
+	bool log = lhv_slot_logged(new);
 
 	if (lhv_slots_overlap(current_slots(mem), new->base_gfn, new->npages, old))
 		return -EEXIST;
@@ -351,19 +359,18 @@ static int slot_move(struct lhv_vm *vm, struct lhv_slot *old, struct lhv_slot *n
 static int slot_set_flags(struct lhv_vm *vm, struct lhv_slot *old, struct lhv_slot *new)
 {
 	struct lhv_mem *mem = &vm->mem;
-	bool log = new->flags & KVM_MEM_LOG_DIRTY_PAGES;
-	gfn_t end = new->base_gfn + new->npages;
+	bool log = lhv_slot_logged(new);
 
 	if (log && slot_alloc_dirty(mem, new))
 		return -ENOMEM;
 	xa_store(&mem->slot_ids, new->id, new, GFP_KERNEL_ACCOUNT);
 	slots_change(vm, old, new);
 	if (!log) {
-		/* 4 KiB leaves go, so that large ones can come back. */
-		lhv_mem_zap(vm, new->base_gfn, end, true);
-	} else if (!(mem->dirty_log_flags & KVM_DIRTY_LOG_INITIALLY_SET)) {
+		/* What the log made small goes, so that it can come back large. */
+		lhv_mem_zap_split(vm, new);
+	} else if (mem->ring_bytes || !(mem->dirty_log_flags & KVM_DIRTY_LOG_INITIALLY_SET)) {
 		/* With all bits set, KVM_CLEAR_DIRTY_LOG protects what it clears. */
-		lhv_tdp_write_protect(mem, new->base_gfn, end);
+		lhv_tdp_write_protect(mem, new->base_gfn, new->base_gfn + new->npages);
 		lhv_mem_flush(vm);
 	}
 	slot_free(old);
@@ -403,7 +410,7 @@ int lhv_mem_set_slot(struct lhv_vm *vm, const struct kvm_userspace_memory_region
 		return ret;
 
 	guard(mutex)(&mem->slots_lock);
-	old = xa_load(&mem->slot_ids, arg->slot);
+	old = lhv_slot_by_id(mem, arg->slot);
 	if (!arg->memory_size)
 		return old ? slot_delete(vm, old) : -EINVAL;
 

@@ -16,6 +16,8 @@
 #include <linux/kvm_types.h>
 #include <linux/types.h>
 
+struct lhv_mem;
+
 /**
  * struct lhv_slot - a range of guest-physical memory
  * @base_gfn: first guest frame
@@ -23,7 +25,8 @@
  * @hva: where it lies in the VMM
  * @flags: KVM_MEM_*
  * @id: the VMM's number for it
- * @dirty: one bit per page, then as much again as scratch space; NULL when not logged
+ * @dirty: one bit per page, then as much again as scratch space; NULL when not logged, or
+ *	in the vCPUs' rings
  *
  * Immutable while in a table, but for the bits behind @dirty.
  */
@@ -66,12 +69,13 @@ static inline unsigned long lhv_slot_hva(const struct lhv_slot *slot, gfn_t gfn)
 	return slot->hva + ((gfn - slot->base_gfn) << PAGE_SHIFT);
 }
 
-static inline void lhv_slot_mark_dirty(const struct lhv_slot *slot, gfn_t gfn)
+static inline bool lhv_slot_logged(const struct lhv_slot *slot)
 {
-	/* Always a locked operation: it orders the bit after the data that was written. */
-	if (slot->dirty)
-		set_bit(gfn - slot->base_gfn, slot->dirty);
+	return slot->flags & KVM_MEM_LOG_DIRTY_PAGES;
 }
+
+/* Under slots_lock. NULL: there is none, or there can't be. */
+struct lhv_slot *lhv_slot_by_id(struct lhv_mem *mem, u32 id);
 
 struct lhv_slot *lhv_slots_search(const struct lhv_slots *slots, gfn_t gfn, unsigned int *hint);
 

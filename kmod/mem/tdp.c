@@ -254,6 +254,17 @@ static void zap_resched(struct lhv_mem *mem, struct lhv_tdp_iter *it, bool *chan
 	lhv_tdp_iter_start(it, it->fmt, mem->root, mem->root_level, it->gfn, it->end);
 }
 
+/* The walk then steps over it. */
+static void cut_table(struct lhv_tdp_iter *it, struct list_head *detached)
+{
+	struct page *page = virt_to_page(lhv_tdp_entry_table(it->old));
+
+	WRITE_ONCE(*it->entry, 0);
+	set_page_private(page, it->level - 1);
+	list_add_tail(&page->lru, detached);
+	it->old = 0;
+}
+
 /**
  * lhv_tdp_zap() - remove every translation of a range
  * @mem: the VM's memory
@@ -282,17 +293,44 @@ void lhv_tdp_zap(struct lhv_mem *mem, gfn_t start, gfn_t end, bool may_block,
 			count_leaves(mem, it.level, -1);
 			changed = true;
 		} else if (whole && lhv_tdp_is_table(fmt, it.old, it.level)) {
-			struct page *page = virt_to_page(lhv_tdp_entry_table(it.old));
-
-			WRITE_ONCE(*it.entry, 0);
-			set_page_private(page, it.level - 1);
-			list_add_tail(&page->lru, detached);
-			it.old = 0;
+			cut_table(&it, detached);
 			changed = true;
 		}
 		lhv_tdp_iter_next(&it);
 		if (may_block)
 			zap_resched(mem, &it, &changed);
+	}
+	zap_done(mem, &changed);
+	write_unlock(&mem->mmu_lock);
+}
+
+/**
+ * lhv_tdp_zap_tables() - cut off some of the tables of a range, with all below them
+ * @mem: the VM's memory
+ * @start: first guest frame
+ * @end: guest frame behind the last
+ * @want: says which, by the first frame and the level of the entry that points to it
+ * @arg: for @want
+ * @detached: as for lhv_tdp_zap()
+ *
+ * May sleep between, not in, calls of @want.
+ */
+void lhv_tdp_zap_tables(struct lhv_mem *mem, gfn_t start, gfn_t end,
+			bool (*want)(void *arg, gfn_t gfn, int level), void *arg,
+			struct list_head *detached)
+{
+	struct lhv_tdp_iter it;
+	bool changed = false;
+
+	write_lock(&mem->mmu_lock);
+	lhv_tdp_iter_start(&it, mem->fmt, mem->root, mem->root_level, start, end);
+	while (it.valid) {
+		if (lhv_tdp_is_table(mem->fmt, it.old, it.level) && want(arg, it.gfn, it.level)) {
+			cut_table(&it, detached);
+			changed = true;
+		}
+		lhv_tdp_iter_next(&it);
+		zap_resched(mem, &it, &changed);
 	}
 	zap_done(mem, &changed);
 	write_unlock(&mem->mmu_lock);

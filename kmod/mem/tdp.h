@@ -122,6 +122,9 @@ int lhv_tdp_map(struct lhv_mem *mem, struct lhv_tdp_cache *cache, gfn_t gfn, u64
 int lhv_tdp_make_writable(struct lhv_mem *mem, gfn_t gfn);
 void lhv_tdp_zap(struct lhv_mem *mem, gfn_t start, gfn_t end, bool may_block,
 		 struct list_head *detached);
+void lhv_tdp_zap_tables(struct lhv_mem *mem, gfn_t start, gfn_t end,
+			bool (*want)(void *arg, gfn_t gfn, int level), void *arg,
+			struct list_head *detached);
 void lhv_tdp_free_detached(struct lhv_mem *mem, struct list_head *detached, bool may_block);
 void lhv_tdp_write_protect(struct lhv_mem *mem, gfn_t start, gfn_t end);
 void lhv_tdp_write_protect_mask(struct lhv_mem *mem, gfn_t base, unsigned long mask);

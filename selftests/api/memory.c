@@ -183,6 +183,155 @@ TEST(dirty_log_ioctl)
 	CHECK_ERR(ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log), ENOENT);
 }
 
+static int enable(struct vm *vm, uint32_t which, uint64_t arg)
+{
+	struct kvm_enable_cap cap = { .cap = which, .args = { arg } };
+
+	return ioctl(vm->fd, KVM_ENABLE_CAP, &cap);
+}
+
+static int clear(struct vm *vm, uint32_t slot, uint64_t first, uint32_t n, void *bitmap)
+{
+	struct kvm_clear_dirty_log log = {
+		.slot = slot, .first_page = first, .num_pages = n, .dirty_bitmap = bitmap,
+	};
+
+	return ioctl(vm->fd, KVM_CLEAR_DIRTY_LOG, &log);
+}
+
+#define MANUAL	KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2
+
+TEST(dirty_log_manual_ioctl)
+{
+	struct kvm_enable_cap flags = { .cap = MANUAL, .flags = 1 };
+	/* Not a multiple of 64 pages, for the slot's end */
+	const uint64_t pages = 200;
+	struct vm *vm = vm_create(0);
+	uint64_t mem = memory(MIB), bitmap[4], i;
+	struct kvm_dirty_log log = { .slot = 0, .dirty_bitmap = bitmap };
+
+	CHECK_EQ(vm_cap(vm, MANUAL),
+		 KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET);
+	CHECK_ERR(enable(vm, MANUAL, 4), EINVAL);
+	CHECK_ERR(enable(vm, MANUAL, 1ull << 32), EINVAL);
+	CHECK_ERR(enable(vm, MANUAL, KVM_DIRTY_LOG_INITIALLY_SET), EINVAL);
+	CHECK_ERR(ioctl(vm->fd, KVM_ENABLE_CAP, &flags), EINVAL);
+	CHECK_OK(enable(vm, MANUAL, KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE |
+			KVM_DIRTY_LOG_INITIALLY_SET));
+
+	/* No slot; a slot without a log */
+	memset(bitmap, 0xff, sizeof(bitmap));
+	CHECK_ERR(clear(vm, 0, 0, 64, bitmap), ENOENT);
+	CHECK_OK(set(vm, 0, 0, 0, pages * PAGE_SIZE, mem));
+	CHECK_ERR(clear(vm, 0, 0, 64, bitmap), ENOENT);
+	CHECK_OK(set(vm, 0, KVM_MEM_LOG_DIRTY_PAGES, 0, pages * PAGE_SIZE, mem));
+	CHECK_ERR(clear(vm, vm_cap(vm, KVM_CAP_NR_MEMSLOTS), 0, 64, bitmap), EINVAL);
+	CHECK_ERR(clear(vm, 0x7fff0000, 0, 64, bitmap), EINVAL);
+	/* Words alone, within the slot, all but the last one whole */
+	CHECK_ERR(clear(vm, 0, 1, 64, bitmap), EINVAL);
+	CHECK_ERR(clear(vm, 0, 0, 63, bitmap), EINVAL);
+	CHECK_ERR(clear(vm, 0, 64, 199 - 64, bitmap), EINVAL);
+	CHECK_ERR(clear(vm, 0, 0, 201, bitmap), EINVAL);
+	CHECK_ERR(clear(vm, 0, 0, 256, bitmap), EINVAL);
+	CHECK_ERR(clear(vm, 0, 256, 0, bitmap), EINVAL);
+	CHECK_ERR(clear(vm, 0, 192, 64, bitmap), EINVAL);
+	CHECK_ERR(clear(vm, 0, -64ull, 64, bitmap), EINVAL);
+	CHECK_ERR(clear(vm, 0, 0, 64, (void *)0x1000), EFAULT);
+	CHECK_ERR(ioctl(vm->fd, KVM_CLEAR_DIRTY_LOG, NULL), EFAULT);
+
+	/* All set, reading changes nothing, and what is cleared is what was asked for. */
+	for (i = 0; i < 2; i++) {
+		memset(bitmap, 0, sizeof(bitmap));
+		CHECK_OK(ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log));
+		CHECK_EQ(bitmap[0] & bitmap[1] & bitmap[2], ~0ull);
+		CHECK_EQ(bitmap[3], 0xff);
+	}
+	bitmap[0] = 0xf0;
+	CHECK_OK(clear(vm, 0, 64, 64, bitmap));
+	bitmap[0] = ~0ull;
+	CHECK_OK(clear(vm, 0, 192, 8, bitmap));
+	CHECK_OK(ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log));
+	CHECK_EQ(bitmap[0] & bitmap[2], ~0ull);
+	CHECK_EQ(bitmap[1], ~0xf0ull);
+	CHECK_EQ(bitmap[3], 0);
+
+	/* Off again: the next log begins empty, reading it clears it, clearing still works. */
+	CHECK_OK(enable(vm, MANUAL, 0));
+	CHECK_OK(set(vm, 0, 0, 0, pages * PAGE_SIZE, mem));
+	CHECK_OK(set(vm, 0, KVM_MEM_LOG_DIRTY_PAGES, 0, pages * PAGE_SIZE, mem));
+	CHECK_OK(clear(vm, 0, 0, pages, bitmap));
+	CHECK_OK(ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log));
+	CHECK_EQ(bitmap[0] | bitmap[1] | bitmap[2] | bitmap[3], 0);
+}
+
+#define RING	KVM_CAP_DIRTY_LOG_RING
+
+static void *map_ring(struct vcpu *vcpu, size_t size, int prot, int flags)
+{
+	return mmap(NULL, size, prot, flags, vcpu->fd, KVM_DIRTY_LOG_PAGE_OFFSET * PAGE_SIZE);
+}
+
+TEST(dirty_ring_ioctl)
+{
+	uint64_t bitmap[4], mem = memory(MIB), max;
+	struct kvm_dirty_log log = { .slot = 0, .dirty_bitmap = bitmap };
+	struct vm *vm = vm_create(0);
+	struct kvm_dirty_gfn *ring;
+	struct vcpu *vcpu;
+	unsigned int i;
+
+	max = vm_cap(vm, RING);
+	CHECK_EQ(max, 65536 * sizeof(*ring));
+	CHECK_EQ(vm_cap(vm, KVM_CAP_DIRTY_LOG_RING_ACQ_REL), max);
+	CHECK_ERR(ioctl(vm->fd, KVM_RESET_DIRTY_RINGS, 0), EINVAL);
+	CHECK_ERR(enable(vm, RING, 0), EINVAL);
+	CHECK_ERR(enable(vm, RING, PAGE_SIZE / 2), EINVAL);
+	CHECK_ERR(enable(vm, RING, 3 * PAGE_SIZE), EINVAL);
+	CHECK_ERR(enable(vm, RING, 2 * max), E2BIG);
+	CHECK_OK(enable(vm, RING, PAGE_SIZE));
+	CHECK_ERR(enable(vm, RING, PAGE_SIZE), EINVAL);
+	CHECK_ERR(enable(vm, KVM_CAP_DIRTY_LOG_RING_ACQ_REL, PAGE_SIZE), EINVAL);
+	CHECK_EQ(CHECK_OK(ioctl(vm->fd, KVM_RESET_DIRTY_RINGS, 0)), 0);
+
+	/* The other form of the log is gone. */
+	CHECK_OK(set(vm, 0, KVM_MEM_LOG_DIRTY_PAGES, 0, MIB, mem));
+	CHECK_ERR(ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log), ENXIO);
+	CHECK_ERR(clear(vm, 0, 0, 64, bitmap), ENXIO);
+
+	vcpu = vcpu_add(vm, 0);
+	CHECK(map_ring(vcpu, PAGE_SIZE, PROT_READ, MAP_PRIVATE) == MAP_FAILED);
+	CHECK_EQ(errno, EINVAL);
+	CHECK(map_ring(vcpu, PAGE_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED) == MAP_FAILED);
+	CHECK_EQ(errno, EINVAL);
+	ring = map_ring(vcpu, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED);
+	CHECK(ring != MAP_FAILED);
+	for (i = 0; i < PAGE_SIZE / sizeof(*ring); i++)
+		CHECK_EQ(ring[i].flags, 0);
+
+	/* Harvested entries that nobody filled, of slots that are not there */
+	for (i = 0; i < PAGE_SIZE / sizeof(*ring); i++) {
+		ring[i].slot = i % 3 ? 0 : i << 15;
+		ring[i].offset = i % 5 ? ~0ull >> i % 64 : i;
+		ring[i].flags = KVM_DIRTY_GFN_F_RESET;
+	}
+	i = CHECK_OK(ioctl(vm->fd, KVM_RESET_DIRTY_RINGS, 0));
+	if (!on_kvm())
+		CHECK_EQ(i, 0);
+	close(vm->fd);
+}
+
+/* Only while there is no vCPU */
+TEST(dirty_ring_late)
+{
+	struct vm *vm = vm_create(0);
+	struct vcpu *vcpu = vcpu_add(vm, 0);
+
+	CHECK_ERR(enable(vm, RING, 16 * PAGE_SIZE), EINVAL);
+	CHECK_ERR(ioctl(vm->fd, KVM_RESET_DIRTY_RINGS, 0), EINVAL);
+	/* No ring, nothing special about where it would be. */
+	CHECK(map_ring(vcpu, PAGE_SIZE, PROT_READ, MAP_PRIVATE) != MAP_FAILED);
+}
+
 TEST(tss_and_identity_map)
 {
 	struct vm *vm = vm_create(0);

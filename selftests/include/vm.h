@@ -69,6 +69,14 @@ void vcpu_set_msr(struct vcpu *vcpu, uint32_t index, uint64_t value);
 int vcpu_try_get_msr(struct vcpu *vcpu, uint32_t index, uint64_t *value);
 int vcpu_try_set_msr(struct vcpu *vcpu, uint32_t index, uint64_t value);
 
+/* What is mapped for the only VM of this process, as debugfs says. */
+struct mapped {
+	uint64_t tables;	/* pages; 0 where it is not said (KVM) */
+	uint64_t pages[3];	/* leaves of 4 KiB, 2 MiB, 1 GiB */
+};
+
+struct mapped vm_mapped(struct vm *vm);
+
 /* Zeroed anonymous memory of its own mapping, aligned to @align. */
 void *map_memory(size_t size, size_t align);
 

@@ -73,6 +73,43 @@ void *map_memory(size_t size, size_t align)
 	return (void *)p;
 }
 
+static uint64_t kvm_stat(struct vm *vm, const char *name)
+{
+	unsigned long long n;
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/kvm/%d-%d/%s", getpid(), vm->fd, name);
+	f = fopen(path, "r");
+	if (!f)
+		test_skip("no %s", path);
+	CHECK_EQ(fscanf(f, "%llu", &n), 1);
+	fclose(f);
+	return n;
+}
+
+struct mapped vm_mapped(struct vm *vm)
+{
+	unsigned long long id, tables, n[3];
+	FILE *f;
+	int pid;
+
+	if (on_kvm())
+		return (struct mapped){ .pages = { kvm_stat(vm, "pages_4k"),
+				kvm_stat(vm, "pages_2m"), kvm_stat(vm, "pages_1g") } };
+	f = fopen("/sys/kernel/debug/lhv/memory", "r");
+	if (!f)
+		test_skip("no debugfs");
+	while (fscanf(f, "%llu %d %llu %llu %llu %llu", &id, &pid, &tables, &n[0], &n[1],
+		      &n[2]) == 6) {
+		if (pid != getpid())
+			continue;
+		fclose(f);
+		return (struct mapped){ tables, { n[0], n[1], n[2] } };
+	}
+	FAIL("the VM is not in debugfs");
+}
+
 void vm_set_slot(struct vm *vm, int slot, uint32_t flags, uint64_t gpa, size_t size, void *host)
 {
 	struct kvm_userspace_memory_region region = {
