@@ -8,6 +8,8 @@
 #   make test [T=PATTERN]	everything, or the tests whose name has PATTERN
 #   make bench [K='6.1 6.12']	instructions per exit, lhv beside KVM
 #   make demo [INTERACTIVE=1]	a Debian guest on lhv, in an emulated AMD machine
+#   make netlink-gen		policy and uAPI header, anew from Documentation/netlink/specs/lhv.yaml
+#   make netlink-check		are they what the specification says?
 #   make clean
 
 KREL ?= $(shell uname -r)
@@ -65,6 +67,12 @@ bench:
 demo:
 	INTERACTIVE='$(INTERACTIVE)' selftests/demo
 
+netlink-gen:
+	selftests/netlink-gen
+
+netlink-check:
+	selftests/netlink-gen --check
+
 # Needs no kernel headers: what was built for a kernel may outlive them.
 clean:
 	find . -path ./.git -prune -o -path ./build -prune -o \
@@ -74,4 +82,4 @@ clean:
 	rm -rf build
 	$(MAKE) -C vmctl clean
 
-.PHONY: all modules vmctl install uninstall test bench demo clean
+.PHONY: all modules vmctl install uninstall test bench demo netlink-gen netlink-check clean
