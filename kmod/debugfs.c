@@ -39,10 +39,11 @@ static int exits_show(struct seq_file *m, void *unused)
 {
 	struct lhv_vcpu *vcpu;
 	struct lhv_vm *vm;
+	unsigned long id;
 	int i;
 
 	mutex_lock(&lhv_vms_lock);
-	list_for_each_entry(vm, &lhv_vms, link) {
+	lhv_for_each_vm(id, vm) {
 		lhv_for_each_vcpu(i, vcpu, vm)
 			show_vcpu(m, vcpu);
 	}

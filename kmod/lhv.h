@@ -23,6 +23,7 @@
  *
  * Lock order (outermost first):
  *   vcpu->lock > vm->lock > vm->mem.slots_lock > mmap_lock > vm->mem.mmu_lock
+ *   management: vm->manage.lock > lhv_vms_lock; neither inside of those above
  *   irq: vm->irq.lock (mutex) > ioapic.lock (raw) > pic.lock (raw) > lapic (atomics only)
  *   vm->srcu read sections nest anywhere; synchronize_srcu() only under vm->lock,
  *   slots_lock or irq.lock, and never from within a read section.
@@ -41,6 +42,7 @@
 #include <linux/types.h>
 
 #include "host/host.h"
+#include "manage.h"
 
 struct lhv_vm;
 struct lhv_vcpu;
@@ -59,6 +61,7 @@ enum lhv_next {
 	LHV_RESUME,	/* enter the guest again */
 	LHV_SLEEP,	/* (atomic tier only) nothing was changed: dispatch again in the slow tier */
 	LHV_EXIT_USER,	/* KVM_RUN returns 0; kvm_run says why */
+	LHV_CRASH,	/* the same, and the guest cannot go on from it: listeners are told */
 	LHV_FATAL,	/* the VM is bugged: KVM_RUN returns -EIO from now on */
 };
 
@@ -128,7 +131,9 @@ enum lhv_req {
 	LHV_REQ_TRIPLE_FAULT,	/* report KVM_EXIT_SHUTDOWN */
 	LHV_REQ_RING_FULL,	/* report KVM_EXIT_DIRTY_RING_FULL until it is not any more */
 	LHV_REQ_UNBLOCK,	/* a halted vCPU has to look again (no state changed) */
-	LHV_REQ_DEAD,		/* the VM is bugged */
+	LHV_REQ_DEAD,		/* the VM is bugged or was killed */
+	LHV_REQ_PAUSE,		/* wait until nobody wants the VM paused */
+	LHV_REQ_STARTED,	/* tell that the guest runs: for the first time, or after a crash */
 	LHV_NR_REQS
 };
 
@@ -194,6 +199,7 @@ struct lhv_vcpu {
 	u64 exits[LHV_NR_EXIT_REASONS];	/* O written by the vCPU's thread, read by anyone */
 	u64 nr_injections;		/* O */
 	u64 nr_halts;			/* O */
+	u64 nr_tlb_flushes;		/* O */
 	u64 halt_poll_ns;		/* O adaptive */
 	struct {
 		u64 user_exits;		/* KVM_RUN returned to the VMM */
@@ -202,6 +208,7 @@ struct lhv_vcpu {
 		u64 halt_poll_won_ns, halt_poll_lost_ns;
 		u64 halt_wait_ns;	/* asleep */
 	} stat;				/* O written by the vCPU's thread, read by anyone: stats.c */
+	struct lhv_vcpu_manage manage;	/* management */
 
 	/* Backend's private state, host_ops.vcpu_size bytes. */
 	u8 backend[] __aligned(64);
@@ -214,9 +221,8 @@ struct lhv_vcpu {
  * @srcu; A atomic.
  */
 struct lhv_vm {
-	u64 id;			/* I never reused */
+	u64 id;			/* I never reused; 0 before it is in the registry */
 	refcount_t refs;	/* A the VM fd and every vCPU fd hold one */
-	struct list_head link;	/* registry, lhv_vms_lock */
 	struct mm_struct *mm;	/* I the creator's; ioctls from another mm get -EIO */
 	pid_t pid;		/* I creator's tgid, for the log */
 	struct mutex lock;
@@ -235,6 +241,7 @@ struct lhv_vm {
 	u32 bsp_id;		/* L APIC id of the bootstrap processor */
 	bool exception_payload;	/* A KVM_CAP_EXCEPTION_PAYLOAD was enabled */
 	bool triple_fault_event; /* A KVM_CAP_X86_TRIPLE_FAULT_EVENT likewise */
+	struct lhv_manage manage; /* management */
 
 	/* Backend's private state, host_ops.vm_size bytes. */
 	u8 backend[] __aligned(64);
@@ -242,9 +249,7 @@ struct lhv_vm {
 
 #include "backend.h"
 
-/* vm.c: the registry and the VM's life */
-extern struct mutex lhv_vms_lock;
-extern struct list_head lhv_vms;
+/* vm.c: the VM's life */
 struct lhv_vm *lhv_vm_create(void);
 void lhv_vm_get(struct lhv_vm *vm);
 void lhv_vm_put(struct lhv_vm *vm);
@@ -309,7 +314,7 @@ static inline void lhv_request_self(struct lhv_vcpu *vcpu, enum lhv_req req)
  * @n: number of u64 in @data, at most 16
  * @data: evidence, copied to kvm_run.internal.data
  *
- * Return: LHV_EXIT_USER, for the caller to return in turn.
+ * Return: LHV_CRASH, for the caller to return in turn.
  */
 enum lhv_next lhv_internal_error(struct lhv_vcpu *vcpu, u32 suberror, u32 n, const u64 *data);
 

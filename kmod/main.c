@@ -13,6 +13,7 @@
 
 #include "chardev.h"
 #include "debugfs.h"
+#include "event.h"
 #include "lhv.h"
 #include "host/power.h"
 
@@ -95,10 +96,11 @@ static void resume(void)
 static int reboot(struct notifier_block *nb, unsigned long event, void *unused)
 {
 	struct lhv_vm *vm;
+	unsigned long id;
 
 	WRITE_ONCE(all_off, true);
 	mutex_lock(&lhv_vms_lock);
-	list_for_each_entry(vm, &lhv_vms, link)
+	lhv_for_each_vm(id, vm)
 		lhv_request_all(vm, LHV_REQ_UNBLOCK, true);
 	mutex_unlock(&lhv_vms_lock);
 	on_each_cpu(cpu_down_ipi, NULL, 1);
@@ -180,14 +182,26 @@ static int __init lhv_init(void)
 		goto err_backend;
 	lhv_host_power_register(&power_ops);
 	register_reboot_notifier(&reboot_notifier);
-	ret = lhv_chardev_init();
+	lhv_control_init();
+	ret = lhv_latency_init();
 	if (ret)
 		goto err_power;
+	ret = lhv_netlink_init();
+	if (ret)
+		goto err_latency;
+	ret = lhv_chardev_init();
+	if (ret)
+		goto err_netlink;
 	lhv_debugfs_init();
 	pr_info("lhv: ready, backend %s\n", lhv_backend->name);
 	return 0;
 
+err_netlink:
+	lhv_netlink_exit();
+err_latency:
+	lhv_latency_exit();
 err_power:
+	lhv_control_exit();
 	unregister_reboot_notifier(&reboot_notifier);
 	lhv_host_power_unregister();
 	cpuhp_remove_state(hotplug_state);
@@ -206,6 +220,10 @@ static void __exit lhv_exit(void)
 {
 	lhv_debugfs_exit();
 	lhv_chardev_exit();
+	/* A request may hold the last reference to a VM: none is under way any more. */
+	lhv_netlink_exit();
+	lhv_latency_exit();
+	lhv_control_exit();
 	unregister_reboot_notifier(&reboot_notifier);
 	lhv_host_power_unregister();
 	cpuhp_remove_state(hotplug_state);

@@ -62,7 +62,7 @@ enum lhv_next lhv_internal_error(struct lhv_vcpu *vcpu, u32 suberror, u32 n, con
 	run->internal.suberror = suberror;
 	run->internal.ndata = n;
 	memcpy(run->internal.data, data, n * sizeof(*data));
-	return LHV_EXIT_USER;
+	return LHV_CRASH;
 }
 
 /* ---- requests ---- */
@@ -179,6 +179,8 @@ static void block(struct lhv_vcpu *vcpu)
 	bool won = false;
 
 	vcpu->nr_halts++;
+	WRITE_ONCE(vcpu->manage.state, vcpu->mp_state == KVM_MP_STATE_HALTED ?
+				       LHV_VCPU_STATE_HALTED : LHV_VCPU_STATE_WAITING);
 	if (vcpu->halt_poll_ns) {
 		won = poll_for_event(vcpu);
 		polled = local_clock() - start;
@@ -191,6 +193,7 @@ static void block(struct lhv_vcpu *vcpu)
 				   TASK_INTERRUPTIBLE);
 		vcpu->stat.halt_wait_ns += local_clock() - start - polled;
 	}
+	WRITE_ONCE(vcpu->manage.state, LHV_VCPU_STATE_RUNNING);
 	adapt_polling(vcpu, local_clock() - start);
 }
 
@@ -212,8 +215,16 @@ static int slow_work(struct lhv_vcpu *vcpu)
 		lhv_steal_check(vcpu);
 		if (READ_ONCE(vcpu->pending) & LHV_SLOW_REQS) {
 			clear_bit(LHV_REQ_UNBLOCK, &vcpu->pending);
-			if (test_bit(LHV_REQ_DEAD, &vcpu->pending))
+			if (test_bit(LHV_REQ_DEAD, &vcpu->pending)) {
+				lhv_vm_ended(vcpu->vm);
 				return -EIO;
+			}
+			if (test_bit(LHV_REQ_PAUSE, &vcpu->pending)) {
+				lhv_vcpu_wait_resume(vcpu);
+				if (signal_pending(current))
+					return exit_intr(vcpu);
+				continue;
+			}
 			if (test_bit(LHV_REQ_RING_FULL, &vcpu->pending)) {
 				if (lhv_dirty_ring_full(vcpu)) {
 					vcpu->run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
@@ -223,8 +234,11 @@ static int slow_work(struct lhv_vcpu *vcpu)
 			}
 			if (test_and_clear_bit(LHV_REQ_TRIPLE_FAULT, &vcpu->pending)) {
 				vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
+				lhv_vcpu_crashed(vcpu);
 				return 1;
 			}
+			if (test_and_clear_bit(LHV_REQ_STARTED, &vcpu->pending))
+				lhv_vcpu_started(vcpu);
 			if (test_and_clear_bit(LHV_REQ_APIC, &vcpu->pending))
 				lhv_lapic_accept_events(vcpu);
 			if (test_and_clear_bit(LHV_REQ_IOAPIC_EOI, &vcpu->pending)) {
@@ -293,8 +307,10 @@ static bool prepare_entry(struct lhv_vcpu *vcpu)
 		return false;
 	if (unlikely(window_open(vcpu)))
 		return false;
-	if (test_and_clear_bit(LHV_REQ_TLB_FLUSH, &vcpu->pending))
+	if (test_and_clear_bit(LHV_REQ_TLB_FLUSH, &vcpu->pending)) {
+		vcpu->nr_tlb_flushes++;
 		lhv_backend->sync_tlb(vcpu);
+	}
 	if (test_and_clear_bit(LHV_REQ_EVENT, &vcpu->pending))
 		lhv_event_inject(vcpu);
 	if (unlikely(vcpu->user_irq_window))
@@ -365,7 +381,7 @@ static enum lhv_next run_atomic(struct lhv_vcpu *vcpu)
 		local_irq_enable();
 
 		if (unlikely(!entered)) {
-			next = LHV_EXIT_USER;
+			next = LHV_CRASH;
 			break;
 		}
 		trace_lhv_exit(vcpu);
@@ -376,6 +392,18 @@ static enum lhv_next run_atomic(struct lhv_vcpu *vcpu)
 	vcpu->atomic = false;
 	lhv_host_fpu_save(vcpu->cpu_state.fpu);
 	return next;
+}
+
+/* The guest cannot go on, or must not: tell it. What KVM_RUN returns. */
+static int give_up(struct lhv_vcpu *vcpu, enum lhv_next next)
+{
+	if (next == LHV_CRASH) {
+		lhv_vcpu_crashed(vcpu);
+		return 0;
+	}
+	lhv_vm_bug(vcpu->vm);
+	lhv_vm_ended(vcpu->vm);
+	return -EIO;
 }
 
 /* Returns 0 with kvm_run filled, or -errno. */
@@ -398,10 +426,8 @@ static int run_loop(struct lhv_vcpu *vcpu, enum lhv_next next)
 			next = LHV_FATAL;
 	}
 
-	if (next == LHV_FATAL) {
-		lhv_vm_bug(vcpu->vm);
-		return -EIO;
-	}
+	if (next >= LHV_CRASH)
+		return give_up(vcpu, next);
 	ret = vcpu->run_errno;
 	vcpu->run_errno = 0;
 	return ret;
@@ -478,6 +504,8 @@ int lhv_vcpu_run(struct lhv_vcpu *vcpu)
 
 	if (READ_ONCE(vcpu->vm->bugged))
 		return -EIO;
+	if (unlikely(vcpu->manage.thread != task_pid(current)))
+		lhv_usage_new_thread(vcpu);
 
 	/*
 	 * A signal that is blocked but for KVM_RUN ends it and is then left pending, for

@@ -47,6 +47,8 @@ void lhv_vcpu_destroy(struct lhv_vcpu *vcpu)
 	lhv_backend->vcpu_destroy(vcpu);
 	lhv_cpu_destroy(vcpu);
 	lhv_mem_vcpu_destroy(vcpu);
+	lhv_latency_destroy(vcpu);
+	lhv_usage_destroy(vcpu);
 	for (i = 0; i < LHV_VCPU_PAGES; i++) {
 		if (vcpu->pages[i])
 			put_page(vcpu->pages[i]);
@@ -88,6 +90,7 @@ struct lhv_vcpu *lhv_vcpu_create(struct lhv_vm *vm, u32 id)
 	vcpu->id = id;
 	vcpu->cpu = -1;
 	vcpu->quiescent = jiffies;
+	lhv_usage_init(vcpu);
 	mutex_init(&vcpu->lock);
 	rcuwait_init(&vcpu->wait);
 
@@ -115,12 +118,15 @@ struct lhv_vcpu *lhv_vcpu_create(struct lhv_vm *vm, u32 id)
 	lhv_vcpu_reset(vcpu, false);
 	vcpu->mp_state = !lhv_has_lapic(vm) || is_bsp(vcpu) ? KVM_MP_STATE_RUNNABLE :
 							     KVM_MP_STATE_UNINITIALIZED;
+	if (is_bsp(vcpu))
+		lhv_request_self(vcpu, LHV_REQ_STARTED);
 
 	vm->vcpus[vcpu->idx] = vcpu;
 	/* Whoever sees the count sees the vCPU. */
 	smp_store_release(&vm->nr_vcpus, vm->nr_vcpus + 1);
 	lhv_lapic_published(vm);
 	mutex_unlock(&vm->lock);
+	lhv_vcpu_created(vcpu);
 	return vcpu;
 
 err_unlock:

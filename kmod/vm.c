@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * lhv - a VM's life, and the registry of all VMs.
+ * lhv - a VM's life.
  *
  * The VM fd and every vCPU fd hold a reference; the last one to close destroys
  * the VM. vCPUs live as long as their VM: a closed vCPU fd only means that
@@ -11,11 +11,8 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
+#include "event.h"
 #include "lhv.h"
-
-DEFINE_MUTEX(lhv_vms_lock);
-LIST_HEAD(lhv_vms);
-static u64 last_id;	/* lhv_vms_lock */
 
 /*
  * The one teardown, callable on a VM at any stage of its construction: each
@@ -31,10 +28,10 @@ static void destroy(struct lhv_vm *vm)
 {
 	int i;
 
-	mutex_lock(&lhv_vms_lock);
-	list_del_init(&vm->link);
-	mutex_unlock(&lhv_vms_lock);
-
+	if (vm->id) {
+		lhv_registry_del(vm);
+		lhv_vm_ended(vm);
+	}
 	lhv_irq_destroy_vm(vm);
 	lhv_mem_destroy(vm);
 	for (i = 0; i < vm->nr_vcpus; i++)
@@ -42,6 +39,7 @@ static void destroy(struct lhv_vm *vm)
 	lhv_bus_destroy_vm(vm);
 	lhv_backend->vm_destroy(vm);
 	cleanup_srcu_struct(&vm->srcu);
+	lhv_manage_destroy(vm);
 	mmdrop(vm->mm);
 	kvfree(vm);
 }
@@ -67,7 +65,7 @@ struct lhv_vm *lhv_vm_create(void)
 
 	refcount_set(&vm->refs, 1);
 	mutex_init(&vm->lock);
-	INIT_LIST_HEAD(&vm->link);
+	lhv_manage_create(vm);
 	vm->pid = task_tgid_nr(current);
 	vm->mm = current->mm;
 	mmgrab(vm->mm);
@@ -80,15 +78,14 @@ struct lhv_vm *lhv_vm_create(void)
 		ret = lhv_bus_init_vm(vm);
 	if (!ret)
 		ret = lhv_irq_init_vm(vm);
+	if (!ret)
+		ret = lhv_registry_add(vm);
 	if (ret) {
 		destroy(vm);
 		return ERR_PTR(ret);
 	}
-
-	mutex_lock(&lhv_vms_lock);
-	vm->id = ++last_id;
-	list_add_tail(&vm->link, &lhv_vms);
-	mutex_unlock(&lhv_vms_lock);
+	lhv_control_watch();
+	lhv_tell_vm(vm, LHV_VM_EVENT_CREATED);
 	return vm;
 }
 

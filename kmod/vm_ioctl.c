@@ -7,8 +7,11 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+
+#include <uapi/linux/lhv.h>
 
 #include "ioctl.h"
 #include "stats.h"
@@ -259,6 +262,19 @@ static long vm_get_stats_fd(void *vm, unsigned long arg)
 	return lhv_stats_open(vm, NULL);
 }
 
+static int vm_get_id(void *obj, void *arg)
+{
+	const struct lhv_vm *vm = obj;
+
+	*(u64 *)arg = vm->id;
+	return 0;
+}
+
+static int vm_set_stop_eventfd(void *vm, void *arg)
+{
+	return lhv_vm_set_stop_eventfd(vm, *(s32 *)arg);
+}
+
 static const struct lhv_ioctl vm_ioctls[] = {
 	RAW(KVM_CHECK_EXTENSION, lhv_check_extension),
 	RAW(KVM_CREATE_VCPU, vm_create_vcpu),
@@ -289,6 +305,8 @@ static const struct lhv_ioctl vm_ioctls[] = {
 	RAW(KVM_SET_BOOT_CPU_ID, vm_set_boot_cpu_id),
 	ROW(KVM_ENABLE_CAP, vm_enable_cap),
 	RAW(KVM_GET_STATS_FD, vm_get_stats_fd),
+	ROW(LHV_GET_VM_ID, vm_get_id),
+	ROW(LHV_SET_STOP_EVENTFD, vm_set_stop_eventfd),
 };
 
 static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -308,9 +326,17 @@ static int vm_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
+static void vm_show_fdinfo(struct seq_file *m, struct file *file)
+{
+	const struct lhv_vm *vm = file->private_data;
+
+	seq_printf(m, "lhv-vm-id:\t%llu\n", vm->id);
+}
+
 static const struct file_operations vm_fops = {
 	.owner = THIS_MODULE,
 	.release = vm_release,
+	.show_fdinfo = vm_show_fdinfo,
 	.unlocked_ioctl = vm_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 	.llseek = noop_llseek,

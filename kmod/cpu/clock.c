@@ -341,10 +341,11 @@ static u64 suspend_tsc;
 void lhv_clock_suspend(void)
 {
 	struct lhv_vm *vm;
+	unsigned long id;
 	u64 tsc;
 
 	lockdep_assert_irqs_disabled();
-	list_for_each_entry(vm, &lhv_vms, link) {
+	lhv_for_each_vm(id, vm) {
 		raw_spin_lock(&vm->clock.lock);
 		vm->clock.offset = sample(&vm->clock, &tsc) - ktime_get_boottime_ns();
 		raw_spin_unlock(&vm->clock.lock);
@@ -356,9 +357,10 @@ void lhv_clock_resume(void)
 {
 	u64 now = rdtsc(), lost = suspend_tsc > now ? suspend_tsc - now : 0;
 	struct lhv_vm *vm;
+	unsigned long id;
 
 	lockdep_assert_irqs_disabled();
-	list_for_each_entry(vm, &lhv_vms, link) {
+	lhv_for_each_vm(id, vm) {
 		raw_spin_lock(&vm->clock.lock);
 		vm->clock.tsc_lost += lost;
 		vm->clock.tsc_base_offset += lost;

@@ -126,3 +126,40 @@ void lhv_mem_vcpu_destroy(struct lhv_vcpu *vcpu)
 	lhv_tdp_cache_drain(&vcpu->mem.cache);
 	lhv_dirty_ring_destroy(vcpu);
 }
+
+void lhv_mem_give_up(struct lhv_vm *vm)
+{
+	write_lock(&vm->mem.mmu_lock);
+	vm->mem.dead = true;
+	write_unlock(&vm->mem.mmu_lock);
+	lhv_mem_zap_all(vm);
+}
+
+u64 lhv_mem_slot_bytes(struct lhv_vm *vm)
+{
+	struct lhv_slots *slots;
+	u64 pages = 0;
+	int i, idx;
+
+	idx = srcu_read_lock(&vm->srcu);
+	slots = srcu_dereference(vm->mem.slots, &vm->srcu);
+	for (i = 0; i < slots->n; i++)
+		pages += slots->by_gfn[i].slot->npages;
+	srcu_read_unlock(&vm->srcu, idx);
+	return pages << PAGE_SHIFT;
+}
+
+u64 lhv_mem_mapped_bytes(struct lhv_vm *vm)
+{
+	u64 bytes = 0;
+	int level;
+
+	for (level = 0; level < ARRAY_SIZE(vm->mem.nr_pages); level++)
+		bytes += (u64)atomic_long_read(&vm->mem.nr_pages[level]) * lhv_tdp_pages(level + 1);
+	return bytes << PAGE_SHIFT;
+}
+
+u64 lhv_mem_table_bytes(struct lhv_vm *vm)
+{
+	return (u64)atomic_long_read(&vm->mem.nr_tables) << PAGE_SHIFT;
+}

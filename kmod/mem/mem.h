@@ -242,6 +242,14 @@ int lhv_write_gva(struct lhv_vcpu *vcpu, u64 gva, const void *data, unsigned int
 /* Is @gpa backed by a slot that may be read (and written)? Atomic tier fine. */
 bool lhv_gpa_is_memory(struct lhv_vm *vm, gpa_t gpa, bool write);
 
+/* Bytes in all slots; bytes that are mapped now; bytes of second-stage tables. Process context. */
+u64 lhv_mem_slot_bytes(struct lhv_vm *vm);
+u64 lhv_mem_mapped_bytes(struct lhv_vm *vm);
+u64 lhv_mem_table_bytes(struct lhv_vm *vm);
+
+/* For good: drop every translation and make no more. Process context. */
+void lhv_mem_give_up(struct lhv_vm *vm);
+
 /* Drop every translation of the VM; vCPUs refault. Process context. */
 void lhv_mem_zap_all(struct lhv_vm *vm);
 

@@ -125,10 +125,8 @@ static void release(struct mmu_notifier *mn, struct mm_struct *mm)
 {
 	struct lhv_vm *vm = notifier_vm(mn);
 
-	write_lock(&vm->mem.mmu_lock);
-	vm->mem.dead = true;
-	write_unlock(&vm->mem.mmu_lock);
-	lhv_mem_zap_all(vm);
+	lhv_mem_give_up(vm);
+	lhv_vm_owner_gone(vm);
 }
 
 const struct mmu_notifier_ops lhv_mem_notifier_ops = {

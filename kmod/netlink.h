@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * lhv - the netlink family.
+ *
+ * What it is for: Documentation/netlink/specs/lhv.yaml, in C. Requests (netlink.c),
+ *	objects as attributes (netlink_put.c), events (netlink_event.c).
+ * What enters: messages that the generated policy (netlink_gen.c) let through.
+ * What leaves: calls of the registry and of control.c; replies and events.
+ * What it must not know: how a VM is paused or killed.
+ */
+#ifndef LHV_NETLINK_H
+#define LHV_NETLINK_H
+
+#include <net/genetlink.h>
+
+#include "manage.h"
+#include "netlink_gen.h"
+
+extern struct genl_family lhv_nl_family;
+
+/**
+ * struct lhv_view - through whose eyes ids are shown
+ * @user_ns: user ids as in this namespace
+ * @pid_ns: process ids as in this one
+ */
+struct lhv_view {
+	struct user_namespace *user_ns;
+	struct pid_namespace *pid_ns;
+};
+
+/* netlink_put.c: lhv_vms_lock is held, or the caller has a reference. 0 or -EMSGSIZE. */
+int lhv_put_vm(struct sk_buff *skb, struct lhv_vm *vm, const struct lhv_view *view);
+int lhv_put_owner(struct sk_buff *skb, struct lhv_vm *vm, const struct lhv_view *view);
+int lhv_put_vcpu(struct sk_buff *skb, struct lhv_vcpu *vcpu, const struct lhv_view *view);
+int lhv_put_regs(struct sk_buff *skb, struct lhv_vcpu *vcpu);
+/* @vcpu NULL: the sum over all of them. @latency: histograms too. */
+int lhv_put_stats(struct sk_buff *skb, struct lhv_vm *vm, struct lhv_vcpu *vcpu, bool latency);
+
+/* netlink.c */
+bool lhv_nl_may_see(struct lhv_vm *vm, kuid_t uid, struct user_namespace *ns, bool admin);
+
+#endif
