@@ -56,9 +56,10 @@ static int memory_show(struct seq_file *m, void *unused)
 {
 	struct lhv_mem *mem;
 	struct lhv_vm *vm;
+	unsigned long id;
 
 	mutex_lock(&lhv_vms_lock);
-	list_for_each_entry(vm, &lhv_vms, link) {
+	lhv_for_each_vm(id, vm) {
 		mem = &vm->mem;
 		seq_printf(m, "%llu %d %ld %ld %ld %ld\n", vm->id, vm->pid,
 			   atomic_long_read(&mem->nr_tables),
