@@ -273,21 +273,23 @@ static void kick_pending(struct lhv_pit *pit)
 static enum hrtimer_restart timer_fired(struct hrtimer *timer)
 {
 	struct lhv_pit *pit = container_of(timer, struct lhv_pit, timer);
+	u64 ticks = 1;
 
+	/* More than one when the host was late. */
+	if (pit->period_ns)
+		ticks = hrtimer_forward_now(timer, ns_to_ktime(pit->period_ns));
 	if (!READ_ONCE(pit->reinject)) {
 		pulse(pit);
 	} else {
-		if (atomic_inc_return(&pit->pending) > MAX_PENDING) {
+		ticks = min_t(u64, ticks, MAX_PENDING);
+		if (atomic_add_return(ticks, &pit->pending) > MAX_PENDING) {
 			/* The guest took a tick and never acknowledged it: start anew. */
 			atomic_set(&pit->pending, 1);
 			atomic_set(&pit->acked, 1);
 		}
 		kick_pending(pit);
 	}
-	if (!pit->period_ns)
-		return HRTIMER_NORESTART;
-	hrtimer_forward_now(timer, ns_to_ktime(pit->period_ns));
-	return HRTIMER_RESTART;
+	return pit->period_ns ? HRTIMER_RESTART : HRTIMER_NORESTART;
 }
 
 /* GSI 0's EOI. Any context, no lock of an interrupt controller held. */

@@ -231,6 +231,15 @@ static void state(struct kunit *test)
 	line(22, 0);
 }
 
+static bool wait_for_irq(struct lhv_vcpu *vcpu)
+{
+	unsigned long end = jiffies + 5 * HZ;
+
+	while (!lhv_irq_pending(vcpu) && time_before(jiffies, end))
+		usleep_range(50, 100);
+	return lhv_irq_pending(vcpu);
+}
+
 static void pit_ticks(struct kunit *test)
 {
 	struct kvm_pit_config config = { .flags = KVM_PIT_SPEAKER_DUMMY };
@@ -255,8 +264,10 @@ static void pit_ticks(struct kunit *test)
 	lhv_bus_write(vcpu, &f.vm->pio_bus, 0x40, 1, &val);
 	val = 1193 >> 8;
 	lhv_bus_write(vcpu, &f.vm->pio_bus, 0x40, 1, &val);
-	msleep(30);
 	for (i = 0; i < 20; i++) {
+		KUNIT_EXPECT_TRUE(test, wait_for_irq(vcpu));
+		/* Longer than a period: those that come meanwhile are kept. */
+		mdelay(2);
 		KUNIT_EXPECT_EQ(test, lhv_irq_ack(vcpu), 0x30);
 		apic_write(vcpu, APIC_EOI, 0);
 	}
