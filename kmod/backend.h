@@ -154,14 +154,29 @@ struct lhv_backend {
 	void (*set_nmi_mask)(struct lhv_vcpu *vcpu, bool masked);
 };
 
-/* The chosen one; never NULL once the module is loaded. */
-extern const struct lhv_backend *lhv_backend;
 extern const struct lhv_backend lhv_svm_backend;
 
-/* Only the two ops on every entry and exit are static calls. */
-bool lhv_no_enter(struct lhv_vcpu *vcpu);
-enum lhv_next lhv_no_handle_exit(struct lhv_vcpu *vcpu);
-DECLARE_STATIC_CALL(lhv_enter, lhv_no_enter);
-DECLARE_STATIC_CALL(lhv_handle_exit, lhv_no_handle_exit);
+/* The chosen one; never NULL once the module is loaded. */
+extern const struct lhv_backend *lhv_backend;
+
+/**
+ * lhv_backend_use() - make a backend the chosen one
+ * @backend: the backend; NULL for none
+ *
+ * Context: process, may sleep. No vCPU runs.
+ */
+void lhv_backend_use(const struct lhv_backend *backend);
+
+/*
+ * The ops that every exit meets, or every instruction that is looked at, are static calls:
+ * static_call(lhv_enter)(vcpu). They point at nothing until a backend is chosen.
+ */
+DECLARE_STATIC_CALL(lhv_load, *lhv_backend->load);
+DECLARE_STATIC_CALL(lhv_put, *lhv_backend->put);
+DECLARE_STATIC_CALL(lhv_enter, *lhv_backend->enter);
+DECLARE_STATIC_CALL(lhv_handle_exit, *lhv_backend->handle_exit);
+DECLARE_STATIC_CALL(lhv_get_code, *lhv_backend->get_code);
+DECLARE_STATIC_CALL(lhv_get_cpl, *lhv_backend->get_cpl);
+DECLARE_STATIC_CALL(lhv_get_cr3, *lhv_backend->get_cr3);
 
 #endif

@@ -22,6 +22,31 @@
 
 const struct lhv_backend *lhv_backend;
 
+DEFINE_STATIC_CALL_NULL(lhv_load, *lhv_backend->load);
+DEFINE_STATIC_CALL_NULL(lhv_put, *lhv_backend->put);
+DEFINE_STATIC_CALL_NULL(lhv_enter, *lhv_backend->enter);
+DEFINE_STATIC_CALL_NULL(lhv_handle_exit, *lhv_backend->handle_exit);
+DEFINE_STATIC_CALL_NULL(lhv_get_code, *lhv_backend->get_code);
+DEFINE_STATIC_CALL_NULL(lhv_get_cpl, *lhv_backend->get_cpl);
+DEFINE_STATIC_CALL_NULL(lhv_get_cr3, *lhv_backend->get_cr3);
+
+/* What is called while there is none: nothing. */
+static const struct lhv_backend no_backend;
+
+void lhv_backend_use(const struct lhv_backend *backend)
+{
+	const struct lhv_backend *b = backend ?: &no_backend;
+
+	lhv_backend = backend;
+	static_call_update(lhv_load, b->load);
+	static_call_update(lhv_put, b->put);
+	static_call_update(lhv_enter, b->enter);
+	static_call_update(lhv_handle_exit, b->handle_exit);
+	static_call_update(lhv_get_code, b->get_code);
+	static_call_update(lhv_get_cpl, b->get_cpl);
+	static_call_update(lhv_get_cr3, b->get_cr3);
+}
+
 static const struct lhv_backend * const backends[] = {
 	&lhv_svm_backend,
 };
@@ -145,7 +170,7 @@ static int choose_backend(void)
 		if (ret == -ENODEV)
 			continue;
 		if (!ret)
-			lhv_backend = backends[i];
+			lhv_backend_use(backends[i]);
 		return ret;
 	}
 	pr_err("lhv: this CPU has no AMD-V; nothing to drive\n");
@@ -172,8 +197,6 @@ static int __init lhv_init(void)
 	if (ret)
 		goto err_irq;
 	lhv_cpuid_setup();
-	static_call_update(lhv_enter, lhv_backend->enter);
-	static_call_update(lhv_handle_exit, lhv_backend->handle_exit);
 
 	hotplug_state = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "virt/lhv:online",
 					  cpu_up_here, cpu_down_here);

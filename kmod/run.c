@@ -39,20 +39,6 @@ MODULE_PARM_DESC(halt_poll_max_ns, "longest time in ns that a halted vCPU polls 
 
 #define LHV_HALT_POLL_START_NS	10000
 
-DEFINE_STATIC_CALL(lhv_enter, lhv_no_enter);
-DEFINE_STATIC_CALL(lhv_handle_exit, lhv_no_handle_exit);
-
-/* Never called: the static calls point into the backend before the first vCPU exists. */
-bool lhv_no_enter(struct lhv_vcpu *vcpu)
-{
-	return false;
-}
-
-enum lhv_next lhv_no_handle_exit(struct lhv_vcpu *vcpu)
-{
-	return LHV_FATAL;
-}
-
 enum lhv_next lhv_internal_error(struct lhv_vcpu *vcpu, u32 suberror, u32 n, const u64 *data)
 {
 	struct kvm_run *run = vcpu->run;
@@ -347,7 +333,7 @@ static enum lhv_next run_atomic(struct lhv_vcpu *vcpu)
 	vcpu->atomic = true;
 	if (unlikely(vcpu->cpu != smp_processor_id()))
 		lhv_clock_moved(vcpu);
-	lhv_backend->load(vcpu, smp_processor_id());
+	static_call(lhv_load)(vcpu, smp_processor_id());
 
 	do {
 		local_irq_disable();
@@ -388,7 +374,7 @@ static enum lhv_next run_atomic(struct lhv_vcpu *vcpu)
 		next = static_call(lhv_handle_exit)(vcpu);
 	} while (next == LHV_RESUME);
 
-	lhv_backend->put(vcpu);
+	static_call(lhv_put)(vcpu);
 	vcpu->atomic = false;
 	lhv_host_fpu_save(vcpu->cpu_state.fpu);
 	return next;

@@ -127,6 +127,8 @@ int lhv_mmio_write(struct lhv_vcpu *vcpu, gpa_t gpa, const void *data, unsigned 
  * lhv_mmio_read() of the same gpa and len takes the answer (once).
  */
 enum lhv_next lhv_mmio_complete(struct lhv_vcpu *vcpu);
+/* That answer, of at most 8 bytes, at once. False: the access was given up meanwhile. */
+bool lhv_mmio_take(struct lhv_vcpu *vcpu, u64 *val);
 /* The instruction is given up (reset, another RIP): forget the access and its answer. */
 void lhv_mmio_cancel(struct lhv_vcpu *vcpu);
 

@@ -158,9 +158,12 @@ enum lhv_next lhv_mmio_complete(struct lhv_vcpu *vcpu)
 {
 	typeof(vcpu->pio.mmio) *m = &vcpu->pio.mmio;
 
-	/* The address and length are ours; of kvm_run only the data is taken, once. */
+	/*
+	 * The address and length are ours; of kvm_run only the data is taken, once. All of it:
+	 * pieces begin at 0 or at 8, and what lies behind the last is not looked at.
+	 */
 	if (m->piece && !m->write)
-		copy(m->data + m->done, vcpu->run->mmio.data, m->piece);
+		memcpy(m->data + m->done, vcpu->run->mmio.data, MAX_PIECE);
 	m->done += m->piece;
 	m->piece = 0;
 	if (unlikely(m->done < m->len) && serve(vcpu) == -EINPROGRESS)
@@ -168,6 +171,18 @@ enum lhv_next lhv_mmio_complete(struct lhv_vcpu *vcpu)
 	if (m->write)
 		m->len = 0;
 	return LHV_RESUME;
+}
+
+bool lhv_mmio_take(struct lhv_vcpu *vcpu, u64 *val)
+{
+	typeof(vcpu->pio.mmio) *m = &vcpu->pio.mmio;
+
+	if (unlikely(!m->len))
+		return false;
+	memcpy(val, m->data, sizeof(*val));
+	*val &= GENMASK_ULL(m->len * 8 - 1, 0);
+	m->len = 0;
+	return true;
 }
 
 void lhv_mmio_cancel(struct lhv_vcpu *vcpu)

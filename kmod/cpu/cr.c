@@ -140,7 +140,7 @@ int lhv_set_cr4(struct lhv_vcpu *vcpu, u64 cr4)
 		return -EINVAL;
 	/* SDM Vol 3A "Process-Context Identifiers (PCIDs)" */
 	if ((changed & cr4 & X86_CR4_PCIDE) &&
-	    (!lhv_long_mode(vcpu) || (lhv_backend->get_cr3(vcpu) & X86_CR3_PCID_MASK)))
+	    (!lhv_long_mode(vcpu) || (static_call(lhv_get_cr3)(vcpu) & X86_CR3_PCID_MASK)))
 		return -EINVAL;
 
 	lhv_backend->set_cr4(vcpu, cr4);
@@ -341,7 +341,7 @@ int lhv_get_sregs(struct lhv_vcpu *vcpu, struct kvm_sregs *sregs)
 	lhv_backend->get_idt(vcpu, &sregs->idt);
 	sregs->cr0 = vcpu->cr0;
 	sregs->cr2 = vcpu->cr2;
-	sregs->cr3 = lhv_backend->get_cr3(vcpu);
+	sregs->cr3 = static_call(lhv_get_cr3)(vcpu);
 	sregs->cr4 = vcpu->cr4;
 	sregs->cr8 = vcpu->cr8;
 	sregs->efer = vcpu->efer;

@@ -613,7 +613,9 @@ static enum lhv_next plain_mov(struct lhv_vcpu *vcpu, gpa_t gpa);
 static enum lhv_next plain_mov_answered(struct lhv_vcpu *vcpu)
 {
 	struct lhv_emul *s = &vcpu->cpu_state.emul;
+	struct emu e = { .vcpu = vcpu, .state = s, .insn = &s->insn };
 	enum lhv_next next = lhv_mmio_complete(vcpu);
+	u64 val;
 
 	if (next == LHV_EXIT_USER)
 		vcpu->complete = plain_mov_answered;
@@ -623,7 +625,10 @@ static enum lhv_next plain_mov_answered(struct lhv_vcpu *vcpu)
 		lhv_mmio_cancel(vcpu);
 		return LHV_RESUME;
 	}
-	return plain_mov(vcpu, s->gpa);
+	if (!lhv_mmio_take(vcpu, &val))
+		return plain_mov(vcpu, s->gpa);
+	mov_loaded(&e, val);
+	return finish(&e);
 }
 
 static enum lhv_next plain_mov(struct lhv_vcpu *vcpu, gpa_t gpa)

@@ -9,21 +9,21 @@ enum lhv_insn_mode lhv_insn_mode(struct lhv_vcpu *vcpu)
 {
 	u64 base;
 
-	return lhv_backend->get_code(vcpu, &base);
+	return static_call(lhv_get_code)(vcpu, &base);
 }
 
 u64 lhv_linear_rip(struct lhv_vcpu *vcpu)
 {
 	u64 base;
 
-	if (lhv_backend->get_code(vcpu, &base) == LHV_MODE_64)
+	if (static_call(lhv_get_code)(vcpu, &base) == LHV_MODE_64)
 		return vcpu->rip;
 	return (u32)(base + vcpu->rip);
 }
 
 u32 lhv_access_user(struct lhv_vcpu *vcpu)
 {
-	return lhv_backend->get_cpl(vcpu) == 3 ? LHV_ACC_USER : 0;
+	return static_call(lhv_get_cpl)(vcpu) == 3 ? LHV_ACC_USER : 0;
 }
 
 /* Not the page that RIP is in. */
@@ -135,7 +135,7 @@ static bool decoded_already(struct lhv_vcpu *vcpu)
 {
 	const struct lhv_emul *s = &vcpu->cpu_state.emul;
 	u64 base, lin = vcpu->rip;
-	enum lhv_insn_mode mode = lhv_backend->get_code(vcpu, &base);
+	enum lhv_insn_mode mode = static_call(lhv_get_code)(vcpu, &base);
 
 	if (!s->known || s->insn.mode != mode)
 		return false;
@@ -177,7 +177,7 @@ enum lhv_next lhv_emulation_failure(struct lhv_vcpu *vcpu)
 	if (vcpu->atomic)
 		return LHV_SLEEP;
 	/* A guest's user program must not be able to end the guest. */
-	if (lhv_backend->get_cpl(vcpu) == 3)
+	if (static_call(lhv_get_cpl)(vcpu) == 3)
 		return lhv_inject_ud(vcpu);
 	if (lhv_fetch_insn(vcpu, evidence.bytes, &len, &fault))
 		evidence.flags = 0;

@@ -71,7 +71,7 @@ enum lhv_next lhv_hypercall_exec(struct lhv_vcpu *vcpu)
 		return next;
 	for (i = 0; i < ARRAY_SIZE(arg); i++)
 		arg[i] &= mask;
-	if (!lhv_backend->get_cpl(vcpu))
+	if (!static_call(lhv_get_cpl)(vcpu))
 		ret = hypercall(vcpu, nr & mask, arg);
 	vcpu->regs[LHV_RAX] = ret & mask;
 	return lhv_retire(vcpu, len);

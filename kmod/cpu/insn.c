@@ -49,10 +49,10 @@ static unsigned int plain_length(struct lhv_vcpu *vcpu)
 	int ret;
 
 	lin = vcpu->rip;
-	if (unlikely(lhv_backend->get_code(vcpu, &base) != LHV_MODE_64))
+	if (unlikely(static_call(lhv_get_code)(vcpu, &base) != LHV_MODE_64))
 		lin = (u32)(base + lin);
 	if (!code->page || code->lin != (lin & PAGE_MASK) || code->cr0 != vcpu->cr0 || code->cr4 != vcpu->cr4 ||
-	    code->efer != vcpu->efer || code->cr3 != lhv_backend->get_cr3(vcpu) ||
+	    code->efer != vcpu->efer || code->cr3 != static_call(lhv_get_cr3)(vcpu) ||
 	    offset_in_page(lin) > PAGE_SIZE - sizeof(bytes))
 		return 0;
 	pagefault_disable();
@@ -224,7 +224,7 @@ enum lhv_next lhv_xsetbv_exec(struct lhv_vcpu *vcpu)
 	unsigned int len;
 	int ret;
 
-	if (lhv_backend->get_cpl(vcpu) || (u32)vcpu->regs[LHV_RCX])
+	if (static_call(lhv_get_cpl)(vcpu) || (u32)vcpu->regs[LHV_RCX])
 		return lhv_inject_gp(vcpu);
 	len = lhv_insn_len(vcpu, &next);
 	if (!len)
@@ -297,7 +297,7 @@ static u64 read_cr(struct lhv_vcpu *vcpu, int cr)
 	case 2:
 		return vcpu->cr2;
 	case 3:
-		return lhv_backend->get_cr3(vcpu);
+		return static_call(lhv_get_cr3)(vcpu);
 	case 4:
 		return vcpu->cr4;
 	default:
@@ -453,7 +453,7 @@ enum lhv_next lhv_dr_exec(struct lhv_vcpu *vcpu, int dr, int reg, bool write)
 		reg = insn.rm;
 		write = insn.opcode == OP_MOV_TO_DR;
 	}
-	if (lhv_backend->get_cpl(vcpu))
+	if (static_call(lhv_get_cpl)(vcpu))
 		return lhv_inject_gp(vcpu);
 	if (dr > 7 || ((dr == 4 || dr == 5) && (vcpu->cr4 & X86_CR4_DE)))
 		return lhv_inject_ud(vcpu);	/* goes before DR7.GD */

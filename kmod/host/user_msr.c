@@ -11,16 +11,7 @@
 #include "host.h"
 
 /* This CPU only; interrupts off, because teardown restores by an interrupt. */
-struct user_msrs {
-	struct user_return_notifier notifier;
-	bool armed;			/* the notifier is registered */
-	struct {
-		bool known;		/* @host was read */
-		u64 host, now;
-	} msr[LHV_NR_USER_MSRS];
-};
-
-static DEFINE_PER_CPU(struct user_msrs, user_msrs);
+DEFINE_PER_CPU(struct lhv_host_user_msrs, lhv_host_user_msrs);
 
 static const u32 msr_index[LHV_NR_USER_MSRS] = {
 	[LHV_USER_MSR_TSC_AUX] = MSR_TSC_AUX,
@@ -28,7 +19,7 @@ static const u32 msr_index[LHV_NR_USER_MSRS] = {
 
 static bool present[LHV_NR_USER_MSRS] __read_mostly;
 
-static void restore_this_cpu(struct user_msrs *this)
+static void restore_this_cpu(struct lhv_host_user_msrs *this)
 {
 	int i;
 
@@ -49,7 +40,7 @@ static void on_user_return(struct user_return_notifier *notifier)
 	unsigned long flags;
 
 	local_irq_save(flags);
-	restore_this_cpu(container_of(notifier, struct user_msrs, notifier));
+	restore_this_cpu(container_of(notifier, struct lhv_host_user_msrs, notifier));
 	local_irq_restore(flags);
 }
 
@@ -59,7 +50,7 @@ void lhv_host_user_msr_restore(void)
 	unsigned long flags;
 
 	local_irq_save(flags);
-	restore_this_cpu(this_cpu_ptr(&user_msrs));
+	restore_this_cpu(this_cpu_ptr(&lhv_host_user_msrs));
 	local_irq_restore(flags);
 }
 
@@ -70,12 +61,12 @@ bool lhv_host_user_msr_present(enum lhv_user_msr which)
 }
 
 /* See user_msr.h. */
-void lhv_host_user_msr_set(enum lhv_user_msr which, u64 value)
+void lhv_host_user_msr_write(enum lhv_user_msr which, u64 value)
 {
-	struct user_msrs *this = this_cpu_ptr(&user_msrs);
+	struct lhv_host_user_msrs *this = this_cpu_ptr(&lhv_host_user_msrs);
 	unsigned long flags;
 
-	if (!present[which] || (this->msr[which].known && this->msr[which].now == value))
+	if (!present[which])
 		return;
 
 	local_irq_save(flags);

@@ -220,7 +220,7 @@ static const struct lhv_walk_ops walk_ops = {
 
 static u64 guest_cr3(struct lhv_vcpu *vcpu)
 {
-	return lhv_paging(vcpu) ? lhv_backend->get_cr3(vcpu) : 0;
+	return lhv_paging(vcpu) ? static_call(lhv_get_cr3)(vcpu) : 0;
 }
 
 /* Under vm->srcu. */

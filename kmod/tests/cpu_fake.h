@@ -236,7 +236,7 @@ static int fake_init(struct kunit *test)
 
 	real_backend = lhv_backend;
 	fake_backend.tdp = real_backend ? real_backend->tdp : NULL;
-	lhv_backend = &fake_backend;
+	lhv_backend_use(&fake_backend);
 
 	vcpu->vm = vm;
 	vcpu->cpu = -1;
@@ -256,7 +256,7 @@ static void fake_exit(struct kunit *test)
 {
 	if (test->priv)
 		lhv_cpu_destroy(test->priv);
-	lhv_backend = real_backend;
+	lhv_backend_use(real_backend);
 }
 
 #endif
