@@ -167,7 +167,8 @@ static void block(struct lhv_vcpu *vcpu)
 	vcpu->nr_halts++;
 	WRITE_ONCE(vcpu->manage.state, vcpu->mp_state == KVM_MP_STATE_HALTED ?
 				       LHV_VCPU_STATE_HALTED : LHV_VCPU_STATE_WAITING);
-	if (vcpu->halt_poll_ns) {
+	/* A guest that polls by itself says so. */
+	if (vcpu->halt_poll_ns && (vcpu->cpu_state.poll_control & 1)) {
 		won = poll_for_event(vcpu);
 		polled = local_clock() - start;
 		vcpu->stat.halt_polls++;
@@ -175,6 +176,7 @@ static void block(struct lhv_vcpu *vcpu)
 		*(won ? &vcpu->stat.halt_poll_won_ns : &vcpu->stat.halt_poll_lost_ns) += polled;
 	}
 	if (!won) {
+		lhv_steal_preempted(vcpu);
 		rcuwait_wait_event(&vcpu->wait, has_event(vcpu) || signal_pending(current),
 				   TASK_INTERRUPTIBLE);
 		vcpu->stat.halt_wait_ns += local_clock() - start - polled;
@@ -250,8 +252,12 @@ static int slow_work(struct lhv_vcpu *vcpu)
 
 		if (signal_pending(current))
 			return exit_intr(vcpu);
-		if (unlikely(lhv_host_work_waits()) && lhv_host_handle_work())
-			return exit_intr(vcpu);
+		if (unlikely(lhv_host_work_waits())) {
+			lhv_steal_preempted(vcpu);
+			if (lhv_host_handle_work())
+				return exit_intr(vcpu);
+			continue;
+		}
 		if (vcpu->mp_state == KVM_MP_STATE_RUNNABLE)
 			return 0;
 	}
@@ -371,6 +377,10 @@ static enum lhv_next run_atomic(struct lhv_vcpu *vcpu)
 			break;
 		}
 		trace_lhv_exit(vcpu);
+		if (unlikely(vcpu->eoi_offered) && !lhv_pv_eoi_settle(vcpu)) {
+			next = LHV_SLEEP;
+			break;
+		}
 		next = static_call(lhv_handle_exit)(vcpu);
 	} while (next == LHV_RESUME);
 
@@ -406,8 +416,11 @@ static int run_loop(struct lhv_vcpu *vcpu, enum lhv_next next)
 			return 0;
 		}
 		next = run_atomic(vcpu);
-		if (next == LHV_SLEEP)
+		if (next == LHV_SLEEP) {
+			if (vcpu->eoi_offered)
+				lhv_pv_eoi_settle(vcpu);
 			next = static_call(lhv_handle_exit)(vcpu);
+		}
 		if (WARN_ON_ONCE(next == LHV_SLEEP))
 			next = LHV_FATAL;
 	}

@@ -518,8 +518,28 @@ void lhv_steal_check(struct lhv_vcpu *vcpu)
 {
 	struct lhv_cpu *cpu = &vcpu->cpu_state;
 
-	if ((cpu->steal_msr & KVM_MSR_ENABLED) && run_delay() != cpu->steal_last)
+	if ((cpu->steal_msr & KVM_MSR_ENABLED) &&
+	    (cpu->steal_hinted || run_delay() != cpu->steal_last))
 		lhv_request_self(vcpu, LHV_REQ_STEAL);
+}
+
+/**
+ * lhv_steal_preempted() - the vCPU's thread is about to give up its CPU
+ * @vcpu: the vCPU; slow tier
+ *
+ * Tells the guest, so that no other vCPU spins for what this one holds. Taken back by the
+ * next lhv_steal_update(), which lhv_steal_check() asks for.
+ */
+void lhv_steal_preempted(struct lhv_vcpu *vcpu)
+{
+	const u8 preempted = KVM_VCPU_PREEMPTED;
+	struct lhv_cpu *cpu = &vcpu->cpu_state;
+	gpa_t gpa = cpu->steal_msr & KVM_STEAL_VALID_BITS;
+
+	if (!(cpu->steal_msr & KVM_MSR_ENABLED) || cpu->steal_hinted)
+		return;
+	cpu->steal_hinted = !lhv_write_gpa(vcpu, gpa + offsetof(struct kvm_steal_time, preempted),
+					   &preempted, sizeof(preempted));
 }
 
 void lhv_steal_update(struct lhv_vcpu *vcpu)
@@ -529,6 +549,7 @@ void lhv_steal_update(struct lhv_vcpu *vcpu)
 	struct kvm_steal_time st;
 	u64 delay = run_delay();
 
+	cpu->steal_hinted = false;
 	if (!(cpu->steal_msr & KVM_MSR_ENABLED) || lhv_read_gpa(vcpu, gpa, &st, sizeof(st)))
 		return;
 	/* What another thread had to wait for was not stolen from the guest. */

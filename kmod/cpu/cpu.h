@@ -153,6 +153,7 @@ struct lhv_cpu {
 	u64 wall_gpa;			/* O where the wall clock is to be written */
 	u64 steal_last;			/* O run_delay of @steal_pid when last looked at */
 	pid_t steal_pid;		/* O the thread that ran the vCPU then */
+	bool steal_hinted;		/* O the record says that the vCPU does not run */
 	u64 tsc_lost;			/* O part of lhv_clock.tsc_lost that tsc_offset has */
 	u64 load_tsc;			/* O host TSC when the vCPU last changed CPUs */
 
@@ -313,6 +314,7 @@ int lhv_kvmclock_ctrl(struct lhv_vcpu *vcpu);
 u64 lhv_kvmclock_ns(struct lhv_vm *vm);		/* the guest's kvmclock now */
 /* The run loop, slow tier, before it serves requests: asks for LHV_REQ_STEAL when it is due. */
 void lhv_steal_check(struct lhv_vcpu *vcpu);
+void lhv_steal_preempted(struct lhv_vcpu *vcpu);
 /* Around suspend of the host, all VMs. Boot CPU, interrupts off, tasks frozen. */
 void lhv_clock_suspend(void);
 void lhv_clock_resume(void);

@@ -379,6 +379,19 @@ static int set_clock(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 i
 	return lhv_clock_msr_write(vcpu, index, data);
 }
 
+static int get_pv_eoi(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index,
+		      u64 *data, bool host)
+{
+	*data = lhv_pv_eoi_get(vcpu);
+	return 0;
+}
+
+static int set_pv_eoi(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 data,
+		      bool host)
+{
+	return lhv_pv_eoi_set(vcpu, data);
+}
+
 /* ---- the table ---- */
 
 #define NEEDS(f)	((f) + 1)
@@ -481,9 +494,9 @@ static const struct lhv_msr_row rows[] = {
 	  .set = set_zero_only },
 	{ ONE(MSR_KVM_STEAL_TIME), .flags = ROW_LISTED, .pv = PV(KVM_FEATURE_STEAL_TIME),
 	  .offset = FIELD(steal_msr), .get = get_field, .set = set_clock },
-	{ ONE(MSR_KVM_PV_EOI_EN), .pv = PV(KVM_FEATURE_PV_EOI), .get = get_const,
-	  .set = set_zero_only },
-	{ ONE(MSR_KVM_POLL_CONTROL), .pv = PV(KVM_FEATURE_POLL_CONTROL),
+	{ ONE(MSR_KVM_PV_EOI_EN), .flags = ROW_LISTED, .pv = PV(KVM_FEATURE_PV_EOI),
+	  .get = get_pv_eoi, .set = set_pv_eoi },
+	{ ONE(MSR_KVM_POLL_CONTROL), .flags = ROW_LISTED, .pv = PV(KVM_FEATURE_POLL_CONTROL),
 	  .offset = FIELD(poll_control), .value = 1, .get = get_field, .set = set_field },
 	{ .first = MSR_KVM_ASYNC_PF_INT, .last = MSR_KVM_ASYNC_PF_ACK,
 	  .pv = PV(KVM_FEATURE_ASYNC_PF_INT), .get = get_const, .set = set_zero_only },

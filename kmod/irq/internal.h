@@ -137,6 +137,7 @@ int lhv_ioapic_create(struct lhv_vm *vm);
 void lhv_ioapic_destroy(struct lhv_vm *vm);
 int lhv_ioapic_set(struct lhv_vm *vm, unsigned int pin, int source, bool level);
 void lhv_ioapic_eoi(struct lhv_vm *vm, u8 vector, bool level);
+bool lhv_ioapic_wants_eoi(struct lhv_vm *vm, u8 vector);	/* false without IOAPIC */
 void lhv_ioapic_routing_changed(struct lhv_vm *vm, u32 pit_pins);
 void lhv_ioapic_get_state(struct lhv_vm *vm, struct kvm_ioapic_state *s);
 void lhv_ioapic_set_state(struct lhv_vm *vm, const struct kvm_ioapic_state *s);

@@ -186,6 +186,11 @@ static void end_level(struct lhv_ioapic *ioapic, unsigned int pin)
 		      HRTIMER_MODE_ABS_HARD);
 }
 
+bool lhv_ioapic_wants_eoi(struct lhv_vm *vm, u8 vector)
+{
+	return vm->irq.ioapic && test_bit(vector, vm->irq.ioapic->eoi_vectors);
+}
+
 /**
  * lhv_ioapic_eoi() - a LAPIC broadcasts an EOI
  * @vm: the VM

@@ -159,6 +159,7 @@ int lhv_irq_ack(struct lhv_vcpu *vcpu)
 		return -1;
 	clear_bit(vector & 31, vector_word(l, APIC_IRR, vector));
 	__set_bit(vector & 31, vector_word(l, APIC_ISR, vector));
+	lhv_pv_eoi_offer(l, vector, l->highest_isr >= 0);
 	l->highest_isr = vector;
 	return vector;
 }
@@ -176,7 +177,12 @@ bool lhv_irq_masked_by_tpr(struct lhv_vcpu *vcpu)
 	return (vector & 0xf0) <= (tpr(l) & 0xf0);
 }
 
-static void eoi(struct lhv_lapic *l)
+bool lhv_lapic_eoi_matters(const struct lhv_lapic *l, u8 vector)
+{
+	return test_vector(l, APIC_TMR, vector) || lhv_ioapic_wants_eoi(l->vcpu->vm, vector);
+}
+
+void lhv_lapic_eoi(struct lhv_lapic *l)
 {
 	struct lhv_vcpu *vcpu = l->vcpu;
 	int vector = l->highest_isr;
@@ -454,7 +460,7 @@ static int write_reg(struct lhv_lapic *l, u32 reg, u32 val)
 		set_tpr(l, val & APIC_TPRI_MASK);
 		break;
 	case APIC_EOI:
-		eoi(l);
+		lhv_lapic_eoi(l);
 		break;
 	case APIC_LDR:
 		if (x2)
@@ -664,6 +670,8 @@ void lhv_lapic_reset(struct lhv_vcpu *vcpu, bool init)
 	if (l->base_msr & MSR_IA32_APICBASE_BSP)
 		lhv_lapic_set_reg(l, APIC_LVT0, APIC_DM_EXTINT);
 	lhv_lapic_timer_set_divide(l, 0);
+	l->pv_eoi = 0;
+	vcpu->eoi_offered = false;
 	vcpu->cr8 = 0;
 	lhv_apic_map_rebuild(vcpu->vm);
 	lhv_request_self(vcpu, LHV_REQ_EVENT);
@@ -748,6 +756,7 @@ int lhv_lapic_set_state(struct lhv_vcpu *vcpu, const struct kvm_lapic_state *s)
 	lhv_lapic_set_reg(l, APIC_IRR, lhv_lapic_reg(l, APIC_IRR) & ~illegal);
 	lhv_lapic_set_reg(l, APIC_ISR, lhv_lapic_reg(l, APIC_ISR) & ~illegal);
 	l->highest_isr = lhv_lapic_highest(l, APIC_ISR);
+	vcpu->eoi_offered = false;
 	lhv_lapic_set_reg(l, APIC_ID, lhv_lapic_reg(l, APIC_ID) & 0xff000000);
 	lhv_lapic_set_reg(l, APIC_SPIV, lhv_lapic_reg(l, APIC_SPIV) & SPIV_MASK);
 	WRITE_ONCE(l->sw_enabled, lhv_lapic_reg(l, APIC_SPIV) & APIC_SPIV_APIC_ENABLED);

@@ -43,6 +43,11 @@ static inline u32 lhv_x2apic_ldr(u32 id)
 }
 
 bool lhv_lapic_deliver_lvt(struct lhv_lapic *l, u32 reg);
+/* The highest vector in service has ended. The vCPU's own thread. */
+void lhv_lapic_eoi(struct lhv_lapic *l);
+/* Has somebody beside the LAPIC to hear of the end of @vector? */
+bool lhv_lapic_eoi_matters(const struct lhv_lapic *l, u8 vector);
+void lhv_pv_eoi_offer(struct lhv_lapic *l, u8 vector, bool nested);
 /* An error for the ESR, and its interrupt. Any context. */
 void lhv_lapic_error(struct lhv_lapic *l, u32 bit);
 

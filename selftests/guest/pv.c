@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What a guest that knows of its hypervisor uses: PV EOI, hypercalls, the preempted hint. */
+#include <fcntl.h>
+#include <linux/kvm_para.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "guest.h"
+
+#define VEC		0x51
+#define VEC_LEVEL	0x61
+#define LEVEL_PIN	10
+
+static volatile uint64_t skipped, written, pv_flag_gpa, halted, woken;
+
+static uint32_t my_id(void)
+{
+	uint32_t r[4];
+
+	cpuid(1, 0, r);
+	return r[1] >> 24;
+}
+
+static bool offers(int feature)
+{
+	uint32_t r[4];
+
+	cpuid(KVM_CPUID_FEATURES, 0, r);
+	return r[0] & 1u << feature;
+}
+
+static bool skip_eoi(void)
+{
+	bool was;
+
+	asm volatile("btrl $0, (%1); setc %0" : "=q"(was) : "r"(pv_flag_gpa) : "memory", "cc");
+	return was;
+}
+
+static void on_irq(struct frame *frame)
+{
+	if (skip_eoi()) {
+		skipped++;
+		return;
+	}
+	written++;
+	g_eoi(frame);
+}
+
+static bool isr_empty(void)
+{
+	uint32_t i, any = 0;
+
+	for (i = 0; i < 8; i++)
+		any |= xapic_read(APIC_ISR + 16 * i);
+	return !any;
+}
+
+/* ---- PV EOI ---- */
+
+static void begin_pv_eoi(void)
+{
+	G_CHECK(offers(KVM_FEATURE_PV_EOI));
+	xapic_on();
+	xapic_write(APIC_LVT0, APIC_MASKED);
+	xapic_write(APIC_LVT1, APIC_MASKED);
+	g_handlers[VEC] = on_irq;
+	g_handlers[VEC + 1] = on_irq;
+	G_EQ(rdmsr(MSR_KVM_PV_EOI_EN), 0);
+	wrmsr(MSR_KVM_PV_EOI_EN, pv_flag_gpa | 1);
+	G_EQ(rdmsr(MSR_KVM_PV_EOI_EN), pv_flag_gpa | 1);
+}
+
+static void g_pv_eoi(void)
+{
+	uint64_t i;
+
+	begin_pv_eoi();
+	/* Unaligned or with the reserved bit: #GP, and nothing changes. */
+	G_EQ(G_TRY("wrmsr", : : "c"(MSR_KVM_PV_EOI_EN), "a"((uint32_t)pv_flag_gpa | 2), "d"(0)), GP);
+	G_EQ(rdmsr(MSR_KVM_PV_EOI_EN), pv_flag_gpa | 1);
+
+	sti();
+	for (i = 1; i <= 200; i++) {
+		xapic_ipi(0, VEC | APIC_TO_SELF);
+		g_await(&g_count[VEC], i);
+		G_EQ(g_count[VEC], i);
+		/* The LAPIC hears of it, and the offer does not outlive its interrupt. */
+		G_CHECK(isr_empty());
+		G_EQ(*(volatile uint8_t *)pv_flag_gpa & 1, 0);
+	}
+	G_EQ(skipped + written, 200);
+	/* Now and then the host's own interrupts come between; seldom. */
+	G_CHECK(skipped > 100);
+
+	/* Two at once: the first must say when it ends. */
+	cli();
+	skipped = written = 0;
+	for (i = 0; i < 100; i++) {
+		xapic_ipi(0, VEC | APIC_TO_SELF);
+		xapic_ipi(0, (VEC + 1) | APIC_TO_SELF);
+		sti_nop();
+		g_await(&g_count[VEC + 1], i + 1);
+		g_await(&g_count[VEC], 200 + i + 1);
+		cli();
+	}
+	G_EQ(skipped + written, 200);
+	G_CHECK(written >= 100);
+	G_CHECK(isr_empty());
+
+	wrmsr(MSR_KVM_PV_EOI_EN, 0);
+	skipped = 0;
+	sti();
+	xapic_ipi(0, VEC | APIC_TO_SELF);
+	g_await(&g_count[VEC], 301);
+	G_EQ(skipped, 0);
+	g_done();
+}
+
+TEST(pv_eoi)
+{
+	struct vm *vm = machine(VM_IRQCHIP);
+
+	GUEST_VAR(vm, pv_flag_gpa) = GUEST_SHARED;
+	vcpu_done(machine_vcpu(vm, g_pv_eoi));
+}
+
+/* A level interrupt's end is the IOAPIC's business: no offer. */
+
+static void on_level(struct frame *frame)
+{
+	G_CHECK(!skip_eoi());
+	g_sync(1);	/* the line goes down */
+	g_eoi(frame);
+}
+
+static void g_pv_eoi_level(void)
+{
+	begin_pv_eoi();
+	g_handlers[VEC_LEVEL] = on_level;
+	*(volatile uint32_t *)0xfec00000 = 0x10 + 2 * LEVEL_PIN + 1;
+	*(volatile uint32_t *)0xfec00010 = 0;
+	*(volatile uint32_t *)0xfec00000 = 0x10 + 2 * LEVEL_PIN;
+	*(volatile uint32_t *)0xfec00010 = VEC_LEVEL | 1 << 15;
+	sti();
+	g_sync(2);
+	g_await(&g_count[VEC_LEVEL], 1);
+	g_done();
+}
+
+TEST(pv_eoi_level)
+{
+	struct kvm_irq_level line = { .irq = LEVEL_PIN };
+	struct vm *vm = machine(VM_IRQCHIP);
+	struct vcpu *vcpu = machine_vcpu(vm, g_pv_eoi_level);
+
+	GUEST_VAR(vm, pv_flag_gpa) = GUEST_SHARED;
+	vcpu_sync(vcpu, 2);
+	line.level = 1;
+	CHECK_OK(ioctl(vm->fd, KVM_IRQ_LINE, &line));
+	vcpu_sync(vcpu, 1);
+	line.level = 0;
+	CHECK_OK(ioctl(vm->fd, KVM_IRQ_LINE, &line));
+	vcpu_done(vcpu);
+}
+
+/* The flag's page is taken away by the host all the time. */
+
+static void g_pv_eoi_paged(void)
+{
+	uint64_t i;
+
+	begin_pv_eoi();
+	sti();
+	for (i = 1; i <= 3000; i++) {
+		xapic_ipi(0, VEC | APIC_TO_SELF);
+		g_await(&g_count[VEC], i);
+		G_CHECK(isr_empty());
+	}
+	G_EQ(skipped + written, 3000);
+	g_done();
+}
+
+static void *discard(void *page)
+{
+	for (;;)
+		madvise(page, PAGE_SIZE, MADV_DONTNEED);
+	return NULL;
+}
+
+TEST(pv_eoi_paged)
+{
+	struct vm *vm = machine(VM_IRQCHIP);
+	struct vcpu *vcpu = machine_vcpu(vm, g_pv_eoi_paged);
+	int fd = CHECK_OK(memfd_create("flag", 0));
+	pthread_t t;
+	void *page;
+
+	/* Shared memory: what is discarded is only the mapping. */
+	CHECK_OK(ftruncate(fd, PAGE_SIZE));
+	page = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	CHECK(page != MAP_FAILED);
+	vm_set_slot(vm, 1, 0, GUEST_EXTRA, PAGE_SIZE, page);
+	GUEST_VAR(vm, pv_flag_gpa) = GUEST_EXTRA;
+	CHECK(!pthread_create(&t, NULL, discard, page));
+	vcpu_done(vcpu);
+}
+
+/* ---- the preempted hint, KVM_HC_KICK_CPU, KVM_HC_SEND_IPI ---- */
+
+static struct {
+	uint64_t steal;
+	uint32_t version, flags;
+	uint8_t preempted, pad[47];
+} __attribute__((aligned(64))) steal[4];
+
+#define HYPERCALL(nr, a, b, c, d)					\
+	({								\
+		int64_t ret_;						\
+		asm volatile("vmmcall" : "=a"(ret_)			\
+			     : "a"(nr), "b"(a), "c"(b), "d"(c), "S"(d) : "memory"); \
+		ret_;							\
+	})
+
+static void on_wake(struct frame *frame)
+{
+	/* Who runs is not preempted. */
+	G_EQ(*(volatile uint8_t *)&steal[my_id()].preempted, 0);
+	woken++;
+	g_eoi(frame);
+}
+
+static void sleeper(void)
+{
+	xapic_on();
+	wrmsr(MSR_KVM_STEAL_TIME, (uint64_t)&steal[my_id()] | 1);
+	halted++;
+	for (;;) {
+		sti_hlt();
+		cli();
+	}
+}
+
+static void g_preempted(void)
+{
+	volatile uint8_t *hint = &steal[1].preempted;
+	int i;
+
+	G_CHECK(offers(KVM_FEATURE_STEAL_TIME));
+	g_handlers[VEC] = on_wake;
+	xapic_on();
+	wrmsr(MSR_KVM_STEAL_TIME, (uint64_t)&steal[0] | 1);
+	g_await(&halted, 1);
+	for (i = 1; i <= 50; i++) {
+		while (!(*hint & KVM_VCPU_PREEMPTED))
+			relax();
+		G_EQ(*(volatile uint8_t *)&steal[0].preempted, 0);
+		xapic_ipi(1, VEC);
+		g_await(&woken, i);
+	}
+	g_done();
+}
+
+static void run_pair(guest_fn first, guest_fn others, int n)
+{
+	struct kvm_mp_state runnable = { KVM_MP_STATE_RUNNABLE };
+	struct vm *vm = machine(VM_IRQCHIP);
+	int i;
+
+	for (i = 0; i < n; i++) {
+		machine_vcpu(vm, i ? others : first);
+		CHECK_OK(ioctl(vm->vcpus[i].fd, KVM_SET_MP_STATE, &runnable));
+		if (i)
+			vcpu_thread(&vm->vcpus[i]);
+	}
+	vcpu_done(&vm->vcpus[0]);
+}
+
+TEST(preempted_hint)
+{
+	run_pair(g_preempted, sleeper, 2);
+}
+
+/* Halted with interrupts off: only a kick ends that. */
+static void deaf(void)
+{
+	xapic_on();
+	for (;;) {
+		halted++;
+		asm volatile("cli; hlt");
+		woken++;
+	}
+}
+
+static void g_kick(void)
+{
+	uint64_t i;
+
+	G_CHECK(offers(KVM_FEATURE_PV_UNHALT));
+	for (i = 1; i <= 100; i++) {
+		g_await(&halted, i);
+		G_EQ(HYPERCALL(KVM_HC_KICK_CPU, 0, 1, 0, 0), 0);
+		g_await(&woken, i);
+		/* Once, not for ever. */
+		G_CHECK(woken == i);
+	}
+	G_EQ(HYPERCALL(KVM_HC_KICK_CPU, 0, 77, 0, 0), 0);	/* nobody */
+	g_done();
+}
+
+TEST(kick_cpu)
+{
+	run_pair(g_kick, deaf, 2);
+}
+
+static void on_counted(struct frame *frame)
+{
+	atomic_add(&woken, 1);
+	g_eoi(frame);
+}
+
+static void g_send_ipi(void)
+{
+	uint64_t i;
+
+	G_CHECK(offers(KVM_FEATURE_PV_SEND_IPI));
+	g_handlers[VEC] = on_counted;
+	xapic_on();
+	sti();
+	g_await(&halted, 3);
+	for (i = 1; i <= 50; i++) {
+		/* Everybody, this one included */
+		G_EQ(HYPERCALL(KVM_HC_SEND_IPI, 0xf, 0, 0, VEC), 4);
+		g_await(&woken, 4 * i);
+	}
+	/* Counted from the third argument on; who is not there is not counted. */
+	G_EQ(HYPERCALL(KVM_HC_SEND_IPI, 6, 0, 1, VEC), 2);
+	g_await(&woken, 202);
+	G_EQ(HYPERCALL(KVM_HC_SEND_IPI, 1, 0, 200, VEC), 0);
+	G_EQ(woken, 202);
+	g_done();
+}
+
+TEST(send_ipi)
+{
+	run_pair(g_send_ipi, sleeper, 4);
+}
+
+/* A guest that polls by itself asks the host not to. */
+static void g_poll_control(void)
+{
+	G_CHECK(offers(KVM_FEATURE_POLL_CONTROL));
+	G_EQ(rdmsr(MSR_KVM_POLL_CONTROL), 1);
+	wrmsr(MSR_KVM_POLL_CONTROL, 0);
+	G_EQ(rdmsr(MSR_KVM_POLL_CONTROL), 0);
+	G_EQ(G_TRY("wrmsr", : : "c"(MSR_KVM_POLL_CONTROL), "a"(2), "d"(0)), GP);
+	g_done();
+}
+
+TEST(poll_control)
+{
+	run_guest(g_poll_control, VM_IRQCHIP);
+}
