@@ -7,6 +7,7 @@
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/pgtable.h>
+#include <linux/vmstat.h>
 
 /**
  * struct lhv_host_pfn - where a page of the VMM's memory lies now
@@ -40,6 +41,12 @@ static inline void lhv_host_put_pfn(struct lhv_host_pfn *p, bool dirty)
 	if (dirty)
 		SetPageDirty(p->page);
 	put_page(p->page);
+}
+
+/* Count a table as such, in /proc/meminfo and the memory cgroup it is charged to. @n: 1 or -1. */
+static inline void lhv_host_count_table(void *table, int n)
+{
+	mod_lruvec_page_state(virt_to_page(table), NR_SECONDARY_PAGETABLE, n);
 }
 
 int lhv_host_mapping_level(struct mm_struct *mm, unsigned long hva);

@@ -80,7 +80,7 @@ int lhv_mem_init(struct lhv_vm *vm)
 	mem->invalidate_count = 0;
 	mem->dead = false;
 
-	mem->root = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	mem->root = lhv_tdp_table_alloc();
 	if (!mem->root)
 		return -ENOMEM;
 	slots = lhv_slots_alloc(NULL, LHV_FIRST_SLOTS);
@@ -100,7 +100,7 @@ int lhv_mem_init(struct lhv_vm *vm)
 
 err_free_slots:
 	lhv_mem_free_slots(mem);
-	free_page((unsigned long)mem->root);
+	lhv_tdp_table_free(mem->root);
 	mem->root = NULL;
 	return ret;
 }
@@ -117,7 +117,7 @@ void lhv_mem_destroy(struct lhv_vm *vm)
 	mem->registered = false;
 	lhv_mem_zap_all(vm);
 	lhv_mem_free_slots(mem);
-	free_page((unsigned long)mem->root);
+	lhv_tdp_table_free(mem->root);
 	mem->root = NULL;
 }
 

@@ -77,6 +77,29 @@ void lhv_tdp_iter_next(struct lhv_tdp_iter *it)
 }
 
 /**
+ * lhv_tdp_table_alloc() - an empty table, charged to the caller's memory cgroup
+ *
+ * Return: the table or NULL. May sleep.
+ */
+u64 *lhv_tdp_table_alloc(void)
+{
+	u64 *table = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+
+	if (table)
+		lhv_host_count_table(table, 1);
+	return table;
+}
+
+/* NULL-safe. */
+void lhv_tdp_table_free(u64 *table)
+{
+	if (!table)
+		return;
+	lhv_host_count_table(table, -1);
+	free_page((unsigned long)table);
+}
+
+/**
  * lhv_tdp_cache_fill() - have enough tables at hand for a fault
  * @cache: the vCPU's
  *
@@ -85,7 +108,7 @@ void lhv_tdp_iter_next(struct lhv_tdp_iter *it)
 int lhv_tdp_cache_fill(struct lhv_tdp_cache *cache)
 {
 	while (cache->nr < ARRAY_SIZE(cache->tables)) {
-		u64 *table = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+		u64 *table = lhv_tdp_table_alloc();
 
 		if (!table)
 			return cache->nr >= LHV_TDP_FAULT_TABLES ? 0 : -ENOMEM;
@@ -97,7 +120,7 @@ int lhv_tdp_cache_fill(struct lhv_tdp_cache *cache)
 void lhv_tdp_cache_drain(struct lhv_tdp_cache *cache)
 {
 	while (cache->nr)
-		free_page((unsigned long)cache->tables[--cache->nr]);
+		lhv_tdp_table_free(cache->tables[--cache->nr]);
 }
 
 static void count_leaves(struct lhv_mem *mem, int level, long n)
@@ -368,7 +391,7 @@ void lhv_tdp_free_detached(struct lhv_mem *mem, struct list_head *detached, bool
 		atomic_long_dec(&mem->nr_tables);
 		list_del(&page->lru);
 		set_page_private(page, 0);
-		__free_page(page);
+		lhv_tdp_table_free(table);
 		if (may_block)
 			cond_resched();
 	}

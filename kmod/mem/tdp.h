@@ -114,6 +114,8 @@ struct lhv_tdp_cache {
 /* One fault needs at most a table per level below the root. */
 #define LHV_TDP_FAULT_TABLES	(LHV_TDP_MAX_LEVEL - 1)
 
+u64 *lhv_tdp_table_alloc(void);
+void lhv_tdp_table_free(u64 *table);
 int lhv_tdp_cache_fill(struct lhv_tdp_cache *cache);
 void lhv_tdp_cache_drain(struct lhv_tdp_cache *cache);
 

@@ -44,7 +44,7 @@ static int init(struct kunit *test)
 	rwlock_init(&c->mem.mmu_lock);
 	c->mem.fmt = &fake_format;
 	c->mem.root_level = 4;
-	c->mem.root = (u64 *)get_zeroed_page(GFP_KERNEL);
+	c->mem.root = lhv_tdp_table_alloc();
 	if (!c->mem.root)
 		return -ENOMEM;
 	test->priv = c;
@@ -71,7 +71,7 @@ static void finish(struct kunit *test)
 	for (i = 0; i < 3; i++)
 		KUNIT_EXPECT_EQ(test, atomic_long_read(&c->mem.nr_pages[i]), 0);
 	lhv_tdp_cache_drain(&c->cache);
-	free_page((unsigned long)c->mem.root);
+	lhv_tdp_table_free(c->mem.root);
 }
 
 static int map(struct kunit *test, gfn_t gfn, u64 pfn, u64 bits, int level)
