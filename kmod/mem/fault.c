@@ -79,7 +79,7 @@ static enum lhv_next map_page(struct lhv_vcpu *vcpu, struct lhv_slot *slot, gfn_
 	const struct lhv_tdp_format *fmt = mem->fmt;
 	u64 leaf = ((u64)pfn->pfn << PAGE_SHIFT) | fmt->leaf | fmt->read | fmt->exec |
 		   fmt->accessed | fmt->memtype(pfn->mmio);
-	int ret;
+	int ret, level = 1;
 
 	if (!pfn->mmio)
 		leaf |= lhv_host_enc_mask();
@@ -98,8 +98,8 @@ static enum lhv_next map_page(struct lhv_vcpu *vcpu, struct lhv_slot *slot, gfn_
 	} else if (invalidated(mem, seq, lhv_slot_hva(slot, gfn))) {
 		ret = -EAGAIN;
 	} else {
-		ret = lhv_tdp_map(mem, &vcpu->mem.cache, gfn, leaf,
-				  max_level(vcpu->vm, slot, gfn, pfn->pfn));
+		level = max_level(vcpu->vm, slot, gfn, pfn->pfn);
+		ret = lhv_tdp_map(mem, &vcpu->mem.cache, gfn, leaf, level);
 		if (!ret && write)
 			lhv_mark_dirty(vcpu, slot, gfn);
 	}
@@ -109,13 +109,11 @@ static enum lhv_next map_page(struct lhv_vcpu *vcpu, struct lhv_slot *slot, gfn_
 		return LHV_RESUME;
 	if (ret == -EFAULT)
 		return fault_error(vcpu, -EFAULT);
-	/*
-	 * Another page is there, which the notifier should have taken away. Drop it, and
-	 * let the guest fault again.
-	 */
+	/* Make room, and let the guest fault again. */
 	if (vcpu->atomic)
 		return LHV_SLEEP;
-	lhv_mem_zap(vcpu->vm, gfn, gfn + 1, true);
+	gfn = lhv_tdp_align(gfn, level);
+	lhv_mem_zap(vcpu->vm, gfn, gfn + lhv_tdp_pages(level), true);
 	return LHV_RESUME;
 }
 

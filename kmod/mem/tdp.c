@@ -175,10 +175,10 @@ static bool leaf_grants(const struct lhv_tdp_format *fmt, u64 old, u64 new)
  * @leaf: what a 4 KiB leaf for @gfn has to be
  * @level: largest level that may be used; @leaf's frame is congruent with @gfn there
  *
- * Maps smaller where tables are in the way, and leaves a larger mapping of the same
- * memory alone where it grants enough.
+ * Leaves a larger mapping of the same memory alone where it grants enough.
  *
- * Return: 0; -ESTALE: another page is mapped there.
+ * Return: 0; -ESTALE: another page is mapped there, or there is a table (of smaller ones,
+ * or of none any more) where the leaf belongs: @level around @gfn has to go first.
  */
 int lhv_tdp_map(struct lhv_mem *mem, struct lhv_tdp_cache *cache, gfn_t gfn, u64 leaf, int level)
 {
@@ -192,6 +192,8 @@ int lhv_tdp_map(struct lhv_mem *mem, struct lhv_tdp_cache *cache, gfn_t gfn, u64
 		old = READ_ONCE(*entry);
 		for (;;) {
 			if (lhv_tdp_is_table(fmt, old, l)) {
+				if (l == level)
+					return -ESTALE;
 				table = lhv_tdp_entry_table(old);
 				l--;
 				break;

@@ -179,10 +179,15 @@ static void large(struct kunit *test)
 	expect_leaf(test, 0x40000, 0, 0, false);
 	KUNIT_EXPECT_EQ(test, pages(test, 2), 0);
 
-	/* A table is in the way: map small. */
+	/* A table is in the way, be it empty. */
 	KUNIT_EXPECT_EQ(test, map(test, 0x40000, 0x80000, RW, 1), 0);
+	KUNIT_EXPECT_EQ(test, map(test, 0x40001, 0x80001, RW, 2), -ESTALE);
+	expect_leaf(test, 0x40001, 0, 0, false);
+	zap(c, 0x40000, 0x40001);
+	KUNIT_EXPECT_EQ(test, map(test, 0x40001, 0x80001, RW, 2), -ESTALE);
+	zap(c, 0x40000, 0x40200);
 	KUNIT_EXPECT_EQ(test, map(test, 0x40001, 0x80001, RW, 2), 0);
-	expect_leaf(test, 0x40001, 1, 0x80001, true);
+	expect_leaf(test, 0x40001, 2, 0x80000, true);
 }
 
 /* The dirty log on a 1 GiB leaf: protected as one, split down to the page that is written. */
