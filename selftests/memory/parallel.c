@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Faults of several vCPUs at once: none waits for another. */
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <sys/syscall.h>
+
+#include "checker.h"
+
+#define CPUS	4
+#define SIZE	(32 * MIB)
+#define PAGES	(SIZE / PAGE_SIZE)
+#define LOCKS	"/proc/lock_stat"
+
+static volatile uint64_t ready, touched[CPUS];
+
+/* ---- the host's page of one vCPU does not come; the others go on ---- */
+
+static void touch(uint64_t id)
+{
+	uint64_t i;
+
+	for (i = id; i < 256; i += CPUS) {
+		*(volatile uint64_t *)(GUEST_EXTRA + i * PAGE_SIZE) = i;
+		touched[id]++;
+	}
+	g_done();
+}
+
+static void g_touch0(void) { touch(0); }
+static void g_touch1(void) { touch(1); }
+static void g_touch2(void) { touch(2); }
+static void g_touch3(void) { touch(3); }
+
+static const guest_fn touches[CPUS] = { g_touch0, g_touch1, g_touch2, g_touch3 };
+
+static int missing_faults(void *mem, size_t size)
+{
+	struct uffdio_register reg = {
+		.range = { (uintptr_t)mem, size }, .mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	struct uffdio_api api = { .api = UFFD_API };
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		test_skip("no userfaultfd: %s", strerror(errno));
+	CHECK_OK(ioctl(fd, UFFDIO_API, &api));
+	CHECK_OK(ioctl(fd, UFFDIO_REGISTER, &reg));
+	return fd;
+}
+
+TEST(fault_that_waits)
+{
+	uint8_t *mem = map_memory(MIB, PAGE_SIZE);
+	struct vm *vm = machine(0);
+	struct uffdio_zeropage zero = { .range.len = PAGE_SIZE };
+	struct pollfd poll_fd = { .events = POLLIN };
+	pthread_t threads[CPUS];
+	struct uffd_msg msg;
+	int i;
+
+	/* Only the first page of vCPU 0 is not there. */
+	CHECK_OK(madvise(mem, MIB, MADV_NOHUGEPAGE));
+	memset(mem + PAGE_SIZE, 0, MIB - PAGE_SIZE);
+	poll_fd.fd = missing_faults(mem, PAGE_SIZE);
+	vm_set_slot(vm, 1, 0, GUEST_EXTRA, MIB, mem);
+	for (i = 0; i < CPUS; i++)
+		machine_vcpu(vm, touches[i]);
+	threads[0] = vcpu_thread(&vm->vcpus[0]);
+	CHECK_EQ(poll(&poll_fd, 1, 30000), 1);
+	CHECK_EQ(read(poll_fd.fd, &msg, sizeof(msg)), sizeof(msg));
+	CHECK_EQ(msg.event, UFFD_EVENT_PAGEFAULT);
+	for (i = 1; i < CPUS; i++)
+		threads[i] = vcpu_thread(&vm->vcpus[i]);
+	/* From the first to the last fault of the others, it waits. */
+	for (i = 1; i < CPUS; i++)
+		CHECK(!pthread_join(threads[i], NULL));
+	CHECK_EQ(((volatile uint64_t *)guest_ptr(vm, touched))[0], 0);
+	/* Even the host's own changes elsewhere go on. */
+	CHECK_OK(madvise(mem + 4 * PAGE_SIZE, PAGE_SIZE, MADV_DONTNEED));
+	zero.range.start = (uintptr_t)mem;
+	CHECK_OK(ioctl(poll_fd.fd, UFFDIO_ZEROPAGE, &zero));
+	CHECK(!pthread_join(threads[0], NULL));
+}
+
+/* ---- four vCPUs fault as fast as they can; what the lock statistics say ---- */
+
+static void sweep(uint64_t id)
+{
+	uint64_t i;
+
+	atomic_add(&ready, 1);
+	g_await(&ready, CPUS);
+	for (i = id; i < PAGES; i += CPUS)
+		*(volatile uint64_t *)(GUEST_EXTRA + i * PAGE_SIZE) = i;
+	g_done();
+}
+
+static void g_sweep0(void) { sweep(0); }
+static void g_sweep1(void) { sweep(1); }
+static void g_sweep2(void) { sweep(2); }
+static void g_sweep3(void) { sweep(3); }
+
+static const guest_fn sweeps[CPUS] = { g_sweep0, g_sweep1, g_sweep2, g_sweep3 };
+
+/* A class of ours, or of KVM: by the name of the variable that holds the lock. */
+static bool hypervisors(const char *line)
+{
+	static const char *const names[] = {
+		"mem->mmu_lock", "mem->slots_lock", "vm->lock", "vm->srcu", "vcpu->lock",
+		"kvm->mmu_lock", "(kvm)->mmu_lock", "kvm->slots_lock", "kvm->srcu",
+	};
+	unsigned int i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strstr(line, names[i]))
+			return true;
+	return false;
+}
+
+/* Sum of how often somebody waited for such a lock. */
+static uint64_t contentions(void)
+{
+	FILE *f = fopen(LOCKS, "r");
+	unsigned long long bounces, n;
+	uint64_t sum = 0;
+	char line[512];
+	char *colon;
+
+	CHECK(f);
+	while (fgets(line, sizeof(line), f)) {
+		colon = strrchr(line, ':');
+		if (!colon || !hypervisors(line) || sscanf(colon + 1, "%llu %llu", &bounces, &n) != 2)
+			continue;
+		if (n)
+			test_note("%.*s: waited for %llu times", (int)(colon - line), line, n);
+		sum += n;
+	}
+	fclose(f);
+	return sum;
+}
+
+TEST(faults_at_once, .timeout = 240)
+{
+	uint8_t *mem = map_memory(SIZE, HUGE);
+	bool stats = !access(LOCKS, F_OK);
+	pthread_t threads[CPUS];
+	struct vm *vm = machine(0);
+	uint64_t waits, start;
+	int i;
+
+	/* The host's part is done: what is left is ours. */
+	CHECK_OK(madvise(mem, SIZE, MADV_NOHUGEPAGE));
+	memset(mem, 0, SIZE);
+	vm_set_slot(vm, 1, 0, GUEST_EXTRA, SIZE, mem);
+	for (i = 0; i < CPUS; i++)
+		machine_vcpu(vm, sweeps[i]);
+	if (stats) {
+		write_file(LOCKS, "0");
+		write_file("/proc/sys/kernel/lock_stat", "1");
+	}
+	start = now_ms();
+	for (i = 0; i < CPUS; i++)
+		threads[i] = vcpu_thread(&vm->vcpus[i]);
+	for (i = 0; i < CPUS; i++)
+		CHECK(!pthread_join(threads[i], NULL));
+	test_note("%lu faults of %d vCPUs in %llu ms", PAGES, CPUS,
+		  (unsigned long long)(now_ms() - start));
+	CHECK(vm_mapped(vm).pages[0] >= PAGES);
+	if (!stats) {
+		test_note("no lock statistics in this kernel");
+		return;
+	}
+	write_file("/proc/sys/kernel/lock_stat", "0");
+	waits = contentions();
+	test_note("a lock was waited for %llu times", (unsigned long long)waits);
+	if (!on_kvm())
+		CHECK_EQ(waits, 0);
+}
