@@ -13,6 +13,13 @@
 #define LHV_FOLL_NUMA	0
 #endif
 
+/* Before 6.2 only a fatal signal ends the wait for a page. */
+#ifdef LHV_HAVE_FOLL_INTERRUPTIBLE
+#define LHV_FOLL_SIGNALS	FOLL_INTERRUPTIBLE
+#else
+#define LHV_FOLL_SIGNALS	0
+#endif
+
 /* The frame behind a page-table entry without a struct page; -errno when none is present. */
 static int follow_frame(struct vm_area_struct *vma, unsigned long hva, unsigned long *pfn,
 			bool *writable)
@@ -87,7 +94,7 @@ static int get_pfnmap(unsigned long hva, bool write, struct lhv_host_pfn *out)
  * The answer is good until the MMU notifier says otherwise: the caller checks under its own lock.
  *
  * Return: 0; -EAGAIN (atomic): not resident; -EHWPOISON: the memory is broken;
- * -EINTR: a fatal signal; -EFAULT: nothing there.
+ * -EINTR: a signal; -EFAULT: nothing there.
  */
 int lhv_host_get_pfn(unsigned long hva, bool write, bool try_write, bool atomic,
 		     struct lhv_host_pfn *out)
@@ -106,7 +113,8 @@ int lhv_host_get_pfn(unsigned long hva, bool write, bool try_write, bool atomic,
 		return -EAGAIN;
 
 	n = get_user_pages_unlocked(hva, 1, &out->page,
-				    FOLL_HWPOISON | LHV_FOLL_NUMA | (write ? FOLL_WRITE : 0));
+				    FOLL_HWPOISON | LHV_FOLL_NUMA | LHV_FOLL_SIGNALS |
+				    (write ? FOLL_WRITE : 0));
 	if (n == 1) {
 		out->writable = write;
 		if (!write && try_write &&
@@ -119,7 +127,7 @@ int lhv_host_get_pfn(unsigned long hva, bool write, bool try_write, bool atomic,
 	}
 	if (n == -EHWPOISON)
 		return -EHWPOISON;
-	if (fatal_signal_pending(current))
+	if (n == -EINTR || fatal_signal_pending(current))
 		return -EINTR;
 	return get_pfnmap(hva, write, out);
 got:

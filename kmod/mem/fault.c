@@ -61,7 +61,7 @@ static enum lhv_next no_page(struct lhv_vcpu *vcpu, int err, unsigned long hva)
 	switch (err) {
 	case -EAGAIN:
 		return LHV_SLEEP;
-	case -EINTR:		/* a fatal signal: the run loop sees it */
+	case -EINTR:		/* a signal: the run loop sees it */
 		return LHV_RESUME;
 	case -EHWPOISON:	/* the VMM's signal handler may tell the guest */
 		send_sig_mceerr(BUS_MCEERR_AR, (void __user *)hva, PAGE_SHIFT, current);

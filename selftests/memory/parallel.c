@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 
 #include "checker.h"
 
@@ -81,6 +83,49 @@ TEST(fault_that_waits)
 	zero.range.start = (uintptr_t)mem;
 	CHECK_OK(ioctl(poll_fd.fd, UFFDIO_ZEROPAGE, &zero));
 	CHECK(!pthread_join(threads[0], NULL));
+}
+
+/* Nobody brings the page, and a signal is to end KVM_RUN all the same. */
+
+static void *run_until_signal(void *arg)
+{
+	CHECK_EQ(vcpu_go(arg, NULL), GO_INTR);
+	return NULL;
+}
+
+static void on_signal(int sig)
+{
+	(void)sig;
+}
+
+TEST(fault_interrupted)
+{
+	struct sigaction sa = { .sa_handler = on_signal };
+	uint8_t *mem = map_memory(MIB, PAGE_SIZE);
+	struct pollfd poll_fd = { .events = POLLIN };
+	struct vm *vm = machine(0);
+	struct uffd_msg msg;
+	struct utsname name;
+	int major, minor;
+	pthread_t t;
+
+	CHECK_OK(uname(&name));
+	CHECK_EQ(sscanf(name.release, "%d.%d", &major, &minor), 2);
+	if (major == 6 && minor < 2)
+		test_skip("this kernel waits for pages until they come");
+	sigaction(SIGUSR1, &sa, NULL);
+	CHECK_OK(madvise(mem, MIB, MADV_NOHUGEPAGE));
+	poll_fd.fd = missing_faults(mem, MIB);
+	vm_set_slot(vm, 1, 0, GUEST_EXTRA, MIB, mem);
+	machine_vcpu(vm, g_touch0);
+	CHECK(!pthread_create(&t, NULL, run_until_signal, &vm->vcpus[0]));
+	CHECK_EQ(poll(&poll_fd, 1, 30000), 1);
+	CHECK_EQ(read(poll_fd.fd, &msg, sizeof(msg)), sizeof(msg));
+	CHECK(!pthread_kill(t, SIGUSR1));
+	CHECK(!pthread_join(t, NULL));
+	/* It is not lost: the page comes, the guest goes on. */
+	close(poll_fd.fd);
+	vcpu_done(&vm->vcpus[0]);
 }
 
 /* ---- four vCPUs fault as fast as they can; what the lock statistics say ---- */
