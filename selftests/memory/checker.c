@@ -172,7 +172,7 @@ void checker_passes(struct checker *c, int n)
 		until[i] = p[i] + n;
 	for (i = 0; i < c->n; i++)
 		while (p[i] < until[i])
-			sched_yield();
+			usleep(1000);
 }
 
 void checker_settle(struct checker *c)
@@ -204,7 +204,7 @@ void checker_quiet(struct checker *c, bool on)
 	GUEST_VAR(c->vm, quiet) = on;
 	for (i = 0; i < c->n; i++)
 		while (p[i] != on)
-			sched_yield();
+			usleep(1000);
 }
 
 void checker_stop(struct checker *c)

@@ -52,7 +52,7 @@ static void pageout(int advice, size_t piece)
 		page_out(c.mem, piece);
 		checker_settle(&c);
 		out = file_value("/proc/vmstat", "pswpout") - before;
-	} while (out < PAGES);
+	} while (out < (slow_kernel() ? PAGES / 16 : PAGES / 2));
 	test_note("%llu pages went to swap", (unsigned long long)out);
 	checker_stop(&c);
 }
@@ -67,12 +67,15 @@ TEST(pageout_huge, .timeout = 240)
 	pageout(MADV_HUGEPAGE, HUGE);
 }
 
-/* The cgroup has room for half of the guest: it swaps all the time. */
+/*
+ * The cgroup has less room than the guest uses: it swaps all the time. What else the cgroup has
+ * may go first, so the room shrinks until the guest's own memory does.
+ */
 TEST(cgroup_limit, .timeout = 240)
 {
 	const size_t size = 2 * MIB;
 	struct checker c = { 0 };
-	uint64_t before, used;
+	uint64_t before, in, room;
 	const char *cg;
 	char path[128];
 
@@ -80,15 +83,18 @@ TEST(cgroup_limit, .timeout = 240)
 	cg = own_cgroup();
 	checker_start(&c, 2, region(MADV_NOHUGEPAGE), size);
 	checker_passes(&c, 1);
-	before = file_value("/proc/vmstat", "pswpin");
 	snprintf(path, sizeof(path), "%s/memory.current", cg);
-	used = file_number(path);
+	room = file_number(path) - size / 4;
 	snprintf(path, sizeof(path), "%s/memory.max", cg);
-	write_file(path, "%llu", (unsigned long long)(used - size / 2));
-	checker_settle(&c);
-	test_note("%llu pages came back from swap",
-		  (unsigned long long)(file_value("/proc/vmstat", "pswpin") - before));
-	CHECK(file_value("/proc/vmstat", "pswpin") - before >= size / PAGE_SIZE / 4);
+	before = file_value("/proc/vmstat", "pswpin");
+	do {
+		room -= size / 8;
+		CHECK(room > size);
+		write_file(path, "%llu", (unsigned long long)room);
+		checker_settle(&c);
+		in = file_value("/proc/vmstat", "pswpin") - before;
+	} while (in < size / PAGE_SIZE / 4);
+	test_note("%llu pages came back from swap", (unsigned long long)in);
 	write_file(path, "max");
 	checker_settle(&c);
 	checker_stop(&c);
@@ -200,13 +206,14 @@ TEST(ksm, .timeout = 240)
 		test_skip("no KSM");
 	write_file(KSM "sleep_millisecs", "1");
 	write_file(KSM "pages_to_scan", "10000");
+	try_write_file(KSM "smart_scan", "0");	/* since 6.7: skip what was in vain before */
 	checker_alike();
 	checker_start(&c, 2, region(MADV_NOHUGEPAGE), SIZE);
 	checker_passes(&c, 2);
 	checker_quiet(&c, true);
 	CHECK_OK(madvise(c.mem, SIZE, MADV_MERGEABLE));
 	write_file(KSM "run", "1");
-	while ((sharing = file_number(KSM "pages_sharing")) < PAGES / 2) {
+	while ((sharing = file_number(KSM "pages_sharing")) < PAGES / 4) {
 		if (now_ms() > end)
 			FAIL("only %llu pages are shared", (unsigned long long)sharing);
 		checker_passes(&c, 1);
@@ -218,7 +225,7 @@ TEST(ksm, .timeout = 240)
 	CHECK(file_number(KSM "pages_sharing") < sharing);
 	checker_settle(&c);
 	checker_quiet(&c, true);
-	while (file_number(KSM "pages_sharing") < PAGES / 2 && now_ms() < end)
+	while (file_number(KSM "pages_sharing") < PAGES / 4 && now_ms() < end)
 		checker_passes(&c, 1);
 	CHECK_OK(madvise(c.mem, SIZE, MADV_UNMERGEABLE));
 	write_file(KSM "run", "2");
@@ -285,7 +292,7 @@ static void await_efault(struct checker *c)
 	for (i = 0; i < c->n; i++) {
 		before = c->faults[i];
 		while (c->faults[i] == before)
-			sched_yield();
+			usleep(1000);
 	}
 }
 
@@ -351,7 +358,7 @@ static void await_mmio(struct checker *c)
 	uint64_t before = c->mmio;
 
 	while (c->mmio == before)
-		sched_yield();
+		usleep(1000);
 }
 
 /* The slot goes, moves, is read-only, is logged. Accesses in between are MMIO, on the same memory. */
