@@ -266,8 +266,8 @@ void lhv_vm_ended(struct lhv_vm *vm)
 /* The creator's mm is going away. Context: process, may sleep. */
 void lhv_vm_owner_gone(struct lhv_vm *vm)
 {
-	/* Without its last fd it goes in the ordinary way. */
-	if (!refcount_read(&vm->refs))
+	/* One that never was, or goes in the ordinary way, ends its notifier too. */
+	if (!vm->id || !refcount_read(&vm->refs))
 		return;
 	WRITE_ONCE(vm->manage.owner_gone, true);
 	lhv_tell_vm(vm, LHV_VM_EVENT_OWNER_GONE);
@@ -300,13 +300,39 @@ void lhv_vcpu_started(struct lhv_vcpu *vcpu)
 		lhv_tell_vm(vcpu->vm, LHV_VM_EVENT_READY);
 }
 
+/**
+ * lhv_vcpu_note_regs() - remember the registers for the report of a crash
+ * @vcpu: the vCPU, crashed; its state may be reset afterwards
+ *
+ * Context: the vCPU's own thread, outside the guest; the first call counts.
+ */
+void lhv_vcpu_note_regs(struct lhv_vcpu *vcpu)
+{
+	struct lhv_regs *regs = &vcpu->manage.regs;
+
+	BUILD_BUG_ON(sizeof(regs->general) != sizeof(vcpu->regs));
+	if (vcpu->manage.regs_noted)
+		return;
+	memcpy(regs->general, vcpu->regs, sizeof(regs->general));
+	regs->rip = vcpu->rip;
+	regs->rflags = vcpu->rflags;
+	regs->cr0 = vcpu->cr0;
+	regs->cr2 = vcpu->cr2;
+	regs->cr3 = lhv_backend->get_cr3(vcpu);
+	regs->cr4 = vcpu->cr4;
+	regs->efer = vcpu->efer;
+	vcpu->manage.regs_noted = true;
+}
+
 /* KVM_RUN is about to return with what the guest cannot go on from; kvm_run says what. */
 void lhv_vcpu_crashed(struct lhv_vcpu *vcpu)
 {
 	WRITE_ONCE(vcpu->vm->manage.crashed, true);
 	/* If the VMM runs it again, it has made something of it. */
 	lhv_request_self(vcpu, LHV_REQ_STARTED);
+	lhv_vcpu_note_regs(vcpu);
 	lhv_tell_crashed(vcpu);
+	vcpu->manage.regs_noted = false;
 }
 
 /* ---- the watch ---- */

@@ -81,6 +81,12 @@ struct lhv_usage {
 	u64 cpu, guest, host, delay;
 };
 
+/* What a crash report shows, in the order of LHV_A_REGS_*: the general ones come first. */
+struct lhv_regs {
+	u64 general[16];
+	u64 rip, rflags, cr0, cr2, cr3, cr4, efer;
+};
+
 /**
  * struct lhv_vcpu_manage - the vCPU's part
  * @state: enum lhv_vcpu_state while the thread waits in KVM_RUN, else RUNNING
@@ -89,6 +95,7 @@ struct lhv_usage {
  * @usage: sum of all threads, as last seen; none of it ever goes back
  * @seen: @thread's own account, as last seen
  * @latency: histograms, or NULL
+ * @regs: at the crash that is about to be told, once @regs_noted; the vCPU's thread only
  * @progress, @activity, @since, @stuck: the watch's (control.c)
  */
 struct lhv_vcpu_manage {
@@ -97,6 +104,8 @@ struct lhv_vcpu_manage {
 	struct pid *thread;
 	struct lhv_usage usage, seen;
 	struct lhv_latency *latency;
+	struct lhv_regs regs;
+	bool regs_noted;
 	u64 progress, activity;
 	unsigned long since;
 	bool stuck;
@@ -139,6 +148,7 @@ unsigned int lhv_stuck_seconds(void);
 /* The vCPU's own thread, in the slow tier of the run loop or right behind it. */
 void lhv_vcpu_created(struct lhv_vcpu *vcpu);
 void lhv_vcpu_started(struct lhv_vcpu *vcpu);
+void lhv_vcpu_note_regs(struct lhv_vcpu *vcpu);
 void lhv_vcpu_crashed(struct lhv_vcpu *vcpu);
 void lhv_vcpu_wait_resume(struct lhv_vcpu *vcpu);
 

@@ -32,9 +32,9 @@ struct lhv_view {
 int lhv_put_vm(struct sk_buff *skb, struct lhv_vm *vm, const struct lhv_view *view);
 int lhv_put_owner(struct sk_buff *skb, struct lhv_vm *vm, const struct lhv_view *view);
 int lhv_put_vcpu(struct sk_buff *skb, struct lhv_vcpu *vcpu, const struct lhv_view *view);
-int lhv_put_regs(struct sk_buff *skb, struct lhv_vcpu *vcpu);
-/* @vcpu NULL: the sum over all of them. @latency: histograms too. */
-int lhv_put_stats(struct sk_buff *skb, struct lhv_vm *vm, struct lhv_vcpu *vcpu, bool latency);
+int lhv_put_regs(struct sk_buff *skb, const struct lhv_regs *regs);
+/* @vcpu NULL: the sum over all of them. @all: what takes room or time, too. */
+int lhv_put_stats(struct sk_buff *skb, struct lhv_vm *vm, struct lhv_vcpu *vcpu, bool all);
 
 /* netlink.c */
 bool lhv_nl_may_see(struct lhv_vm *vm, kuid_t uid, struct user_namespace *ns, bool admin);

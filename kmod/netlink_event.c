@@ -51,7 +51,7 @@ static int put_crash(struct sk_buff *skb, struct lhv_vcpu *vcpu)
 	    nla_put_u32(skb, LHV_A_VM_EXIT_REASON, reason) ||
 	    (reason == KVM_EXIT_INTERNAL_ERROR &&
 	     nla_put_u32(skb, LHV_A_VM_SUBERROR, suberror)) ||
-	    lhv_put_regs(skb, vcpu))
+	    lhv_put_regs(skb, &vcpu->manage.regs))
 		return -EMSGSIZE;
 	return 0;
 }

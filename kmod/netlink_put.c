@@ -99,7 +99,7 @@ int lhv_put_vcpu(struct sk_buff *skb, struct lhv_vcpu *vcpu, const struct lhv_vi
 	return 0;
 }
 
-int lhv_put_regs(struct sk_buff *skb, struct lhv_vcpu *vcpu)
+int lhv_put_regs(struct sk_buff *skb, const struct lhv_regs *regs)
 {
 	struct nlattr *nest = nla_nest_start(skb, LHV_A_VM_REGS);
 	int i;
@@ -110,16 +110,16 @@ int lhv_put_regs(struct sk_buff *skb, struct lhv_vcpu *vcpu)
 	if (!nest)
 		return -EMSGSIZE;
 	for (i = 0; i < LHV_NR_REGS; i++) {
-		if (nla_put_u64_64bit(skb, LHV_A_REGS_RAX + i, vcpu->regs[i], LHV_A_REGS_PAD))
+		if (nla_put_u64_64bit(skb, LHV_A_REGS_RAX + i, regs->general[i], LHV_A_REGS_PAD))
 			goto err_cancel;
 	}
-	if (put_u64(skb, RIP, vcpu->rip, REGS) ||
-	    put_u64(skb, RFLAGS, vcpu->rflags, REGS) ||
-	    put_u64(skb, CR0, vcpu->cr0, REGS) ||
-	    put_u64(skb, CR2, vcpu->cr2, REGS) ||
-	    put_u64(skb, CR3, lhv_backend->get_cr3(vcpu), REGS) ||
-	    put_u64(skb, CR4, vcpu->cr4, REGS) ||
-	    put_u64(skb, EFER, vcpu->efer, REGS))
+	if (put_u64(skb, RIP, regs->rip, REGS) ||
+	    put_u64(skb, RFLAGS, regs->rflags, REGS) ||
+	    put_u64(skb, CR0, regs->cr0, REGS) ||
+	    put_u64(skb, CR2, regs->cr2, REGS) ||
+	    put_u64(skb, CR3, regs->cr3, REGS) ||
+	    put_u64(skb, CR4, regs->cr4, REGS) ||
+	    put_u64(skb, EFER, regs->efer, REGS))
 		goto err_cancel;
 	nla_nest_end(skb, nest);
 	return 0;
@@ -206,7 +206,7 @@ static int put_exits(struct sk_buff *skb, const struct counters *c, struct lhv_v
 	return put_u64(skb, TOTAL_EXITS, total, STATS);
 }
 
-static int put_memory(struct sk_buff *skb, struct lhv_vm *vm)
+static int put_memory(struct sk_buff *skb, struct lhv_vm *vm, bool all)
 {
 	const struct lhv_mem *mem = &vm->mem;
 
@@ -214,10 +214,11 @@ static int put_memory(struct sk_buff *skb, struct lhv_vm *vm)
 	       put_u64(skb, PAGES_2M, atomic_long_read(&mem->nr_pages[1]), STATS) ||
 	       put_u64(skb, PAGES_1G, atomic_long_read(&mem->nr_pages[2]), STATS) ||
 	       put_u64(skb, RESIDENT, lhv_mem_mapped_bytes(vm), STATS) ||
-	       put_u64(skb, TABLES, lhv_mem_table_bytes(vm), STATS);
+	       put_u64(skb, TABLES, lhv_mem_table_bytes(vm), STATS) ||
+	       (all && put_u64(skb, DIRTY_PAGES, lhv_mem_dirty_pages(vm), STATS));
 }
 
-int lhv_put_stats(struct sk_buff *skb, struct lhv_vm *vm, struct lhv_vcpu *vcpu, bool latency)
+int lhv_put_stats(struct sk_buff *skb, struct lhv_vm *vm, struct lhv_vcpu *vcpu, bool all)
 {
 	struct counters c = {};
 	struct lhv_vcpu *each;
@@ -231,7 +232,7 @@ int lhv_put_stats(struct sk_buff *skb, struct lhv_vm *vm, struct lhv_vcpu *vcpu,
 	}
 	if (put_u64(skb, VM_ID, vm->id, STATS) ||
 	    (vcpu && nla_put_u32(skb, LHV_A_STATS_VCPU_ID, vcpu->id)) ||
-	    put_exits(skb, &c, vm, vcpu, latency) ||
+	    put_exits(skb, &c, vm, vcpu, all) ||
 	    put_u64(skb, INJECTIONS, c.injections, STATS) ||
 	    put_u64(skb, HALTS, c.halts, STATS) ||
 	    put_u64(skb, HALT_POLL_HITS, c.halt_poll_hits, STATS) ||
@@ -242,7 +243,7 @@ int lhv_put_stats(struct sk_buff *skb, struct lhv_vm *vm, struct lhv_vcpu *vcpu,
 	    put_u64(skb, FAULTS, c.faults, STATS) ||
 	    put_u64(skb, MMIO_FAULTS, c.mmio_faults, STATS) ||
 	    put_u64(skb, TLB_FLUSHES, c.tlb_flushes, STATS) ||
-	    (!vcpu && put_memory(skb, vm)))
+	    (!vcpu && put_memory(skb, vm, all)))
 		return -EMSGSIZE;
 	return 0;
 }

@@ -163,3 +163,21 @@ u64 lhv_mem_table_bytes(struct lhv_vm *vm)
 {
 	return (u64)atomic_long_read(&vm->mem.nr_tables) << PAGE_SHIFT;
 }
+
+u64 lhv_mem_dirty_pages(struct lhv_vm *vm)
+{
+	const struct lhv_slot *slot;
+	struct lhv_slots *slots;
+	u64 pages = 0;
+	int i, idx;
+
+	idx = srcu_read_lock(&vm->srcu);
+	slots = srcu_dereference(vm->mem.slots, &vm->srcu);
+	for (i = 0; i < slots->n; i++) {
+		slot = slots->by_gfn[i].slot;
+		if (slot->dirty)
+			pages += bitmap_weight(slot->dirty, slot->npages);
+	}
+	srcu_read_unlock(&vm->srcu, idx);
+	return pages;
+}

@@ -246,6 +246,8 @@ bool lhv_gpa_is_memory(struct lhv_vm *vm, gpa_t gpa, bool write);
 u64 lhv_mem_slot_bytes(struct lhv_vm *vm);
 u64 lhv_mem_mapped_bytes(struct lhv_vm *vm);
 u64 lhv_mem_table_bytes(struct lhv_vm *vm);
+/* Pages that the dirty logs hold and nobody has collected. Looks at every log: process context. */
+u64 lhv_mem_dirty_pages(struct lhv_vm *vm);
 
 /* For good: drop every translation and make no more. Process context. */
 void lhv_mem_give_up(struct lhv_vm *vm);

@@ -201,6 +201,8 @@ static enum lhv_next handle_shutdown(struct lhv_vcpu *vcpu)
 {
 	if (vcpu->atomic)
 		return LHV_SLEEP;
+	/* For people: what the hardware left there is mostly what it was. */
+	lhv_vcpu_note_regs(vcpu);
 	lhv_vcpu_reset(vcpu, true);
 	lhv_request_self(vcpu, LHV_REQ_TRIPLE_FAULT);
 	return LHV_RESUME;
