@@ -18,9 +18,12 @@ PREFIX ?= /usr/local
 SBINDIR ?= $(PREFIX)/sbin
 MANDIR ?= $(PREFIX)/share/man
 UDEVDIR ?= $(if $(DESTDIR),/usr/lib,/etc)/udev/rules.d
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
 INSTALL ?= install
 
 man8 := $(wildcard Documentation/man/*.8)
+man4 := $(wildcard Documentation/man/*.4)
 kmake = $(MAKE) -C $(KDIR) M=$(CURDIR)
 krel = sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' $(KDIR)/include/generated/utsrelease.h
 
@@ -41,8 +44,11 @@ install: modules vmctl
 	$(kmake) INSTALL_MOD_PATH=$(DESTDIR) modules_install
 	$(INSTALL) -D -m 0755 vmctl/vmctl $(DESTDIR)$(SBINDIR)/vmctl
 	$(INSTALL) -D -m 0644 udev/60-lhv.rules $(DESTDIR)$(UDEVDIR)/60-lhv.rules
+	$(INSTALL) -D -m 0644 completion/vmctl.bash $(DESTDIR)$(BASHDIR)/vmctl
+	$(INSTALL) -D -m 0644 completion/_vmctl $(DESTDIR)$(ZSHDIR)/_vmctl
 ifneq ($(man8),)
 	$(INSTALL) -D -m 0644 -t $(DESTDIR)$(MANDIR)/man8 $(man8)
+	$(INSTALL) -D -m 0644 -t $(DESTDIR)$(MANDIR)/man4 $(man4)
 endif
 ifeq ($(DESTDIR),)
 	depmod -a $$($(krel))
@@ -52,7 +58,9 @@ endif
 uninstall:
 	rel=$$($(krel)) && find $(DESTDIR)/lib/modules/$$rel -name 'lhv.ko*' -delete
 	rm -f $(DESTDIR)$(SBINDIR)/vmctl $(DESTDIR)$(UDEVDIR)/60-lhv.rules
+	rm -f $(DESTDIR)$(BASHDIR)/vmctl $(DESTDIR)$(ZSHDIR)/_vmctl
 	rm -f $(addprefix $(DESTDIR)$(MANDIR)/man8/,$(notdir $(man8)))
+	rm -f $(addprefix $(DESTDIR)$(MANDIR)/man4/,$(notdir $(man4)))
 ifeq ($(DESTDIR),)
 	depmod -a $$($(krel))
 	-udevadm control --reload 2>/dev/null

@@ -2,8 +2,9 @@
 /*
  * vmctl start: check and open all that the VM needs, then run it.
  *
- * Without -c the VM runs in this process. With -c it runs in a child, whose
- * console is a pseudo terminal, and this process is the terminal's side.
+ * The VM runs in a child, which goes on by itself once the VM runs; its console is
+ * reached through its hub. With -c this process is the first terminal there. With
+ * --foreground the VM runs in this process and writes to standard output.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,42 +13,51 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/lhv.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <termios.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "hub.h"
+#include "mgmt.h"
 #include "terminal.h"
 #include "vmctl.h"
 #include "vmm/console.h"
 #include "vmm/vmm.h"
 
 #define DEFAULT_MEM	MIB(512)
-#define PTY_NAME_MAX	64
 
-enum { OPT_INITRD = 256, OPT_APPEND, OPT_ACCEL, OPT_NO_REBOOT };
+enum { OPT_INITRD = 256, OPT_APPEND, OPT_ACCEL, OPT_NO_REBOOT, OPT_FOREGROUND };
 
 static const struct option long_options[] = {
 	{ "initrd", required_argument, NULL, OPT_INITRD },
 	{ "append", required_argument, NULL, OPT_APPEND },
 	{ "accel", required_argument, NULL, OPT_ACCEL },
 	{ "no-reboot", no_argument, NULL, OPT_NO_REBOOT },
+	{ "foreground", no_argument, NULL, OPT_FOREGROUND },
 	{ 0 }
 };
 
 struct start {
 	struct vm_config cfg;
 	bool console;
+	bool foreground;
 	bool no_reboot;
-	/* The VM's side of the pair of processes; -1 without -c. */
+	/* The VM's process. Descriptors are -1 when there are none. */
 	struct supervisor sup;
-	int pty_master, pty_slave, ctl;
-	char pty_name[PTY_NAME_MAX];
+	int ctl;		/* to the terminal of -c */
+	int ready;		/* pipe: the VM's id, once it runs */
+	int terminal;		/* the terminal's socket, for the hub */
+	struct hub *hub;
+	uint64_t id;		/* 0: the hypervisor has no ids */
 	bool detached;
 };
 
-enum { SUP_SIGNAL, SUP_CTL };
+enum { SUP_SIGNAL, SUP_CTL, SUP_STOP };
 
 static int add_disk(struct vm_config *cfg, const char *path)
 {
@@ -120,6 +130,9 @@ static int parse_option(struct start *st, int c)
 	case OPT_NO_REBOOT:
 		st->no_reboot = true;
 		return STATUS_OK;
+	case OPT_FOREGROUND:
+		st->foreground = true;
+		return STATUS_OK;
 	default:
 		return command_usage("start");
 	}
@@ -142,6 +155,10 @@ static int parse(struct start *st, int argc, char **argv)
 	if (!valid_vm_name(st->cfg.name)) {
 		report("%s: not a VM's name: a letter, then letters, digits, '-', '_', '.'",
 		       st->cfg.name);
+		return STATUS_USAGE;
+	}
+	if (st->console && st->foreground) {
+		report("-c and --foreground exclude each other");
 		return STATUS_USAGE;
 	}
 	if (!st->cfg.kernel) {
@@ -239,29 +256,110 @@ static void close_files(struct vm_config *cfg)
 static void close_all(struct start *st)
 {
 	close_files(&st->cfg);
-	close_fd(st->pty_master);
-	close_fd(st->pty_slave);
 	close_fd(st->ctl);
+	close_fd(st->ready);
+	close_fd(st->terminal);
 	close_fd(st->sup.fd[SUP_SIGNAL]);
+	close_fd(st->sup.fd[SUP_STOP]);
 }
 
-/* The outside asks: a signal, or a word from the terminal's side. */
-static bool stop_wanted(struct supervisor *sup, unsigned int i)
+/* ---- the VM's process ---- */
+
+/* No terminal is left: messages go to the system's log. */
+static void leave_terminal(struct start *st)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	report_to_syslog("vmctl");
+	if (null >= 0) {
+		dup2(null, STDERR_FILENO);
+		close(null);
+	}
+	st->detached = true;
+}
+
+/* The outside asks: a signal, a word from the terminal's side, vmctl stop. */
+static enum wish outside_wants(struct supervisor *sup, unsigned int i)
 {
 	struct start *st = container_of(sup, struct start, sup);
 	struct signalfd_siginfo si;
+	uint64_t count;
 	char c;
 
-	if (i == SUP_SIGNAL)
-		return read(sup->fd[i], &si, sizeof(si)) == sizeof(si);
-	if (recv(sup->fd[i], &c, 1, 0) != 1)
-		c = CTL_STOP;		/* it was killed: end with it */
-	if (c == CTL_STOP)
-		return true;
-	console_set_attached(st->cfg.console, false);
-	st->detached = true;
-	sup->fd[i] = -1;
-	return false;
+	switch (i) {
+	case SUP_SIGNAL:
+		return read(sup->fd[i], &si, sizeof(si)) == sizeof(si) ?
+			WISH_STOP : WISH_NOTHING;
+	case SUP_STOP:
+		return read(sup->fd[i], &count, sizeof(count)) == sizeof(count) ?
+			WISH_POWER_BUTTON : WISH_NOTHING;
+	default:
+		if (recv(sup->fd[i], &c, 1, 0) != 1)
+			c = CTL_STOP;		/* it was killed: end with it */
+		if (c == CTL_STOP)
+			return WISH_STOP;
+		sup->fd[i] = -1;
+		leave_terminal(st);
+		return WISH_NOTHING;
+	}
+}
+
+/* Give the VM its name; only another VM of ours with it is a reason not to go on. */
+static int name_vm(struct start *st)
+{
+	struct mgmt *m = mgmt_open(true);
+	int ret;
+
+	if (!m)
+		return 0;
+	ret = mgmt_rename(m, st->id, st->cfg.name);
+	if (ret == -EEXIST)
+		report("%s: there is a VM of this name already", st->cfg.name);
+	else if (ret)
+		report("%s: the VM goes by another name: %s", st->cfg.name, mgmt_error(m));
+	mgmt_close(m);
+	return ret == -EEXIST ? ret : 0;
+}
+
+/* KVM knows nothing of ids or of being asked; the VM runs there all the same. */
+static int vm_created(struct supervisor *sup, int vm_fd)
+{
+	struct start *st = container_of(sup, struct start, sup);
+	int ret;
+
+	if (ioctl(vm_fd, LHV_GET_VM_ID, &st->id) < 0) {
+		st->id = 0;
+		return 0;
+	}
+	ret = name_vm(st);
+	if (ret)
+		return ret;
+	if (ioctl(vm_fd, LHV_SET_STOP_EVENTFD, &sup->fd[SUP_STOP]) < 0)
+		report_errno(errno, "%s: vmctl stop will not work", st->cfg.name);
+	if (st->hub)
+		hub_listen(st->hub, st->id);
+	return 0;
+}
+
+static void vm_started(struct supervisor *sup)
+{
+	struct start *st = container_of(sup, struct start, sup);
+
+	if (st->ready < 0)
+		return;
+	if (write(st->ready, &st->id, sizeof(st->id)) < 0)
+		report_errno(errno, "%s", st->cfg.name);
+	close(st->ready);
+	st->ready = -1;
+	leave_terminal(st);
+}
+
+static void vm_ended(struct supervisor *sup)
+{
+	struct start *st = container_of(sup, struct start, sup);
+
+	if (st->hub)
+		hub_unlisten(st->hub);
 }
 
 static int supervise(struct start *st)
@@ -277,10 +375,15 @@ static int supervise(struct start *st)
 		return -1;
 	signal(SIGPIPE, SIG_IGN);
 	st->sup.fd[SUP_SIGNAL] = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	st->sup.fd[SUP_STOP] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	st->sup.fd[SUP_CTL] = st->ctl;
-	st->sup.stop = stop_wanted;
+	st->sup.wish = outside_wants;
+	st->sup.created = vm_created;
+	st->sup.started = vm_started;
+	st->sup.ended = vm_ended;
 	st->cfg.supervisor = &st->sup;
-	return st->sup.fd[SUP_SIGNAL] < 0 || vcpu_signal_init() ? -1 : 0;
+	return st->sup.fd[SUP_SIGNAL] < 0 || st->sup.fd[SUP_STOP] < 0 || vcpu_signal_init() ?
+		-1 : 0;
 }
 
 static int exit_status(enum vm_end end)
@@ -312,18 +415,39 @@ static void wait_terminal(struct start *st)
 		;
 }
 
+/* The console's two ends; the VM's end, or -1. */
+static int make_hub(struct start *st)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+		return -1;
+	st->hub = hub_create(pair[0], st->terminal);
+	if (!st->hub) {
+		close(pair[0]);
+		close(pair[1]);
+		return -1;
+	}
+	st->terminal = -1;
+	return pair[1];
+}
+
 /* Run the VM in this process, through its reboots. */
 static int run_vm(struct start *st)
 {
 	enum vm_end end = VM_ERROR;
+	int console = -1, status;
 
 	if (supervise(st) < 0) {
 		report_errno(errno, "%s: signals", st->cfg.name);
 		return STATUS_ERROR;
 	}
-	st->cfg.console = st->console ?
-		console_create(st->pty_master, st->pty_master) :
-		console_create(-1, STDOUT_FILENO);
+	if (!st->foreground)
+		console = make_hub(st);
+	if (st->foreground)
+		st->cfg.console = console_create(-1, STDOUT_FILENO);
+	else if (console >= 0)
+		st->cfg.console = console_create(console, console);
 	if (!st->cfg.console) {
 		report_errno(errno, "%s: console", st->cfg.name);
 		return STATUS_ERROR;
@@ -332,68 +456,95 @@ static int run_vm(struct start *st)
 		end = vm_run(&st->cfg);
 	} while (end == VM_REBOOT && !st->no_reboot);
 	console_destroy(st->cfg.console);
+	status = exit_status(end);
+	if (st->hub) {
+		close(console);
+		hub_finish(st->hub, status);
+	}
 	wait_terminal(st);
-	return exit_status(end);
+	return status;
 }
 
-static int open_pty(struct start *st)
+/* Away from the terminal: its signals are the other side's. */
+static void become_daemon(void)
 {
-	struct termios raw;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-	st->pty_master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (st->pty_master < 0 || grantpt(st->pty_master) < 0 ||
-	    unlockpt(st->pty_master) < 0 ||
-	    ptsname_r(st->pty_master, st->pty_name, sizeof(st->pty_name)))
-		return -1;
-	st->pty_slave = open(st->pty_name, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (st->pty_slave < 0 || tcgetattr(st->pty_slave, &raw) < 0)
-		return -1;
-	/* The guest's own terminal driver does all the work. */
-	cfmakeraw(&raw);
-	if (tcsetattr(st->pty_slave, TCSANOW, &raw) < 0)
-		return -1;
-	return fcntl(st->pty_master, F_SETFL, O_NONBLOCK);
+	setsid();
+	if (null >= 0) {
+		dup2(null, STDIN_FILENO);
+		dup2(null, STDOUT_FILENO);
+		close(null);
+	}
 }
 
 static int run_with_console(struct start *st)
 {
-	int pair[2], null, status;
+	int ctl[2], term[2];
 	pid_t pid;
 
-	if (open_pty(st) < 0 ||
-	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ctl) < 0 ||
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, term) < 0) {
 		report_errno(errno, "%s: cannot make a console", st->cfg.name);
 		return STATUS_ERROR;
 	}
 	pid = fork();
 	if (pid < 0) {
 		report_errno(errno, "%s", st->cfg.name);
-		close(pair[0]);
-		close(pair[1]);
 		return STATUS_ERROR;
 	}
 	if (!pid) {
-		/* Away from the terminal: its signals are the other side's. */
-		setsid();
-		null = open("/dev/null", O_RDWR | O_CLOEXEC);
-		if (null >= 0) {
-			dup2(null, STDIN_FILENO);
-			dup2(null, STDOUT_FILENO);
-			close(null);
-		}
+		become_daemon();
+		close(ctl[0]);
+		close(term[0]);
+		st->ctl = ctl[1];
+		st->terminal = term[1];
+		return run_vm(st);
+	}
+	close(ctl[1]);
+	close(term[1]);
+	/* The VM and its disks' locks are the child's alone. */
+	close_files(&st->cfg);
+	return terminal_run(pid, term[0], ctl[0], st->cfg.name);
+}
+
+static int run_detached(struct start *st)
+{
+	uint64_t id = 0;
+	int pair[2], status;
+	pid_t pid;
+
+	if (pipe2(pair, O_CLOEXEC) < 0) {
+		report_errno(errno, "%s", st->cfg.name);
+		return STATUS_ERROR;
+	}
+	pid = fork();
+	if (pid < 0) {
+		report_errno(errno, "%s", st->cfg.name);
+		return STATUS_ERROR;
+	}
+	if (!pid) {
+		become_daemon();
 		close(pair[0]);
-		/* The slave stays open here, so that it outlives a detaching. */
-		st->ctl = pair[1];
+		st->ready = pair[1];
 		return run_vm(st);
 	}
 	close(pair[1]);
-	/* The VM and its disks' locks are the child's alone. */
 	close_files(&st->cfg);
-	close_fd(st->pty_master);
-	st->pty_master = -1;
-	status = terminal_run(pid, st->pty_slave, st->pty_name, pair[0],
-			      st->cfg.name);
-	return status;
+	if (read(pair[0], &id, sizeof(id)) == sizeof(id)) {
+		if (id)
+			fprintf(stderr, "vmctl: started vm %llu successfully, vmctl console %s attaches\n",
+				(unsigned long long)id, st->cfg.name);
+		else
+			fprintf(stderr, "vmctl: started %s as process %d\n", st->cfg.name,
+				(int)pid);
+		return STATUS_OK;
+	}
+	/* It did not get so far, and has said why. */
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return STATUS_ERROR;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : STATUS_ERROR;
 }
 
 int cmd_start(int argc, char **argv)
@@ -407,10 +558,10 @@ int cmd_start(int argc, char **argv)
 			.initrd_fd = -1,
 			.sys_fd = -1,
 		},
-		.sup = { .fd = { -1, -1 } },
-		.pty_master = -1,
-		.pty_slave = -1,
+		.sup = { .fd = { -1, -1, -1 } },
 		.ctl = -1,
+		.ready = -1,
+		.terminal = -1,
 	};
 	int ret = parse(&st, argc, argv);
 
@@ -419,8 +570,10 @@ int cmd_start(int argc, char **argv)
 			ret = STATUS_ERROR;
 		else if (st.console)
 			ret = run_with_console(&st);
-		else
+		else if (st.foreground)
 			ret = run_vm(&st);
+		else
+			ret = run_detached(&st);
 	}
 	close_all(&st);
 	return ret;

@@ -6,10 +6,24 @@
 #include "vmctl.h"
 
 static const struct command commands[] = {
-	{ "host",  cmd_host,  "[--json] [--accel device]" },
+	{ "console", cmd_console, "id|name" },
+	{ "create", cmd_create, "-s size disk" },
+	{ "events", cmd_events, "[--json] [id|name]..." },
+	{ "host", cmd_host, "[--json] [--accel device]" },
+	{ "list", cmd_status, "[-v] [--json] [id|name]..." },
+	{ "metrics", cmd_metrics, "" },
+	{ "pause", cmd_pause, "id|name" },
+	{ "resume", cmd_resume, "id|name" },
+	{ "show", cmd_status, "[-v] [--json] [id|name]..." },
 	{ "start", cmd_start, "[-c] -b kernel [--initrd file] [--append text] "
 			      "[-d disk]... [-m size] [-p vcpus] "
-			      "[--accel device] [--no-reboot] name" },
+			      "[--accel device] [--foreground] [--no-reboot] name" },
+	{ "stats", cmd_stats, "[-v] [--json] id|name [vcpu]" },
+	{ "status", cmd_status, "[-v] [--json] [id|name]..." },
+	{ "stop", cmd_stop, "[-fw] [-t seconds] id|name | -a [-fw]" },
+	{ "top", cmd_top, "[-n times] [-s seconds]" },
+	{ "unpause", cmd_resume, "id|name" },
+	{ "wait", cmd_wait, "id|name" },
 };
 
 #define NCOMMANDS	(sizeof(commands) / sizeof(commands[0]))

@@ -19,9 +19,10 @@
 #define CHUNK		4096U
 
 struct session {
-	pid_t vm;
-	int pty, ctl, sig;
-	const char *name, *pty_name;
+	pid_t vm;		/* 0: not our child */
+	int console;		/* -1: it has ended */
+	int ctl, sig;		/* ctl -1: only attached */
+	const char *name;
 	bool tty;		/* standard input is a terminal */
 	bool detached;
 	struct escape escape;
@@ -102,8 +103,10 @@ static void write_all(int fd, const uint8_t *p, size_t n)
 static bool copy_output(struct session *s)
 {
 	uint8_t buf[CHUNK];
-	ssize_t n = read(s->pty, buf, sizeof(buf));
+	ssize_t n = s->console < 0 ? -1 : read(s->console, buf, sizeof(buf));
 
+	if (!n || (n < 0 && errno != EAGAIN && errno != EINTR))
+		s->console = -1;
 	if (n <= 0)
 		return false;
 	write_all(STDOUT_FILENO, buf, n);
@@ -117,7 +120,10 @@ static void do_escape(struct session *s, enum escape_action action)
 		s->detached = true;
 		break;
 	case ESCAPE_STOP:
-		send_ctl(s, CTL_STOP);
+		if (s->ctl >= 0)
+			send_ctl(s, CTL_STOP);
+		else
+			say(s, "vmctl stop -f ends it");
 		break;
 	case ESCAPE_HELP:
 		say(s, "~. detach, the VM goes on; ~q end the VM; ~~ send ~; ~? this text");
@@ -159,7 +165,7 @@ static void filter_input(struct session *s)
 
 static void send_input(struct session *s)
 {
-	ssize_t n = write(s->pty, s->out + s->out_off, s->out_len);
+	ssize_t n = write(s->console, s->out + s->out_off, s->out_len);
 
 	if (n > 0) {
 		s->out_off += n;
@@ -170,13 +176,13 @@ static void send_input(struct session *s)
 /* Join the two until the VM ends (true) or the person leaves (false). */
 static bool converse(struct session *s)
 {
-	enum { IN, PTY, CTL, SIG, COUNT };
+	enum { IN, CONSOLE, CTL, SIG, COUNT };
 
-	while (!s->detached) {
+	while (!s->detached && (s->console >= 0 || s->ctl >= 0)) {
 		bool want_in = !s->in_eof && !s->in_len && !s->out_len;
 		struct pollfd p[COUNT] = {
 			[IN] = { want_in ? STDIN_FILENO : -1, POLLIN, 0 },
-			[PTY] = { s->pty, POLLIN | (s->out_len ? POLLOUT : 0), 0 },
+			[CONSOLE] = { s->console, POLLIN | (s->out_len ? POLLOUT : 0), 0 },
 			[CTL] = { s->ctl, POLLIN, 0 },
 			[SIG] = { s->sig, POLLIN, 0 },
 		};
@@ -184,11 +190,14 @@ static bool converse(struct session *s)
 
 		if (poll(p, COUNT, -1) < 0)
 			continue;
-		if (p[SIG].revents && read(s->sig, &si, sizeof(si)) == sizeof(si))
+		if (p[SIG].revents && read(s->sig, &si, sizeof(si)) == sizeof(si)) {
+			if (s->ctl < 0)
+				return false;
 			send_ctl(s, CTL_STOP);
-		if (p[PTY].revents & POLLIN)
+		}
+		if (p[CONSOLE].revents & (POLLIN | POLLHUP))
 			copy_output(s);
-		if (p[PTY].revents & POLLOUT)
+		if (p[CONSOLE].revents & POLLOUT)
 			send_input(s);
 		if (p[IN].revents)
 			read_input(s);
@@ -197,7 +206,7 @@ static bool converse(struct session *s)
 		if (p[CTL].revents)
 			return true;
 	}
-	return false;
+	return !s->detached;
 }
 
 static int vm_status(struct session *s)
@@ -214,30 +223,16 @@ static int vm_status(struct session *s)
 	return STATUS_ERROR;
 }
 
-/**
- * terminal_run() - be the guest's terminal
- * @vm: the VM's process
- * @pty: its console
- * @pty_name: the console's name, to come back to
- * @ctl: socket to the VM's process
- * @name: of the VM
- *
- * Return: the exit status of vmctl.
- */
-int terminal_run(pid_t vm, int pty, const char *pty_name, int ctl,
-		 const char *name)
+static struct session *session_create(int console, int ctl, const char *name)
 {
 	struct session *s = calloc(1, sizeof(*s));
 	sigset_t set;
-	int status;
 
 	if (!s) {
 		report_errno(ENOMEM, "%s", name);
-		return STATUS_ERROR;
+		return NULL;
 	}
-	s->vm = vm;
-	s->pty = pty;
-	s->pty_name = pty_name;
+	s->console = console;
 	s->ctl = ctl;
 	s->name = name;
 	s->tty = isatty(STDIN_FILENO);
@@ -248,9 +243,29 @@ int terminal_run(pid_t vm, int pty, const char *pty_name, int ctl,
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	s->sig = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	fcntl(pty, F_SETFL, O_NONBLOCK);
+	fcntl(console, F_SETFL, O_NONBLOCK);
 	if (s->tty)
 		make_raw();
+	return s;
+}
+
+/**
+ * terminal_run() - be the guest's terminal
+ * @vm: the VM's process, our child
+ * @console: socket to its console
+ * @ctl: socket to the VM's process
+ * @name: of the VM
+ *
+ * Return: the exit status of vmctl.
+ */
+int terminal_run(pid_t vm, int console, int ctl, const char *name)
+{
+	struct session *s = session_create(console, ctl, name);
+	int status;
+
+	if (!s)
+		return STATUS_ERROR;
+	s->vm = vm;
 	if (converse(s)) {
 		while (copy_output(s))
 			;
@@ -260,11 +275,34 @@ int terminal_run(pid_t vm, int pty, const char *pty_name, int ctl,
 	} else {
 		send_ctl(s, CTL_DETACH);
 		restore();
-		fprintf(stderr, "[%s: detached; it goes on as process %d, console %s]\n",
-			name, (int)vm, pty_name);
+		fprintf(stderr, "[%s: detached; it goes on as process %d; vmctl console %s comes back]\n",
+			name, (int)vm, name);
 		status = STATUS_OK;
 	}
 	close(s->sig);
 	free(s);
 	return status;
+}
+
+/**
+ * terminal_attach() - be one of the terminals of a VM that runs already
+ * @console: socket to its console
+ * @name: of the VM
+ *
+ * Return: the exit status of vmctl.
+ */
+int terminal_attach(int console, const char *name)
+{
+	struct session *s = session_create(console, -1, name);
+
+	if (!s)
+		return STATUS_ERROR;
+	fprintf(stderr, "[%s: attached; ~. leaves]\r\n", name);
+	if (converse(s))
+		fprintf(stderr, "\r\n[%s: its console is closed]\r\n", name);
+	restore();
+	close(s->sig);
+	close(console);
+	free(s);
+	return STATUS_OK;
 }

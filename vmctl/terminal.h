@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The person's side of "vmctl start -c": joins the terminal to the guest's
- * console and stays a process of its own, so that the terminal is put right
- * whatever becomes of the VM's process.
+ * The person's side of "vmctl start -c" and "vmctl console": joins the terminal to
+ * the guest's console and stays a process of its own, so that the terminal is put
+ * right whatever becomes of the VM's process.
  */
 #ifndef VMCTL_TERMINAL_H
 #define VMCTL_TERMINAL_H
@@ -27,7 +27,7 @@ struct escape {
 enum escape_action escape_filter(struct escape *e, const uint8_t *in, size_t n,
 				 size_t *used, uint8_t *out, size_t *nout);
 
-int terminal_run(pid_t vm, int pty, const char *pty_name, int ctl,
-		 const char *name);
+int terminal_run(pid_t vm, int console, int ctl, const char *name);
+int terminal_attach(int console, const char *name);
 
 #endif

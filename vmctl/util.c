@@ -6,11 +6,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "vmctl.h"
 
 #define NAME_MAX_LEN	64
+
+static bool to_syslog;
+
+/* From now on there is no terminal to report to. */
+void report_to_syslog(const char *ident)
+{
+	openlog(ident, LOG_PID, LOG_DAEMON);
+	to_syslog = true;
+}
 
 static void vreport(int err, const char *fmt, va_list ap)
 {
@@ -20,6 +30,10 @@ static void vreport(int err, const char *fmt, va_list ap)
 	n = vsnprintf(line, sizeof(line), fmt, ap);
 	if (n < 0)
 		return;
+	if (to_syslog) {
+		syslog(LOG_ERR, "%s%s%s", line, err ? ": " : "", err ? strerror(err) : "");
+		return;
+	}
 	/* The terminal may be raw: a line end needs its carriage return. */
 	fprintf(stderr, "vmctl: %s%s%s%s\n", line, err ? ": " : "",
 		err ? strerror(err) : "", isatty(STDERR_FILENO) ? "\r" : "");

@@ -33,7 +33,18 @@ struct command {
 	const char *usage;
 };
 
+int cmd_console(int argc, char **argv);
+int cmd_create(int argc, char **argv);
+int cmd_events(int argc, char **argv);
+int cmd_metrics(int argc, char **argv);
+int cmd_pause(int argc, char **argv);
+int cmd_resume(int argc, char **argv);
 int cmd_start(int argc, char **argv);
+int cmd_stats(int argc, char **argv);
+int cmd_status(int argc, char **argv);
+int cmd_stop(int argc, char **argv);
+int cmd_top(int argc, char **argv);
+int cmd_wait(int argc, char **argv);
 int cmd_host(int argc, char **argv);
 
 const struct command *command_find(const struct command *table, unsigned int n,
@@ -42,6 +53,7 @@ int command_usage(const char *name);
 int command_run(int argc, char **argv);
 
 void report(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void report_to_syslog(const char *ident);
 void report_errno(int err, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 

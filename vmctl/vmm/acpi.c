@@ -17,10 +17,9 @@
 #define MADT_REVISION	5
 #define FACS_ALIGN	64
 
-/* FADT flags: WBINVD works, C1 works, no fixed buttons, reset register. */
+/* FADT flags: WBINVD works, C1 works, a fixed power button, no sleep button, reset register. */
 #define FADT_WBINVD		(1U << 0)
 #define FADT_PROC_C1		(1U << 2)
-#define FADT_PWR_BUTTON		(1U << 4)
 #define FADT_SLP_BUTTON		(1U << 5)
 #define FADT_TMR_VAL_EXT	(1U << 8)
 #define FADT_RESET_REG		(1U << 10)
@@ -299,8 +298,9 @@ static void build_fadt(struct aml *a, uint64_t facs, uint64_t dsdt)
 	f.c2_latency = 0xffff;		/* no C2 */
 	f.c3_latency = 0xffff;		/* no C3 */
 	f.boot_arch = BOOT_LEGACY_DEVICES | BOOT_NO_VGA;
-	f.flags = FADT_WBINVD | FADT_PROC_C1 | FADT_PWR_BUTTON |
-		  FADT_SLP_BUTTON | FADT_TMR_VAL_EXT | FADT_RESET_REG;
+	/* The power button is a fixed one because its flag, "not fixed", is clear. */
+	f.flags = FADT_WBINVD | FADT_PROC_C1 | FADT_SLP_BUTTON |
+		  FADT_TMR_VAL_EXT | FADT_RESET_REG;
 	f.reset = port_gas(PORT_RESET, 1, GAS_BYTE);
 	f.reset_value = ACPI_RESET_VALUE;
 	f.x_pm1a_evt = port_gas(f.pm1a_evt, PM_EVENT_LEN, GAS_DWORD);

@@ -100,7 +100,7 @@ void irq_line(struct vm *vm, unsigned int gsi, bool level)
 {
 	struct kvm_irq_level line = { .irq = gsi, .level = level };
 
-	if (ioctl(vm->fd, KVM_IRQ_LINE, &line) < 0) {
+	if (ioctl(vm->fd, KVM_IRQ_LINE, &line) < 0 && !vm_was_killed(vm, errno)) {
 		report_errno(errno, "%s: interrupt line %u", vm->cfg->name, gsi);
 		vm_finish(vm, VM_ERROR);
 	}

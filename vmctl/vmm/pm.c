@@ -2,7 +2,7 @@
 /*
  * Power management: the ports through which a guest turns the machine off
  * (PM1 control) and resets it (the reset register, the keyboard controller's
- * pulse), and the ACPI timer.
+ * pulse), the power button, and the ACPI timer.
  */
 #include <stdlib.h>
 #include <time.h>
@@ -11,6 +11,7 @@
 #include "pm.h"
 #include "vmm.h"
 
+#define PM1_PWRBTN		(1U << 8)	/* status and enable */
 #define PM1_SCI_EN		(1U << 0)
 #define PM1_SLP_TYP_SHIFT	10
 #define PM1_SLP_TYP_MASK	7U
@@ -23,6 +24,7 @@
 
 struct pm {
 	struct vm *vm;
+	uint16_t status;
 	uint16_t enable;
 	struct bus_range range;
 	struct bus_range reset;
@@ -44,6 +46,34 @@ static void pm_control(struct pm *pm, uint16_t v)
 		vm_finish(pm->vm, VM_POWEROFF);
 }
 
+/* The SCI is a level: it stays until the guest has cleared what it was told. */
+static void update_sci(struct pm *pm)
+{
+	irq_line(pm->vm, GSI_SCI, (pm->status & pm->enable) != 0);
+}
+
+/**
+ * pm_power_button() - press and release the power button
+ * @pm: under the device lock
+ */
+void pm_power_button(struct pm *pm)
+{
+	pm->status |= PM1_PWRBTN;
+	update_sci(pm);
+}
+
+/* Status bits are cleared by writing ones. */
+static void pm_event(struct pm *pm, uint64_t off, uint32_t v, unsigned int len)
+{
+	if (off == PM_EVENT && len >= 2)
+		pm->status &= ~v;
+	if (off == PM_EVENT && len == 4)
+		pm->enable = v >> 16;
+	else if (off == PM_EVENT + 2 && len == 2)
+		pm->enable = v;
+	update_sci(pm);
+}
+
 static void pm_access(void *arg, uint64_t off, uint8_t *data, unsigned int len,
 		      bool write)
 {
@@ -51,15 +81,15 @@ static void pm_access(void *arg, uint64_t off, uint8_t *data, unsigned int len,
 	uint8_t regs[PM_LEN] = { 0 };
 
 	if (write) {
-		/* Event status has nothing to clear: no event exists. */
-		if (off == PM_EVENT + 2 && len == 2)
-			pm->enable = bus_get(data, len);
+		if (off < PM_EVENT + PM_EVENT_LEN)
+			pm_event(pm, off, bus_get(data, len), len);
 		else if (off == PM_CONTROL && len >= 2)
 			pm_control(pm, bus_get(data, len));
 		else if (off == PM_CONTROL + 1 && len == 1)
 			pm_control(pm, (uint16_t)(data[0] << 8));
 		return;
 	}
+	bus_put(regs + PM_EVENT, 2, pm->status);
 	bus_put(regs + PM_EVENT + 2, 2, pm->enable);
 	/* There's no firmware to hand over from: ACPI is always on. */
 	bus_put(regs + PM_CONTROL, PM_CONTROL_LEN, PM1_SCI_EN);

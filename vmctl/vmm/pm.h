@@ -17,5 +17,6 @@ struct vm;
 
 struct pm *pm_create(struct vm *vm);
 void pm_destroy(struct pm *pm);
+void pm_power_button(struct pm *pm);
 
 #endif

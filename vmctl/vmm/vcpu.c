@@ -340,6 +340,8 @@ static void *vcpu_thread(void *arg)
 		/* EAGAIN: woken while waiting for SIPI, as KVM has it. */
 		if (errno == EINTR || errno == EAGAIN)
 			continue;
+		if (vm_was_killed(vm, errno))
+			break;
 		report_errno(errno, "%s: vcpu %u: KVM_RUN", vm->cfg->name,
 			     vcpu->id);
 		dump_regs(vcpu);

@@ -130,6 +130,24 @@ void vm_finish(struct vm *vm, enum vm_end end)
 		report_errno(errno, "%s: cannot end", vm->cfg->name);
 }
 
+/**
+ * vm_was_killed() - the hypervisor does nothing more for us: was it ended under us?
+ * @vm: machine
+ * @err: errno of an ioctl that does not fail of itself
+ *
+ * Return: true, and then the machine is at its end.
+ */
+bool vm_was_killed(struct vm *vm, int err)
+{
+	if (err != EIO)
+		return false;
+	if (atomic_load(&vm->end) == VM_RUNNING)
+		report("%s was ended from outside; if nobody did, the kernel's log tells why",
+		       vm->cfg->name);
+	vm_finish(vm, VM_STOPPED);
+	return true;
+}
+
 static int create_fd(struct vm *vm)
 {
 	const struct vm_config *cfg = vm->cfg;
@@ -262,6 +280,8 @@ static int create(struct machine *m)
 		return -EMFILE;
 	}
 	ret = create_fd(vm);
+	if (!ret)
+		ret = vm->cfg->supervisor->created(vm->cfg->supervisor, vm->fd);
 	if (ret)
 		return ret;
 	ret = create_irqchip(vm);
@@ -313,6 +333,22 @@ static void destroy(struct machine *m)
 	free(m);
 }
 
+static void fulfil(struct vm *vm, enum wish wish)
+{
+	switch (wish) {
+	case WISH_STOP:
+		vm_finish(vm, VM_STOPPED);
+		break;
+	case WISH_POWER_BUTTON:
+		pthread_mutex_lock(&vm->lock);
+		pm_power_button(vm->pm);
+		pthread_mutex_unlock(&vm->lock);
+		break;
+	case WISH_NOTHING:
+		break;
+	}
+}
+
 static void wait_end(struct vm *vm)
 {
 	struct supervisor *sup = vm->cfg->supervisor;
@@ -327,8 +363,8 @@ static void wait_end(struct vm *vm)
 		if (poll(p, ARRAY_SIZE(p), -1) <= 0)
 			continue;
 		for (i = 0; i < SUPERVISOR_FDS; i++)
-			if (p[1 + i].revents && sup->stop(sup, i))
-				vm_finish(vm, VM_STOPPED);
+			if (p[1 + i].revents)
+				fulfil(vm, sup->wish(sup, i));
 	}
 }
 
@@ -365,10 +401,13 @@ enum vm_end vm_run(const struct vm_config *cfg)
 			report_errno(-ret, "%s: cannot start its threads",
 				     cfg->name);
 			vm_finish(vm, VM_ERROR);
+		} else {
+			cfg->supervisor->started(cfg->supervisor);
 		}
 		wait_end(vm);
 		end = atomic_load(&vm->end);
 	}
+	cfg->supervisor->ended(cfg->supervisor);
 	destroy(m);
 	return end;
 }

@@ -162,16 +162,25 @@ struct vm_disk {
 	int fd;
 };
 
-#define SUPERVISOR_FDS	2
+#define SUPERVISOR_FDS	3
+
+/* What the outside may want of a machine. */
+enum wish { WISH_NOTHING, WISH_STOP, WISH_POWER_BUTTON };
 
 /**
- * struct supervisor - how the outside ends a machine
+ * struct supervisor - who looks after a machine from outside
  * @fd: watched for input; -1 for none
- * @stop: @fd[@i] has some: does it mean stop?
+ * @wish: @fd[@i] has some: what does it mean?
+ * @created: the VM exists, with this fd; not 0 gives it up, the error reported
+ * @started: its vCPUs run
+ * @ended: it is about to go
  */
 struct supervisor {
 	int fd[SUPERVISOR_FDS];
-	bool (*stop)(struct supervisor *sup, unsigned int i);
+	enum wish (*wish)(struct supervisor *sup, unsigned int i);
+	int (*created)(struct supervisor *sup, int vm_fd);
+	void (*started)(struct supervisor *sup);
+	void (*ended)(struct supervisor *sup);
 };
 
 /**
@@ -224,6 +233,7 @@ struct vm {
 int accel_open(const char *path);
 enum vm_end vm_run(const struct vm_config *cfg);
 void vm_finish(struct vm *vm, enum vm_end end);
+bool vm_was_killed(struct vm *vm, int err);
 int vm_has(const struct vm *vm, int cap);
 
 /* ---- boot ---- */

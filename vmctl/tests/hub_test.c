@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The hub: one terminal types, all see it, late ones too, and who waits is told the end. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../hub.h"
+#include "../mgmt.h"
+#include "../runtime.h"
+
+#define ID		7ULL
+#define TIMEOUT_MS	5000
+
+struct fixture {
+	struct hub *hub;
+	int console;		/* the guest's end */
+	int first;		/* the terminal that is there from the beginning */
+	char dir[64];
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	int con[2], term[2];
+
+	snprintf(f->dir, sizeof(f->dir), "/tmp/hub_test.XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	setenv("XDG_RUNTIME_DIR", f->dir, 1);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, con), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, term), 0);
+	f->console = con[1];
+	f->first = term[0];
+	f->hub = hub_create(con[0], term[1]);
+	assert_non_null(f->hub);
+	hub_listen(f->hub, ID);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	if (f->hub) {
+		close(f->console);
+		hub_finish(f->hub, 0);
+	}
+	close(f->first);
+	free(f);
+	return 0;
+}
+
+/* Read until @text has come. */
+static void expect(int fd, const char *text)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	char buf[8192];
+	size_t n = 0;
+
+	while (n < sizeof(buf) - 1) {
+		ssize_t got;
+
+		assert_int_equal(poll(&p, 1, TIMEOUT_MS), 1);
+		got = read(fd, buf + n, sizeof(buf) - 1 - n);
+		assert_true(got > 0);
+		n += got;
+		buf[n] = '\0';
+		if (strstr(buf, text))
+			return;
+	}
+	fail();
+}
+
+static void nothing(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	assert_int_equal(poll(&p, 1, 200), 0);
+}
+
+static void send_text(int fd, const char *text)
+{
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+}
+
+static void terminals(void **state)
+{
+	struct fixture *f = *state;
+	int second;
+
+	send_text(f->console, "boot\n");
+	expect(f->first, "boot\n");
+	send_text(f->first, "ls\n");
+	expect(f->console, "ls\n");
+	second = runtime_connect(getuid(), ID, HUB_CONSOLE);
+	assert_true(second >= 0);
+	expect(second, "this one watches");
+	send_text(second, "rm\n");
+	nothing(f->console);
+	send_text(f->console, "more\n");
+	expect(f->first, "more\n");
+	expect(second, "more\n");
+	/* The first leaves: the second types. */
+	shutdown(f->first, SHUT_RDWR);
+	usleep(200000);
+	send_text(second, "id\n");
+	expect(f->console, "id\n");
+	close(second);
+}
+
+static void backlog(void **state)
+{
+	struct fixture *f = *state;
+	int late;
+
+	send_text(f->console, "long ago\n");
+	expect(f->first, "long ago\n");
+	late = runtime_connect(getuid(), ID, HUB_CONSOLE);
+	assert_true(late >= 0);
+	expect(late, "long ago\n");
+	close(late);
+}
+
+static void wait_end(void **state)
+{
+	struct fixture *f = *state;
+	int waiter = runtime_connect(getuid(), ID, HUB_WAIT);
+	char path[RUNTIME_PATH_MAX];
+
+	assert_true(waiter >= 0);
+	usleep(200000);
+	nothing(waiter);
+	close(f->console);
+	hub_finish(f->hub, 5);
+	f->hub = NULL;
+	expect(waiter, "5\n");
+	close(waiter);
+	assert_int_equal(runtime_path(path, getuid(), ID), 0);
+	assert_int_equal(access(path, F_OK), -1);
+	assert_int_equal(runtime_connect(getuid(), ID, HUB_WAIT), -ENOENT);
+}
+
+static void nonsense(void **state)
+{
+	struct fixture *f = *state;
+	int fd = runtime_connect(getuid(), ID, "nonsense, and a lot of it, without an end of line");
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	char c;
+
+	assert_true(fd >= 0);
+	assert_int_equal(poll(&p, 1, TIMEOUT_MS), 1);
+	assert_true(read(fd, &c, 1) <= 0);
+	close(fd);
+	send_text(f->console, "alive\n");
+	expect(f->first, "alive\n");
+}
+
+/* The socket is for its owner alone, and a folder that is open to others is refused. */
+static void modes(void **state)
+{
+	char path[RUNTIME_PATH_MAX], dir[RUNTIME_PATH_MAX];
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(runtime_path(path, getuid(), ID), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	strcpy(dir, path);
+	*strrchr(dir, '/') = '\0';
+	assert_int_equal(stat(dir, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0700);
+	assert_int_equal(chmod(dir, 0755), 0);
+	assert_int_equal(runtime_listen(path, ID + 1), -EPERM);
+	assert_int_equal(chmod(dir, 0700), 0);
+}
+
+static void matches(void **state)
+{
+	struct vm_info vm = { .id = 12, .name = "web" };
+
+	(void)state;
+	assert_true(vm_matches(&vm, "12"));
+	assert_true(vm_matches(&vm, "web"));
+	assert_false(vm_matches(&vm, "1"));
+	assert_false(vm_matches(&vm, "we"));
+	assert_false(vm_matches(&vm, ""));
+	assert_string_equal(vm_state_name(LHV_VM_STATE_PAUSED), "paused");
+	assert_string_equal(vm_event_name(LHV_VM_EVENT_OWNER_GONE), "owner-gone");
+	assert_string_equal(vm_state_name(99), "unknown");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(terminals, setup, teardown),
+		cmocka_unit_test_setup_teardown(backlog, setup, teardown),
+		cmocka_unit_test_setup_teardown(wait_end, setup, teardown),
+		cmocka_unit_test_setup_teardown(nonsense, setup, teardown),
+		cmocka_unit_test_setup_teardown(modes, setup, teardown),
+		cmocka_unit_test(matches),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
