@@ -354,8 +354,6 @@ struct vcpu *guest_in(struct vm *vm, const char *code, size_t size)
 	vcpu_set_cpuid(vcpu);
 	CHECK_OK(ioctl(vcpu->fd, KVM_GET_SREGS, &s));
 	s.cs.base = s.cs.selector = 0;
-	if (!memcmp(code, UD, size))
-		s.idt.limit = 0;
 	CHECK_OK(ioctl(vcpu->fd, KVM_SET_SREGS, &s));
 	CHECK_OK(ioctl(vcpu->fd, KVM_SET_REGS, &regs));
 	return vcpu;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Every command, what it answers and what it refuses. */
+#include <asm/kvm_para.h>
 #include <linux/lhv.h>
 #include <pthread.h>
 #include <signal.h>
@@ -414,6 +415,29 @@ TEST(pause_first)
 	CHECK_EQ(vm->vcpus[0].run->exit_reason, KVM_EXIT_IO);
 }
 
+/* struct pvclock_vcpu_time_info, which is no installed header's */
+#define PVCLOCK_FLAGS		29
+#define PVCLOCK_GUEST_STOPPED	2
+#define CLOCK_GPA		0x8000
+
+/* The guest learns that it was stopped, so that its watchdogs stay quiet. */
+TEST(pause_kvmclock)
+{
+	struct nl *nl = nl_open();
+	struct vm *vm = vm_create(0);
+	struct vcpu *vcpu = GUEST(vm, OUT_LOOP);
+	uint8_t *flags = vm->ram + CLOCK_GPA + PVCLOCK_FLAGS;
+	uint64_t id = vm_id(vm->fd);
+
+	vcpu_set_msr(vcpu, MSR_KVM_SYSTEM_TIME_NEW, CLOCK_GPA | KVM_MSR_ENABLED);
+	CHECK_OK(ioctl(vcpu->fd, KVM_RUN, 0));
+	CHECK(!(*flags & PVCLOCK_GUEST_STOPPED));
+	CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_PAUSE, id), 0);
+	CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_RESUME, id), 0);
+	CHECK_OK(ioctl(vcpu->fd, KVM_RUN, 0));
+	CHECK(*flags & PVCLOCK_GUEST_STOPPED);
+}
+
 static void kill_guest(const char *code, size_t size, unsigned int flags, bool paused)
 {
 	struct nl *nl = nl_open();
@@ -618,6 +642,42 @@ TEST(stats_monotonic)
 		runner_join(&r);
 	}
 	CHECK(last.run + last.host);
+}
+
+static void on_dirty(void *arg, int cmd, const struct attrs *a)
+{
+	(void)cmd;
+	*(uint64_t *)arg = attr_u64(a, LHV_A_STATS_DIRTY_PAGES);
+}
+
+static uint64_t dirty_pages(struct nl *nl, uint64_t id)
+{
+	struct msg *m = msg_new(LHV_CMD_STATS_GET);
+	uint64_t n = ~0ULL;
+
+	msg_u64(m, LHV_A_STATS_VM_ID, id);
+	CHECK_EQ(nl_do(nl, m, on_dirty, &n), 0);
+	return n;
+}
+
+/* mov %ax, 0x5000; mov %ax, 0x6000; then port I/O */
+TEST(dirty)
+{
+	static const char code[] = "\xa3\x00\x50\xa3\x00\x60" OUT_LOOP;
+	uint64_t bitmap[64];
+	struct kvm_dirty_log log = { .slot = 0, .dirty_bitmap = bitmap };
+	struct nl *nl = nl_open();
+	struct vm *vm = vm_create(0);
+	struct vcpu *vcpu = guest_in(vm, code, sizeof(code) - 1);
+	uint64_t id = vm_id(vm->fd);
+
+	CHECK_EQ(dirty_pages(nl, id), 0);
+	vm_set_slot(vm, 0, KVM_MEM_LOG_DIRTY_PAGES, 0, vm->ram_size, vm->ram);
+	CHECK(vm->ram_size / PAGE_SIZE <= sizeof(bitmap) * 8);
+	CHECK_OK(ioctl(vcpu->fd, KVM_RUN, 0));
+	CHECK_EQ(dirty_pages(nl, id), 2);
+	CHECK_OK(ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log));
+	CHECK_EQ(dirty_pages(nl, id), 0);
 }
 
 static void write_param(const char *name, const char *value)

@@ -1,0 +1,425 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Events, and who may see what. */
+#include <linux/lhv.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "nl.h"
+
+#define UD_AFTER_MOV	"\xba\x00\x02\x0f\x0b"	/* mov $0x200, %dx; ud2 */
+#define FAULT_RIP	(0x1000 + 3)
+#define WAIT_MS		5000
+#define SOMEBODY	1000
+#define SOMEBODY_ELSE	1001
+
+/* The next event of this VM; others' are not ours. */
+static int next_of(struct nl *nl, uint64_t id, struct attrs *a)
+{
+	int cmd;
+
+	for (;;) {
+		cmd = nl_event(nl, WAIT_MS, a);
+		if (cmd <= 0)
+			FAIL("no event (%d)", cmd);
+		if (cmd == LHV_CMD_VM_EVENT && attr_u64(a, LHV_A_VM_ID) == id)
+			return cmd;
+		if (cmd == LHV_CMD_VCPU_EVENT && attr_u64(a, LHV_A_VCPU_VM_ID) == id)
+			return cmd;
+	}
+}
+
+static void want(struct nl *nl, uint64_t id, int event, struct attrs *a)
+{
+	int cmd;
+
+	do {
+		cmd = next_of(nl, id, a);
+	} while (cmd != LHV_CMD_VM_EVENT);
+	CHECK_EQ(attr_u32(a, LHV_A_VM_EVENT), event);
+}
+
+static struct nl *listener(void)
+{
+	struct nl *nl = nl_open();
+
+	nl_join(nl, nl->group_vm);
+	nl_join(nl, nl->group_vcpu);
+	return nl;
+}
+
+/* The whole life of a VM, in order. */
+TEST(life)
+{
+	struct nl *ear = listener(), *nl = nl_open();
+	struct vm *vm = vm_create(0);
+	uint64_t id = vm_id(vm->fd), t;
+	int efd = CHECK_OK(eventfd(0, 0));
+	struct attrs a;
+	struct msg *m;
+
+	want(ear, id, LHV_VM_EVENT_CREATED, &a);
+	CHECK_EQ(attr_u32(&a, LHV_A_VM_STATE), LHV_VM_STATE_CREATED);
+	t = attr_u64(&a, LHV_A_VM_TIME);
+	GUEST(vm, OUT_LOOP);
+	CHECK_EQ(next_of(ear, id, &a), LHV_CMD_VCPU_EVENT);
+	CHECK_EQ(attr_u32(&a, LHV_A_VCPU_EVENT), LHV_VCPU_EVENT_ADDED);
+	CHECK_EQ(attr_u32(&a, LHV_A_VCPU_ID), 0);
+	CHECK_OK(ioctl(vm->vcpus[0].fd, KVM_RUN, 0));
+	CHECK_OK(ioctl(vm->vcpus[0].fd, KVM_RUN, 0));
+	want(ear, id, LHV_VM_EVENT_READY, &a);
+	CHECK(attr_u64(&a, LHV_A_VM_TIME) >= t);
+	CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_PAUSE, id), 0);
+	want(ear, id, LHV_VM_EVENT_PAUSED, &a);
+	CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_RESUME, id), 0);
+	want(ear, id, LHV_VM_EVENT_RESUMED, &a);
+	m = msg_new(LHV_CMD_VM_SET);
+	msg_u64(m, LHV_A_VM_ID, id);
+	msg_str(m, LHV_A_VM_NAME, "renamed");
+	CHECK_EQ(nl_do(nl, m, NULL, NULL), 0);
+	want(ear, id, LHV_VM_EVENT_RENAMED, &a);
+	CHECK(!strcmp(attr_str(&a, LHV_A_VM_NAME), "renamed"));
+	CHECK(strcmp(attr_str(&a, LHV_A_VM_OLD_NAME), "renamed"));
+	CHECK_OK(ioctl(vm->fd, LHV_SET_STOP_EVENTFD, &efd));
+	CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_STOP, id), 0);
+	want(ear, id, LHV_VM_EVENT_STOP_REQUESTED, &a);
+	CHECK_OK(munmap(vm->vcpus[0].run, vm->run_size));
+	close(vm->vcpus[0].fd);
+	close(vm->fd);
+	want(ear, id, LHV_VM_EVENT_STOPPED, &a);
+	CHECK_EQ(attr_u32(&a, LHV_A_VM_REASON), LHV_STOP_REASON_CLOSED);
+}
+
+/* Killed: told once, though the VM is closed afterwards. */
+TEST(killed)
+{
+	struct nl *ear = listener(), *nl = nl_open();
+	struct vm *vm = vm_create(0);
+	uint64_t id = vm_id(vm->fd), after;
+	struct attrs a;
+
+	want(ear, id, LHV_VM_EVENT_CREATED, &a);
+	CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_KILL, id), 0);
+	want(ear, id, LHV_VM_EVENT_STOPPED, &a);
+	CHECK_EQ(attr_u32(&a, LHV_A_VM_REASON), LHV_STOP_REASON_KILLED);
+	close(vm->fd);
+	after = vm_id(vm_create(0)->fd);
+	do {
+		CHECK(nl_event(ear, WAIT_MS, &a) == LHV_CMD_VM_EVENT);
+		CHECK(attr_u64(&a, LHV_A_VM_ID) != id);
+	} while (attr_u64(&a, LHV_A_VM_ID) != after);
+}
+
+/* A triple fault: with the registers it had; and the VMM may make something of it. */
+TEST(crash)
+{
+	struct nl *ear = listener(), *nl = nl_open();
+	struct vm *vm = vm_create(0);
+	struct vcpu *vcpu = GUEST(vm, UD_AFTER_MOV);
+	struct attrs a, regs;
+	struct kvm_sregs s;
+	struct kvm_regs r;
+	uint64_t id = vm_id(vm->fd);
+
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_SREGS, &s));
+	s.idt.limit = 0;
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_SREGS, &s));
+	CHECK_OK(ioctl(vcpu->fd, KVM_RUN, 0));
+	CHECK_EQ(vcpu->run->exit_reason, KVM_EXIT_SHUTDOWN);
+	want(ear, id, LHV_VM_EVENT_CREATED, &a);
+	want(ear, id, LHV_VM_EVENT_READY, &a);
+	want(ear, id, LHV_VM_EVENT_CRASHED, &a);
+	CHECK_EQ(attr_u32(&a, LHV_A_VM_EXIT_REASON), KVM_EXIT_SHUTDOWN);
+	CHECK_EQ(attr_u32(&a, LHV_A_VM_VCPU_ID), 0);
+	/* AMD-V leaves rip undefined after a shutdown, and the emulator leaves it alone. */
+	attrs_nest(&regs, a.at[LHV_A_VM_REGS]);
+	CHECK_EQ(attr_u64(&regs, LHV_A_REGS_RDX), 0x200);
+	CHECK_EQ(attr_u64(&regs, LHV_A_REGS_RIP), FAULT_RIP);
+	CHECK(regs.at[LHV_A_REGS_CR0] && regs.at[LHV_A_REGS_CR3] && regs.at[LHV_A_REGS_EFER]);
+	CHECK_EQ(vm_state(nl, id), LHV_VM_STATE_CRASHED);
+	/* The VMM resets it. */
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_SREGS, &s));
+	s.cs.base = s.cs.selector = 0;
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_SREGS, &s));
+	r = (struct kvm_regs){ .rip = 0x3000, .rflags = 2 };
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_REGS, &r));
+	memcpy(vm->ram + r.rip, OUT_LOOP, sizeof(OUT_LOOP) - 1);
+	CHECK_OK(ioctl(vcpu->fd, KVM_RUN, 0));
+	CHECK_EQ(vm_state(nl, id), LHV_VM_STATE_RUNNING);
+}
+
+static void write_param(const char *name, const char *value)
+{
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/module/lhv/parameters/%s", name);
+	f = fopen(path, "w");
+	CHECK(f && fputs(value, f) >= 0);
+	CHECK_EQ(fclose(f), 0);
+}
+
+/* A guest that spins deaf is reported, once; one that does port I/O is not. */
+TEST(stuck)
+{
+	struct nl *ear = listener();
+	struct vm *deaf, *busy;
+	struct runner r[2];
+	struct attrs a;
+	int cmd, n = 0;
+	uint64_t end;
+
+	write_param("stuck_seconds", "1");
+	deaf = vm_create(0);
+	busy = vm_create(0);
+	GUEST(deaf, CLI_SPIN);
+	GUEST(busy, OUT_LOOP);
+	runner_start(&r[0], &deaf->vcpus[0]);
+	runner_start(&r[1], &busy->vcpus[0]);
+	end = now_ns() + 6000000000ULL;
+	while (now_ns() < end) {
+		cmd = nl_event(ear, 500, &a);
+		if (cmd != LHV_CMD_VCPU_EVENT ||
+		    attr_u32(&a, LHV_A_VCPU_EVENT) != LHV_VCPU_EVENT_STUCK)
+			continue;
+		CHECK(attr_u64(&a, LHV_A_VCPU_VM_ID) != vm_id(busy->fd));
+		n += attr_u64(&a, LHV_A_VCPU_VM_ID) == vm_id(deaf->fd);
+	}
+	write_param("stuck_seconds", "10");
+	CHECK_EQ(n, 1);
+	runner_join(&r[0]);
+	runner_join(&r[1]);
+}
+
+/* Who created it dies, and another process holds its fds. */
+TEST(owner_gone)
+{
+	struct nl *ear = listener(), *nl = nl_open();
+	int pipes[2], hold[2];
+	struct attrs a;
+	uint64_t id;
+	pid_t pid;
+
+	CHECK_OK(pipe(pipes));
+	CHECK_OK(pipe(hold));
+	pid = CHECK_OK(fork());
+	if (!pid) {
+		id = vm_id(vm_create(0)->fd);
+		if (!fork()) {
+			/* Keeps the VM until the test is over. */
+			close(hold[1]);
+			CHECK_EQ(read(hold[0], &id, 1), 0);
+			_exit(0);
+		}
+		CHECK_EQ(write(pipes[1], &id, sizeof(id)), sizeof(id));
+		_exit(0);
+	}
+	CHECK_EQ(read(pipes[0], &id, sizeof(id)), sizeof(id));
+	CHECK_EQ(waitpid(pid, NULL, 0), pid);
+	want(ear, id, LHV_VM_EVENT_CREATED, &a);
+	want(ear, id, LHV_VM_EVENT_OWNER_GONE, &a);
+	CHECK_EQ(vm_state(nl, id), LHV_VM_STATE_CREATED);
+	close(hold[1]);
+	want(ear, id, LHV_VM_EVENT_STOPPED, &a);
+}
+
+/* Who does not read loses events and is told so; others get them all. */
+TEST(slow_listener, .timeout = 60)
+{
+	struct nl *slow = listener(), *ear = listener(), *nl = nl_open();
+	struct vm *vm = vm_create(0);
+	uint64_t id = vm_id(vm->fd);
+	struct attrs a;
+	int i, small = 4096;
+
+	CHECK_OK(setsockopt(slow->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)));
+	want(ear, id, LHV_VM_EVENT_CREATED, &a);
+	for (i = 0; i < 200; i++) {
+		CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_PAUSE, id), 0);
+		want(ear, id, LHV_VM_EVENT_PAUSED, &a);
+		CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_RESUME, id), 0);
+		want(ear, id, LHV_VM_EVENT_RESUMED, &a);
+	}
+	for (i = 0; i < 400; i++) {
+		if (nl_event(slow, 0, &a) == -ENOBUFS)
+			return;
+	}
+	FAIL("a listener that never read lost nothing");
+}
+
+/* ---- who may see what ---- */
+
+static void become(uid_t uid)
+{
+	CHECK_OK(setgid(uid));
+	CHECK_OK(setuid(uid));
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+static int see(struct nl *nl, uint64_t id)
+{
+	return vm_cmd(nl, LHV_CMD_VM_GET, id);
+}
+
+/* The child runs as @uid, makes a VM, and serves as its owner. */
+struct other {
+	pid_t pid;
+	int to, from;
+	uint64_t id;
+};
+
+static void other_run(uid_t uid, int unshared, int in, int out, uint64_t roots)
+{
+	int sys = dev_open(), fd;
+	uint64_t id, go;
+	struct nl *nl;
+
+	become(uid);
+	if (unshared && unshare(unshared)) {
+		id = 0;
+		CHECK_EQ(write(out, &id, sizeof(id)), sizeof(id));
+		_exit(0);
+	}
+	nl = nl_open();
+	fd = CHECK_OK(ioctl(sys, KVM_CREATE_VM, 0));
+	id = vm_id(fd);
+	CHECK_EQ(see(nl, id), 0);
+	CHECK_EQ(see(nl, roots), -ENOENT);
+	CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_PAUSE, roots), -ENOENT);
+	CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_KILL, roots), -ENOENT);
+	CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_PAUSE, id), 0);
+	CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_RESUME, id), 0);
+	CHECK_EQ(write(out, &id, sizeof(id)), sizeof(id));
+	/* A VM of another one's, if the number is not 0: must be invisible. */
+	while (read(in, &go, sizeof(go)) == sizeof(go)) {
+		CHECK_EQ(see(nl, go), -ENOENT);
+		CHECK_EQ(write(out, &id, sizeof(id)), sizeof(id));
+	}
+	_exit(0);
+}
+
+static struct other other_start(uid_t uid, int unshared, uint64_t roots)
+{
+	struct other o = { 0 };
+	int to[2], from[2], fd;
+
+	CHECK_OK(pipe(to));
+	CHECK_OK(pipe(from));
+	o.pid = CHECK_OK(fork());
+	if (!o.pid) {
+		/* Another child's pipes would keep that one waiting. */
+		for (fd = 3; fd < 256; fd++)
+			if (fd != to[0] && fd != from[1])
+				close(fd);
+		other_run(uid, unshared, to[0], from[1], roots);
+	}
+	close(to[0]);
+	close(from[1]);
+	o.to = to[1];
+	o.from = from[0];
+	if (read(o.from, &o.id, sizeof(o.id)) != sizeof(o.id))
+		FAIL("uid %u: its checks failed", uid);
+	return o;
+}
+
+static void other_must_not_see(struct other *o, uint64_t id)
+{
+	CHECK_EQ(write(o->to, &id, sizeof(id)), sizeof(id));
+	if (read(o->from, &id, sizeof(id)) != sizeof(id))
+		FAIL("it sees what it must not");
+}
+
+static void other_end(struct other *o)
+{
+	int status;
+
+	close(o->to);
+	CHECK_EQ(waitpid(o->pid, &status, 0), o->pid);
+	CHECK(WIFEXITED(status) && !WEXITSTATUS(status));
+}
+
+/* Users see their own, root sees all. */
+TEST(users)
+{
+	uint64_t roots = vm_id(vm_create(0)->fd);
+	struct nl *nl = nl_open();
+	struct other a = other_start(SOMEBODY, 0, roots);
+	struct other b = other_start(SOMEBODY_ELSE, 0, roots);
+
+	other_must_not_see(&a, b.id);
+	other_must_not_see(&b, a.id);
+	CHECK_EQ(see(nl, a.id), 0);
+	CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_PAUSE, b.id), 0);
+	CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_KILL, b.id), 0);
+	other_end(&a);
+	other_end(&b);
+}
+
+/* A container sees its own, not its user's VMs outside; outside, both are seen. */
+TEST(containers)
+{
+	uint64_t roots = vm_id(vm_create(0)->fd);
+	struct nl *nl = nl_open();
+	struct other out = other_start(SOMEBODY, 0, roots);
+	struct other in = other_start(SOMEBODY, CLONE_NEWUSER, roots);
+	struct other net;
+
+	if (!in.id)
+		test_skip("no user namespaces for users here");
+	other_must_not_see(&in, out.id);
+	CHECK_EQ(see(nl, in.id), 0);
+	net = other_start(SOMEBODY, CLONE_NEWUSER | CLONE_NEWNET, roots);
+	CHECK(net.id);
+	other_must_not_see(&net, out.id);
+	other_must_not_see(&net, in.id);
+	other_must_not_see(&in, net.id);
+	CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_KILL, net.id), 0);
+	other_end(&out);
+	other_end(&in);
+	other_end(&net);
+}
+
+/* A user's listener hears of the user's VMs alone; or may not listen at all. */
+TEST(user_events)
+{
+	struct nl *root_ear = listener();
+	struct attrs a;
+	pid_t pid;
+	int status;
+
+	pid = CHECK_OK(fork());
+	if (!pid) {
+		int sys = dev_open(), fd;
+		struct nl *nl;
+		uint64_t id;
+
+		become(SOMEBODY);
+		nl = nl_open();
+		if (nl_try_join(nl, nl->group_vm))
+			_exit(4);
+		/* Root's VMs come and go meanwhile. */
+		usleep(300000);
+		fd = CHECK_OK(ioctl(sys, KVM_CREATE_VM, 0));
+		id = vm_id(fd);
+		CHECK_EQ(nl_event(nl, WAIT_MS, &a), LHV_CMD_VM_EVENT);
+		CHECK_EQ(attr_u64(&a, LHV_A_VM_ID), id);
+		CHECK_EQ(attr_u32(&a, LHV_A_VM_EVENT), LHV_VM_EVENT_CREATED);
+		_exit(0);
+	}
+	while (!waitpid(pid, &status, WNOHANG)) {
+		close(vm_create(0)->fd);
+		usleep(10000);
+	}
+	CHECK(WIFEXITED(status));
+	CHECK(nl_event(root_ear, WAIT_MS, &a) == LHV_CMD_VM_EVENT);
+	if (WEXITSTATUS(status) == 4)
+		test_note("this kernel cannot choose among listeners: users may not listen");
+	else
+		CHECK_EQ(WEXITSTATUS(status), 0);
+}
