@@ -35,6 +35,9 @@ struct lhv_msr_value;
  * @cpu_up: switch this CPU's virtualization on. On that CPU, preemption off or the
  *	hotplug thread; never sleeps. 0, or -EBUSY when somebody else owns it.
  * @cpu_down: mirror of @cpu_up; also from reboot and kexec with interrupts off.
+ * @cpu_crash: the machine dies: leave the hardware as the crash kernel wants it. NMI context,
+ *	or interrupts off; may have interrupted any of these ops, and nothing runs after it. On
+ *	a host that does this by itself it is never called.
  *
  * VM. Process context, may sleep.
  * @vm_create: initialise private state. 0 or -errno.
@@ -102,6 +105,7 @@ struct lhv_backend {
 	int (*describe)(char *buf, size_t size);
 	int (*cpu_up)(void);
 	void (*cpu_down)(void);
+	void (*cpu_crash)(void);
 
 	int (*vm_create)(struct lhv_vm *vm);
 	void (*vm_destroy)(struct lhv_vm *vm);

@@ -204,6 +204,7 @@ static int __init lhv_init(void)
 	if (ret < 0)
 		goto err_backend;
 	lhv_host_power_register(&power_ops);
+	lhv_host_crash_register(lhv_backend->cpu_crash);
 	register_reboot_notifier(&reboot_notifier);
 	lhv_control_init();
 	ret = lhv_latency_init();
@@ -226,6 +227,7 @@ err_latency:
 err_power:
 	lhv_control_exit();
 	unregister_reboot_notifier(&reboot_notifier);
+	lhv_host_crash_unregister();
 	lhv_host_power_unregister();
 	cpuhp_remove_state(hotplug_state);
 err_backend:
@@ -248,6 +250,7 @@ static void __exit lhv_exit(void)
 	lhv_latency_exit();
 	lhv_control_exit();
 	unregister_reboot_notifier(&reboot_notifier);
+	lhv_host_crash_unregister();
 	lhv_host_power_unregister();
 	cpuhp_remove_state(hotplug_state);
 	lhv_backend->teardown();

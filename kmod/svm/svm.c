@@ -117,6 +117,17 @@ static void svm_cpu_down(void)
 	lhv_host_wrmsr(MSR_EFER, lhv_host_rdmsr(MSR_EFER) & ~EFER_SVME);
 }
 
+/* What cpu_down() leaves undone is the dying kernel's own. */
+static void svm_cpu_crash(void)
+{
+	if (!this_cpu_read(svm_cpus.on))
+		return;
+	/* It may have died between CLGI and STGI, and INIT would wait for ever. */
+	asm volatile("stgi");
+	lhv_host_wrmsr(MSR_VM_HSAVE_PA, 0);
+	lhv_host_wrmsr(MSR_EFER, lhv_host_rdmsr(MSR_EFER) & ~EFER_SVME);
+}
+
 /* ---- VM and vCPU ---- */
 
 static int svm_vm_create(struct lhv_vm *vm)
@@ -482,6 +493,7 @@ const struct lhv_backend lhv_svm_backend = {
 	.describe = lhv_svm_describe,
 	.cpu_up = svm_cpu_up,
 	.cpu_down = svm_cpu_down,
+	.cpu_crash = svm_cpu_crash,
 
 	.vm_create = svm_vm_create,
 	.vm_destroy = svm_vm_destroy,

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * lhv host/ - the machine dies: virtualization off on the way to the crash kernel.
+ *
+ * Some kernels do that by themselves, whoever switched it on: they look at the hardware.
+ * Others call back whoever asked for it, but have room for one alone, who is KVM as a rule,
+ * and complain when a second comes. So the place is taken only while kvm.ko is not loaded.
+ */
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/notifier.h>
+#include <asm/reboot.h>
+
+#include "power.h"
+
+#if defined(LHV_HAVE_EMERGENCY_CALLBACK) && IS_ENABLED(CONFIG_KVM_X86)
+
+static DEFINE_MUTEX(lock);
+static bool taken;	/* @lock */
+static bool kvm;	/* @lock: kvm.ko is loaded, or about to be */
+static void (*on_crash)(void);
+
+static void callback(void)
+{
+	on_crash();
+}
+
+/* Take the place, or give it up. */
+static void settle(bool want)
+{
+	lockdep_assert_held(&lock);
+	if (want && !taken)
+		cpu_emergency_register_virt_callback(callback);
+	else if (!want && taken)
+		cpu_emergency_unregister_virt_callback(callback);
+	taken = want;
+}
+
+/* KVM's init runs behind COMING, its exit (or the undoing of a failed init) before GOING. */
+static int module_changed(struct notifier_block *nb, unsigned long state, void *data)
+{
+	const struct module *mod = data;
+
+	if (strcmp(mod->name, "kvm") ||
+	    (state != MODULE_STATE_COMING && state != MODULE_STATE_GOING))
+		return NOTIFY_DONE;
+	guard(mutex)(&lock);
+	kvm = state == MODULE_STATE_COMING;
+	settle(!kvm);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block module_nb = { .notifier_call = module_changed };
+
+static bool kvm_is_loaded(void)
+{
+	bool found = __symbol_get("kvm_get_kvm");
+
+	if (found)
+		__symbol_put("kvm_get_kvm");
+	return found;
+}
+
+void lhv_host_crash_register(void (*fn)(void))
+{
+	on_crash = fn;
+	register_module_notifier(&module_nb);
+	guard(mutex)(&lock);
+	if (kvm_is_loaded())
+		kvm = true;
+	settle(!kvm);
+}
+
+void lhv_host_crash_unregister(void)
+{
+	unregister_module_notifier(&module_nb);
+	guard(mutex)(&lock);
+	settle(false);
+}
+
+#else
+
+void lhv_host_crash_register(void (*fn)(void))
+{
+}
+
+void lhv_host_crash_unregister(void)
+{
+}
+
+#endif
