@@ -72,12 +72,9 @@ void fill_random(struct rng *r, void *p, size_t n)
 
 /* ---- how long ---- */
 
-uint64_t scaled(uint64_t n)
+uint64_t amount(uint64_t brief, uint64_t thorough)
 {
-	const char *scale = getenv("ABUSE_SCALE");
-
-	n = n * (scale ? strtoul(scale, NULL, 0) : 100) / 100;
-	return n ?: 1;
+	return getenv("ABUSE_LONG") ? thorough : brief;
 }
 
 uint64_t now(void)

@@ -5,7 +5,7 @@
  *
  * From the environment:
  *	ABUSE_SEED	what the random numbers start from; printed by each case
- *	ABUSE_SCALE	how long to go on, in percent of the short form (default 100)
+ *	ABUSE_LONG	do as much as `make abuse` does, not as `make test`
  */
 #ifndef ABUSE_H
 #define ABUSE_H
@@ -36,8 +36,8 @@ void fill_random(struct rng *r, void *p, size_t n);
 
 /* ---- how long ---- */
 
-/* @n of the short form, scaled. */
-uint64_t scaled(uint64_t n);
+/* How much to do: @brief, or @thorough in the long form. */
+uint64_t amount(uint64_t brief, uint64_t thorough);
 uint64_t now(void);	/* in milliseconds */
 void msleep(unsigned int ms);
 /* The debug kernel: some hundred times slower where it counts. */

@@ -408,7 +408,7 @@ static void fuzz_round(void *arg)
 
 TEST(fuzz, .timeout = 400)
 {
-	uint64_t end = now() + scaled(15000), total = scaled(100000), done = 0;
+	uint64_t total = amount(100000, 1000000), end = now() + amount(15000, -1u), done = 0;
 	struct target t = { .seed = abuse_seed() };
 
 	for (; done < total && now() < end; done += CALLS, t.round++) {

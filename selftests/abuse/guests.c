@@ -153,7 +153,7 @@ static void some_guests(void *arg)
 TEST(random_guests, .timeout = 240)
 {
 	struct some s = { .seed = abuse_seed(), .n = 5 };
-	uint64_t end = now() + scaled(6000);
+	uint64_t end = now() + amount(6000, 300000);
 
 	for (; now() < end; s.from += s.n)
 		CHECK_EQ(reap_child(spawn(some_guests, &s), 100), 0);

@@ -91,7 +91,7 @@ TEST(memory_moved, .timeout = 200)
 	write_file("/sys/kernel/mm/ksm/pages_to_scan", "1000");
 	write_file("/sys/kernel/mm/ksm/run", "1");
 	busy_start(&b, 2, WHAT, false);
-	for (end = now() + scaled(4000); now() < end; rounds++)
+	for (end = now() + amount(4000, 60000); now() < end; rounds++)
 		harmless(&r, b.extra, elsewhere);
 	test_note("%d rounds, %llu guest beats", rounds, (unsigned long long)busy_beats(&b));
 	busy_alive(&b, 60);
@@ -107,7 +107,7 @@ TEST(memory_dropped, .timeout = 200)
 
 	rng_init(&r, abuse_seed(), 2);
 	busy_start(&b, 2, WHAT, true);
-	for (end = now() + scaled(2000); now() < end; ) {
+	for (end = now() + amount(2000, 30000); now() < end; ) {
 		size_t size;
 		uint8_t *p = range(&r, b.extra, &size);
 
@@ -134,7 +134,7 @@ TEST(slots_changed, .timeout = 200)
 
 	rng_init(&r, abuse_seed(), 3);
 	busy_start(&b, 2, WHAT, false);
-	for (end = now() + scaled(4000); now() < end; rounds++) {
+	for (end = now() + amount(4000, 60000); now() < end; rounds++) {
 		switch (below(&r, 4)) {
 		case 0:
 			vm_set_slot(b.vm, 1, 0, GUEST_EXTRA, 0, b.extra);

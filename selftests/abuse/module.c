@@ -75,7 +75,7 @@ static void open_always(void *unused __attribute__((unused)))
 
 TEST(reload, .timeout = 200)
 {
-	int i, n = scaled(slow_kernel() ? 2 : 10), refusals = 0;
+	int i, n = amount(slow_kernel() ? 2 : 10, 100), refusals = 0;
 	struct vm *vm;
 	pid_t pid;
 

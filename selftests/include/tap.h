@@ -8,7 +8,8 @@
  *
  *	PROGRAM [-l] [-x PATTERN]... [-d DEVICE] [PATTERN...]
  *
- * DEVICE comes from -d, else from the environment's LHV_DEV, else /dev/lhv.
+ * DEVICE comes from -d, else from the environment's LHV_DEV, else /dev/lhv. Time limits
+ * are multiplied by TAP_PATIENCE, if that is set.
  */
 #ifndef TAP_H
 #define TAP_H

@@ -8,7 +8,7 @@ run_one() { # ID SECONDS COMMAND
 
 	echo "lab-test: begin $1"
 	echo "result start $1" >/dev/ttyS1
-	timeout -s KILL "$2" sh -c "$3"
+	LAB_TEST=$1 timeout -s KILL "$2" sh -c "$3"
 	status=$?
 	[ "$(complaints)" = "$before" ] || status=splat
 	echo "lab-test: end $1"

@@ -97,9 +97,17 @@ static bool reap(pid_t pid, unsigned int seconds, int *status)
 	}
 }
 
+/* For long forms and slow machines: the factor by which to wait longer. */
+static unsigned int patience(void)
+{
+	const char *given = getenv("TAP_PATIENCE");
+
+	return (given ? atoi(given) : 0) ?: 1;
+}
+
 static int run(const struct test *test)
 {
-	unsigned int timeout = test->timeout ?: DEFAULT_TIMEOUT;
+	unsigned int timeout = (test->timeout ?: DEFAULT_TIMEOUT) * patience();
 	int status;
 	pid_t pid;
 
