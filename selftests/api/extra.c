@@ -320,6 +320,105 @@ TEST(stats_errors)
 	CHECK_ERR(ioctl(vcpu->vm->fd, KVM_GET_STATS_FD, 0), EMFILE);
 }
 
+/* ---- events that are told apart once the VMM asks ---- */
+
+static int enable(struct vm *vm, unsigned int cap, uint64_t arg)
+{
+	struct kvm_enable_cap c = { .cap = cap, .args = { arg } };
+
+	return ioctl(vm->fd, KVM_ENABLE_CAP, &c);
+}
+
+TEST(exception_payload)
+{
+	struct vcpu *vcpu = counter(VM_IRQCHIP);
+	struct kvm_vcpu_events ev = {}, back;
+	struct kvm_debugregs debug;
+	struct kvm_sregs sregs;
+
+	CHECK_EQ(dev_cap(vcpu->vm->sys, KVM_CAP_EXCEPTION_PAYLOAD), 1);
+	ev.flags = KVM_VCPUEVENT_VALID_PAYLOAD;
+	CHECK_ERR(ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &ev), EINVAL);
+	CHECK_OK(enable(vcpu->vm, KVM_CAP_EXCEPTION_PAYLOAD, 1));
+
+	/* A page fault that was raised and not delivered: CR2 is still the old one. */
+	ev.exception.pending = 1;
+	ev.exception.nr = 14;
+	ev.exception.has_error_code = 1;
+	ev.exception.error_code = 2;
+	ev.exception_has_payload = 1;
+	ev.exception_payload = 0xdeadb000;
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &ev));
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &back));
+	CHECK(back.flags & KVM_VCPUEVENT_VALID_PAYLOAD);
+	CHECK_EQ(back.exception.pending, 1);
+	CHECK_EQ(back.exception.injected, 0);
+	CHECK_EQ(back.exception.nr, 14);
+	CHECK_EQ(back.exception.error_code, 2);
+	CHECK_EQ(back.exception_has_payload, 1);
+	CHECK_EQ(back.exception_payload, 0xdeadb000);
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_SREGS, &sregs));
+	CHECK_EQ(sregs.cr2, 0);
+
+	/* Delivered: vector 14 of the real-mode table, and CR2. */
+	memcpy(vcpu->vm->ram + 14 * 4, "\x00\x20\x00\x00", 4);
+	memcpy(vcpu->vm->ram + 0x2000, "\xb0\x77\xe6\xe9", 4);
+	run_to_io(vcpu, 0x77);
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_SREGS, &sregs));
+	CHECK_EQ(sregs.cr2, 0xdeadb000);
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &back));
+	CHECK_EQ(back.exception.pending | back.exception.injected, 0);
+
+	/* #DB: the payload goes to DR6. */
+	memcpy(vcpu->vm->ram + 1 * 4, "\x00\x20\x00\x00", 4);
+	memset(&ev, 0, sizeof(ev));
+	ev.flags = KVM_VCPUEVENT_VALID_PAYLOAD;
+	ev.exception.pending = 1;
+	ev.exception.nr = 1;
+	ev.exception_has_payload = 1;
+	ev.exception_payload = 1 << 14;
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &ev));
+	run_to_io(vcpu, 0x77);
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_DEBUGREGS, &debug));
+	CHECK_EQ(debug.dr6 & 1 << 14, 1 << 14);
+
+	ev.exception.nr = 32;
+	CHECK_ERR(ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &ev), EINVAL);
+	ev.exception.nr = 2;
+	CHECK_ERR(ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &ev), EINVAL);
+	CHECK_OK(enable(vcpu->vm, KVM_CAP_EXCEPTION_PAYLOAD, 0));
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &back));
+	CHECK(!(back.flags & KVM_VCPUEVENT_VALID_PAYLOAD));
+}
+
+TEST(triple_fault_event)
+{
+	struct vcpu *vcpu = counter(VM_IRQCHIP);
+	struct kvm_vcpu_events ev, back;
+
+	CHECK_EQ(vm_cap(vcpu->vm, KVM_CAP_X86_TRIPLE_FAULT_EVENT), 1);
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &ev));
+	CHECK(!(ev.flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT));
+	ev.flags |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
+	CHECK_ERR(ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &ev), EINVAL);
+	CHECK_OK(enable(vcpu->vm, KVM_CAP_X86_TRIPLE_FAULT_EVENT, 1));
+	ev.triple_fault.pending = 1;
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &ev));
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &back));
+	CHECK(back.flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT);
+	CHECK_EQ(back.triple_fault.pending, 1);
+	/* It can be taken back; else it is what KVM_RUN reports. */
+	ev.triple_fault.pending = 0;
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &ev));
+	run_to_io(vcpu, 0);
+	ev.triple_fault.pending = 1;
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &ev));
+	CHECK_OK(ioctl(vcpu->fd, KVM_RUN, 0));
+	CHECK_EQ(vcpu->run->exit_reason, KVM_EXIT_SHUTDOWN);
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &back));
+	CHECK_EQ(back.triple_fault.pending, 0);
+}
+
 /* ---- what KVM_SET_GUEST_DEBUG takes ---- */
 
 TEST(guest_debug2)
