@@ -176,7 +176,6 @@ static void block(struct lhv_vcpu *vcpu)
 		*(won ? &vcpu->stat.halt_poll_won_ns : &vcpu->stat.halt_poll_lost_ns) += polled;
 	}
 	if (!won) {
-		lhv_steal_preempted(vcpu);
 		rcuwait_wait_event(&vcpu->wait, has_event(vcpu) || signal_pending(current),
 				   TASK_INTERRUPTIBLE);
 		vcpu->stat.halt_wait_ns += local_clock() - start - polled;
@@ -355,6 +354,8 @@ static enum lhv_next run_atomic(struct lhv_vcpu *vcpu)
 		if (unlikely(time_after(jiffies, vcpu->quiescent))) {
 			vcpu->quiescent = jiffies;
 			lhv_host_quiescent();
+			/* Served after this entry, which the tick ends soon. */
+			lhv_clock_tick(vcpu);
 		}
 
 		trace_lhv_entry(vcpu);

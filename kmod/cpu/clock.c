@@ -8,6 +8,7 @@
  * while the vCPUs also share one TSC offset, because guests read vCPU 0's page on all of
  * them. On other hosts each page is sampled when it is written and the bit is withheld.
  */
+#include <linux/jiffies.h>
 #include <linux/math64.h>
 #include <linux/sched/stat.h>
 #include <linux/ktime.h>
@@ -22,6 +23,8 @@
 #define SYNC_WINDOW_NS		NSEC_PER_SEC
 /* KVM_SET_TSC_KHZ without scaling: what counts as the host's own rate. */
 #define TSC_TOLERANCE_PPM	250
+/* How long a guest goes by one sample of a clock that is not the TSC. */
+#define REFRESH_PERIOD		HZ
 
 bool lhv_host_tsc_stable(void)
 {
@@ -233,6 +236,7 @@ void lhv_clock_create(struct lhv_vcpu *vcpu)
 	cpu->tsc_lost = clock->tsc_lost;
 	raw_spin_unlock_irqrestore(&clock->lock, flags);
 	cpu->tsc_khz = clock->tsc_khz;
+	cpu->clock_refresh = jiffies;
 }
 
 /*
@@ -486,6 +490,25 @@ void lhv_clock_update(struct lhv_vcpu *vcpu)
 }
 
 /**
+ * lhv_clock_tick() - has the guest gone by its sample of the clock for long enough?
+ * @vcpu: the vCPU
+ *
+ * Without a stable TSC the page is a sample of the host's clock, from which the guest goes on
+ * at the TSC's nominal rate: it drifts away from the host's clock until the next one.
+ * Context: the run loop, once a jiffy at most, interrupts off.
+ */
+void lhv_clock_tick(struct lhv_vcpu *vcpu)
+{
+	struct lhv_cpu *cpu = &vcpu->cpu_state;
+
+	if (likely(READ_ONCE(vcpu->vm->clock.stable)) || !(cpu->kvmclock_msr & KVM_MSR_ENABLED) ||
+	    time_before(jiffies, cpu->clock_refresh))
+		return;
+	cpu->clock_refresh = jiffies + REFRESH_PERIOD;
+	lhv_request_self(vcpu, LHV_REQ_CLOCK);
+}
+
+/**
  * lhv_kvmclock_ctrl() - the body of KVM_KVMCLOCK_CTRL
  * @vcpu: the vCPU, its lock held
  *
@@ -524,10 +547,11 @@ void lhv_steal_check(struct lhv_vcpu *vcpu)
 }
 
 /**
- * lhv_steal_preempted() - the vCPU's thread is about to give up its CPU
+ * lhv_steal_preempted() - the vCPU's thread has to give up its CPU
  * @vcpu: the vCPU; slow tier
  *
- * Tells the guest, so that no other vCPU spins for what this one holds. Taken back by the
+ * Tells the guest, so that no other vCPU spins for what this one holds. A halted one gives up
+ * nothing: guests would not wake tasks on it. Taken back by the
  * next lhv_steal_update(), which lhv_steal_check() asks for.
  */
 void lhv_steal_preempted(struct lhv_vcpu *vcpu)

@@ -155,6 +155,7 @@ struct lhv_cpu {
 	pid_t steal_pid;		/* O the thread that ran the vCPU then */
 	bool steal_hinted;		/* O the record says that the vCPU does not run */
 	u64 tsc_lost;			/* O part of lhv_clock.tsc_lost that tsc_offset has */
+	unsigned long clock_refresh;	/* O jiffies when the kvmclock page is due again */
 	u64 load_tsc;			/* O host TSC when the vCPU last changed CPUs */
 
 	struct lhv_emul emul;		/* O insn.c, emulate.c */
@@ -303,6 +304,7 @@ u64 lhv_tsc_to_ns(struct lhv_vcpu *vcpu, u64 cycles);
 void lhv_clock_write_tsc(struct lhv_vcpu *vcpu, u64 data, bool host);
 /* The run loop, entering the atomic tier on another CPU than last time. Preemption off. */
 void lhv_clock_moved(struct lhv_vcpu *vcpu);
+void lhv_clock_tick(struct lhv_vcpu *vcpu);
 void lhv_clock_update(struct lhv_vcpu *vcpu);	/* served LHV_REQ_CLOCK; slow tier */
 void lhv_steal_update(struct lhv_vcpu *vcpu);	/* served LHV_REQ_STEAL; slow tier */
 /* SYSTEM_TIME and WALL_CLOCK (both kinds), STEAL_TIME. Nonzero: #GP. Either tier. */

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/kvm_para.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -13,14 +14,6 @@
 #define LEVEL_PIN	10
 
 static volatile uint64_t skipped, written, pv_flag_gpa, halted, woken;
-
-static uint32_t my_id(void)
-{
-	uint32_t r[4];
-
-	cpuid(1, 0, r);
-	return r[1] >> 24;
-}
 
 static bool offers(int feature)
 {
@@ -223,18 +216,17 @@ static struct {
 		ret_;							\
 	})
 
-static void on_wake(struct frame *frame)
+static volatile uint64_t spins;
+
+static void on_counted(struct frame *frame)
 {
-	/* Who runs is not preempted. */
-	G_EQ(*(volatile uint8_t *)&steal[my_id()].preempted, 0);
-	woken++;
+	atomic_add(&woken, 1);
 	g_eoi(frame);
 }
 
 static void sleeper(void)
 {
 	xapic_on();
-	wrmsr(MSR_KVM_STEAL_TIME, (uint64_t)&steal[my_id()] | 1);
 	halted++;
 	for (;;) {
 		sti_hlt();
@@ -242,22 +234,29 @@ static void sleeper(void)
 	}
 }
 
+/* Who runs is not preempted. */
+static void spinner(void)
+{
+	wrmsr(MSR_KVM_STEAL_TIME, (uint64_t)&steal[1] | 1);
+	for (;; spins++)
+		G_EQ(*(volatile uint8_t *)&steal[1].preempted, 0);
+}
+
+/* Both share a CPU: while this one looks, the other can't run. */
 static void g_preempted(void)
 {
 	volatile uint8_t *hint = &steal[1].preempted;
+	uint64_t before;
 	int i;
 
 	G_CHECK(offers(KVM_FEATURE_STEAL_TIME));
-	g_handlers[VEC] = on_wake;
-	xapic_on();
 	wrmsr(MSR_KVM_STEAL_TIME, (uint64_t)&steal[0] | 1);
-	g_await(&halted, 1);
-	for (i = 1; i <= 50; i++) {
+	for (i = 1; i <= 20; i++) {
+		before = spins;
+		g_await(&spins, before + 1);
 		while (!(*hint & KVM_VCPU_PREEMPTED))
 			relax();
 		G_EQ(*(volatile uint8_t *)&steal[0].preempted, 0);
-		xapic_ipi(1, VEC);
-		g_await(&woken, i);
 	}
 	g_done();
 }
@@ -279,7 +278,12 @@ static void run_pair(guest_fn first, guest_fn others, int n)
 
 TEST(preempted_hint)
 {
-	run_pair(g_preempted, sleeper, 2);
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	CHECK_OK(sched_setaffinity(0, sizeof(one), &one));
+	run_pair(g_preempted, spinner, 2);
 }
 
 /* Halted with interrupts off: only a kick ends that. */
@@ -312,12 +316,6 @@ static void g_kick(void)
 TEST(kick_cpu)
 {
 	run_pair(g_kick, deaf, 2);
-}
-
-static void on_counted(struct frame *frame)
-{
-	atomic_add(&woken, 1);
-	g_eoi(frame);
 }
 
 static void g_send_ipi(void)
