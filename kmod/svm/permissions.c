@@ -11,6 +11,7 @@
 #include <linux/string.h>
 
 #include "svm.h"
+#include "cpu/guest_switch.h"
 
 /* APM Vol 2 "I/O Permissions Map": 64K ports and 3 more bits, in 4 KiB pages. */
 #define IOPM_SIZE	(3 * PAGE_SIZE)
@@ -142,7 +143,7 @@ void lhv_svm_msrpm_update(struct lhv_vcpu *vcpu)
 	for (i = 0; i < ARRAY_SIZE(sysenter_msrs); i++)
 		lhv_svm_msrpm_set(map, sysenter_msrs[i], stop, stop);
 
-	stop = !(lhv_svm_has_spec_ctrl(cpu) && lhv_svm_caps.v_spec_ctrl);
+	stop = !(lhv_has_spec_ctrl(cpu) && lhv_svm_caps.v_spec_ctrl);
 	lhv_svm_msrpm_set(map, MSR_IA32_SPEC_CTRL, stop, stop);
 
 	/* Write-only: a barrier, whoever asks for it. */

@@ -11,10 +11,9 @@
 #include <linux/percpu.h>
 #include <linux/printk.h>
 #include <linux/cpufeature.h>
-#include <asm/fpu/types.h>
-#include <asm/special_insns.h>
 
 #include "svm.h"
+#include "cpu/guest_switch.h"
 
 static DEFINE_PER_CPU(struct lhv_svm_cpu, svm_cpus);
 
@@ -278,25 +277,10 @@ static u64 exit_rflags(struct lhv_vcpu *vcpu, u64 rflags, u64 entered)
 	return rflags;
 }
 
-static bool pkru_differs(struct lhv_vcpu *vcpu)
-{
-	if (!cpu_feature_enabled(X86_FEATURE_OSPKE))
-		return false;
-	return vcpu->cr4 & X86_CR4_PKE ||
-	       (vcpu->cr4 & X86_CR4_OSXSAVE && vcpu->cpu_state.xcr0 & XFEATURE_MASK_PKRU);
-}
-
-/*
- * SPEC_CTRL to run the guest with. Where the CPU switches it, and where the guest has
- * none, the host's may stay.
- */
+/* Where the CPU switches SPEC_CTRL, the host's may stay. */
 static __always_inline u64 guest_spec_ctrl(struct lhv_vcpu *vcpu, u64 host)
 {
-	const struct lhv_cpu *cpu = &vcpu->cpu_state;
-
-	if (lhv_svm_caps.v_spec_ctrl || !cpu_feature_enabled(X86_FEATURE_MSR_SPEC_CTRL))
-		return host;
-	return lhv_svm_has_spec_ctrl(cpu) ? cpu->spec_ctrl : host;
+	return lhv_svm_caps.v_spec_ctrl ? host : lhv_guest_spec_ctrl(&vcpu->cpu_state, host);
 }
 
 static void read_back_dr(struct lhv_vcpu *vcpu)
@@ -343,23 +327,17 @@ static noinline void switch_with_dr(struct lhv_vcpu *vcpu)
 
 static __always_inline void run_guest(struct lhv_vcpu *vcpu)
 {
-	bool swap_pkru = pkru_differs(vcpu);
+	bool swap_pkru = lhv_pkru_differs(vcpu);
 	u32 host_pkru = 0;
 
-	if (unlikely(swap_pkru)) {
-		host_pkru = rdpkru();
-		if (host_pkru != vcpu->cpu_state.pkru)
-			wrpkru(vcpu->cpu_state.pkru);
-	}
+	if (unlikely(swap_pkru))
+		host_pkru = lhv_pkru_enter(vcpu);
 	if (unlikely(lhv_svm(vcpu)->dr || lhv_host_dr_active()))
 		switch_with_dr(vcpu);
 	else
 		world_switch(vcpu);
-	if (unlikely(swap_pkru)) {
-		vcpu->cpu_state.pkru = rdpkru();
-		if (vcpu->cpu_state.pkru != host_pkru)
-			wrpkru(host_pkru);
-	}
+	if (unlikely(swap_pkru))
+		lhv_pkru_leave(vcpu, host_pkru);
 	lhv_host_guest_ran();
 }
 

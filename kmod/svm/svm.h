@@ -126,14 +126,6 @@ static inline void lhv_svm_intercept(struct lhv_vcpu *vcpu, unsigned int nr, boo
 	}
 }
 
-/* Does the guest's CPUID offer any part of SPEC_CTRL? */
-static inline bool lhv_svm_has_spec_ctrl(const struct lhv_cpu *cpu)
-{
-	return lhv_has(cpu, LHV_F_SPEC_CTRL) || lhv_has(cpu, LHV_F_INTEL_STIBP) ||
-	       lhv_has(cpu, LHV_F_INTEL_SSBD) || lhv_has(cpu, LHV_F_AMD_IBRS) ||
-	       lhv_has(cpu, LHV_F_AMD_STIBP) || lhv_has(cpu, LHV_F_AMD_SSBD);
-}
-
 /* caps.c */
 int lhv_svm_probe(void);
 int lhv_svm_describe(char *buf, size_t size);
