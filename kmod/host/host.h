@@ -168,5 +168,6 @@ static inline void lhv_host_kick_cpu(int cpu)
 #include "spec.h"
 #include "user_msr.h"
 #include "dr.h"
+#include "vmx.h"
 
 #endif

@@ -9,8 +9,10 @@
 #ifndef LHV_HOST_SPEC_H
 #define LHV_HOST_SPEC_H
 
+#include <linux/cpu.h>
 #include <linux/percpu.h>
 #include <linux/cpufeature.h>
+#include <asm/hardirq.h>
 #include <asm/nospec-branch.h>
 
 #include "msr.h"
@@ -81,6 +83,51 @@ static __always_inline void lhv_host_guest_ran(void)
 	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
 		this_cpu_write(x86_ibpb_exit_to_user, true);
 #endif
+}
+
+/* ---- L1 terminal fault: VT-x only ---- */
+
+/* Context: process, may sleep. 0 or -ENOMEM. */
+int lhv_host_l1d_setup(void);
+void lhv_host_l1d_teardown(void);
+const char *lhv_host_l1d_state(void);
+void lhv_host_l1d_flush_now(void);
+extern u8 lhv_host_l1d;		/* enum lhv_host_l1d_mode */
+
+enum lhv_host_l1d_mode {
+	LHV_L1D_LEAVE,		/* not affected, or the host says never */
+	LHV_L1D_COND,		/* when something of others may be there */
+	LHV_L1D_ALWAYS,
+};
+
+/**
+ * lhv_host_l1d_flush() - right before the guest runs: leave no secrets in the L1 data cache
+ * @touched: more than the vCPU's own state was worked on since the last entry
+ *
+ * Interrupts count too; the kernel notes them. Context: interrupts off.
+ */
+static __always_inline void lhv_host_l1d_flush(bool touched)
+{
+	if (likely(lhv_host_l1d == LHV_L1D_LEAVE))
+		return;
+#if IS_ENABLED(CONFIG_KVM_INTEL)
+	touched |= kvm_get_cpu_l1tf_flush_l1d();
+	kvm_clear_cpu_l1tf_flush_l1d();
+	if (lhv_host_l1d == LHV_L1D_COND && !touched)
+		return;
+#endif
+	lhv_host_l1d_flush_now();
+}
+
+/**
+ * lhv_host_no_huge_exec() - may a guest not run code from large pages?
+ *
+ * On these CPUs a guest that changes the size of a page under running code stops the machine
+ * (iTLB multihit).
+ */
+static inline bool lhv_host_no_huge_exec(void)
+{
+	return boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) && !cpu_mitigations_off();
 }
 
 #endif

@@ -15,6 +15,9 @@ DEFINE_PER_CPU(struct lhv_host_user_msrs, lhv_host_user_msrs);
 
 static const u32 msr_index[LHV_NR_USER_MSRS] = {
 	[LHV_USER_MSR_TSC_AUX] = MSR_TSC_AUX,
+	[LHV_USER_MSR_STAR] = MSR_STAR,
+	[LHV_USER_MSR_LSTAR] = MSR_LSTAR,
+	[LHV_USER_MSR_SFMASK] = MSR_SYSCALL_MASK,
 };
 
 static bool present[LHV_NR_USER_MSRS] __read_mostly;
@@ -96,6 +99,10 @@ int lhv_host_user_msr_setup(void)
 {
 	present[LHV_USER_MSR_TSC_AUX] = boot_cpu_has(X86_FEATURE_RDTSCP) ||
 					boot_cpu_has(X86_FEATURE_RDPID);
+	/* Every 64-bit kernel. */
+	present[LHV_USER_MSR_STAR] = true;
+	present[LHV_USER_MSR_LSTAR] = true;
+	present[LHV_USER_MSR_SFMASK] = true;
 	return 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * lhv host/ - MSRs that the kernel itself never looks at (TSC_AUX): the guest's
- * value may stay in the register until the host returns to user space.
+ * lhv host/ - MSRs that the kernel itself never looks at (TSC_AUX, those of SYSCALL): the
+ * guest's value may stay in the register until the host returns to user space.
  */
 #ifndef LHV_HOST_USER_MSR_H
 #define LHV_HOST_USER_MSR_H
@@ -9,7 +9,10 @@
 #include <linux/percpu.h>
 #include <linux/user-return-notifier.h>
 
-enum lhv_user_msr { LHV_USER_MSR_TSC_AUX, LHV_NR_USER_MSRS };
+enum lhv_user_msr {
+	LHV_USER_MSR_TSC_AUX, LHV_USER_MSR_STAR, LHV_USER_MSR_LSTAR, LHV_USER_MSR_SFMASK,
+	LHV_NR_USER_MSRS
+};
 
 int lhv_host_user_msr_setup(void);
 void lhv_host_user_msr_teardown(void);	/* every CPU has its own values back on return */
