@@ -38,7 +38,7 @@ static int host_level(struct lhv_vm *vm, const struct lhv_slot *slot, gfn_t gfn)
  */
 static int max_level(struct lhv_vm *vm, const struct lhv_slot *slot, gfn_t gfn, u64 pfn)
 {
-	int level = lhv_slot_logged(slot) ? 1 : LHV_TDP_MAX_LEAF;
+	int level = lhv_slot_logged(slot) ? 1 : vm->mem.fmt->max_leaf;
 
 	for (; level > 1; level--) {
 		if (!((gfn ^ pfn) & (lhv_tdp_pages(level) - 1)) && fits(slot, gfn, level))
@@ -71,10 +71,31 @@ static enum lhv_next no_page(struct lhv_vcpu *vcpu, int err, unsigned long hva)
 	}
 }
 
+/*
+ * The level to map at. Where code must not run from large pages these are mapped without the
+ * right to; a page that is executed is mapped on its own.
+ */
+static int choose_level(struct lhv_vm *vm, const struct lhv_slot *slot, gfn_t gfn, u64 pfn,
+			u32 access, u64 *leaf)
+{
+	const struct lhv_tdp_format *fmt = vm->mem.fmt;
+	int level;
+
+	if (!fmt->exec || !lhv_host_no_huge_exec())
+		return max_level(vm, slot, gfn, pfn);
+	if (access & LHV_ACC_EXEC)
+		return 1;
+	level = max_level(vm, slot, gfn, pfn);
+	if (level > 1)
+		*leaf &= ~fmt->exec;
+	return level;
+}
+
 /* Map @pfn at @gfn, if it still is what the host has there. */
-static enum lhv_next map_page(struct lhv_vcpu *vcpu, struct lhv_slot *slot, gfn_t gfn, bool write,
+static enum lhv_next map_page(struct lhv_vcpu *vcpu, struct lhv_slot *slot, gfn_t gfn, u32 access,
 			      unsigned long seq, const struct lhv_host_pfn *pfn)
 {
+	bool write = access & LHV_ACC_WRITE;
 	struct lhv_mem *mem = &vcpu->vm->mem;
 	const struct lhv_tdp_format *fmt = mem->fmt;
 	u64 leaf = ((u64)pfn->pfn << PAGE_SHIFT) | fmt->leaf | fmt->read | fmt->exec |
@@ -98,7 +119,7 @@ static enum lhv_next map_page(struct lhv_vcpu *vcpu, struct lhv_slot *slot, gfn_
 	} else if (invalidated(mem, seq, lhv_slot_hva(slot, gfn))) {
 		ret = -EAGAIN;
 	} else {
-		level = max_level(vcpu->vm, slot, gfn, pfn->pfn);
+		level = choose_level(vcpu->vm, slot, gfn, pfn->pfn, access, &leaf);
 		ret = lhv_tdp_map(mem, &vcpu->mem.cache, gfn, leaf, level);
 		if (!ret && write)
 			lhv_mark_dirty(vcpu, slot, gfn);
@@ -161,7 +182,7 @@ static enum lhv_next resolve(struct lhv_vcpu *vcpu, struct lhv_slot *slot, gfn_t
 		return no_page(vcpu, ret, hva);
 	if (slot->flags & KVM_MEM_READONLY)
 		pfn.writable = false;
-	next = map_page(vcpu, slot, gfn, write, seq, &pfn);
+	next = map_page(vcpu, slot, gfn, access, seq, &pfn);
 	lhv_host_put_pfn(&pfn, pfn.writable);
 	return next;
 }
@@ -176,7 +197,7 @@ static bool was_split(void *arg, gfn_t gfn, int level)
 {
 	const struct split_ctx *ctx = arg;
 
-	return level <= LHV_TDP_MAX_LEAF && fits(ctx->slot, gfn, level) &&
+	return level <= ctx->vm->mem.fmt->max_leaf && fits(ctx->slot, gfn, level) &&
 	       host_level(ctx->vm, ctx->slot, gfn) >= level;
 }
 

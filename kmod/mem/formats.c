@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* lhv mem/ - second-stage table formats, as data. */
 #include <asm/pgtable_types.h>
+#include <asm/vmx.h>
 
 #include "lhv.h"
 
@@ -27,4 +28,31 @@ const struct lhv_tdp_format lhv_npt_format = {
 	.huge = _PAGE_PSE,
 	.memtype = npt_memtype,
 	.levels = 0,
+	.max_leaf = LHV_TDP_MAX_LEAF,
+};
+
+/*
+ * As the range registers would say it: write-back, which the guest's PAT may weaken, and
+ * uncached for devices, where it may ask for write combining.
+ */
+static u64 ept_memtype(bool mmio)
+{
+	return (mmio ? VMX_EPTP_MT_UC : VMX_EPTP_MT_WB) << VMX_EPT_MT_EPTE_SHIFT;
+}
+
+/* SDM Vol 3C "The Extended Page Table Mechanism (EPT)". The backend takes away what a CPU lacks. */
+struct lhv_tdp_format lhv_ept_format __ro_after_init = {
+	.present = VMX_EPT_RWX_MASK,
+	.leaf = VMX_EPT_READABLE_MASK,
+	.table = VMX_EPT_RWX_MASK,
+	.read = VMX_EPT_READABLE_MASK,
+	.write = VMX_EPT_WRITABLE_MASK,
+	.exec = VMX_EPT_EXECUTABLE_MASK,
+	.nx = 0,
+	.accessed = VMX_EPT_ACCESS_BIT,
+	.dirty = VMX_EPT_DIRTY_BIT,
+	.huge = BIT_ULL(7),
+	.memtype = ept_memtype,
+	.levels = 4,
+	.max_leaf = LHV_TDP_MAX_LEAF,
 };

@@ -39,16 +39,18 @@
  * @huge: the page-size bit of a leaf above 4 KiB
  * @memtype: returns the memory-type bits for a leaf; @mmio: backed by device memory
  * @levels: levels of the root (4 or 5); 0: as many as the host's own tables have (NPT)
+ * @max_leaf: largest level that may be a leaf (1 to 3)
  */
 struct lhv_tdp_format {
 	u64 present, leaf, table;
 	u64 read, write, exec, nx;
 	u64 accessed, dirty, huge;
 	u64 (*memtype)(bool mmio);
-	int levels;
+	int levels, max_leaf;
 };
 
 extern const struct lhv_tdp_format lhv_npt_format;
+extern struct lhv_tdp_format lhv_ept_format;	/* constant once the backend has probed */
 
 struct lhv_slots;	/* sorted table of slots, published by SRCU */
 

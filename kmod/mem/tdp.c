@@ -164,7 +164,7 @@ static bool install_table(struct lhv_mem *mem, struct lhv_tdp_cache *cache, u64 
 /* Does @old give everything that @new would? */
 static bool leaf_grants(const struct lhv_tdp_format *fmt, u64 old, u64 new)
 {
-	return !(new & (fmt->write | LHV_TDP_HOST_WRITABLE) & ~old);
+	return !(new & (fmt->write | fmt->exec | LHV_TDP_HOST_WRITABLE) & ~old);
 }
 
 /**
