@@ -158,7 +158,7 @@ struct lhv_backend {
 	void (*set_nmi_mask)(struct lhv_vcpu *vcpu, bool masked);
 };
 
-extern const struct lhv_backend lhv_svm_backend;
+extern const struct lhv_backend lhv_svm_backend, lhv_vmx_backend;
 
 /* The chosen one; never NULL once the module is loaded. */
 extern const struct lhv_backend *lhv_backend;

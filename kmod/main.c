@@ -48,6 +48,7 @@ void lhv_backend_use(const struct lhv_backend *backend)
 }
 
 static const struct lhv_backend * const backends[] = {
+	&lhv_vmx_backend,
 	&lhv_svm_backend,
 };
 
@@ -151,7 +152,7 @@ static int get_features(char *buf, const struct kernel_param *kp)
 static const struct kernel_param_ops backend_ops = { .get = get_backend };
 static const struct kernel_param_ops features_ops = { .get = get_features };
 module_param_cb(backend, &backend_ops, NULL, 0444);
-MODULE_PARM_DESC(backend, "read-only: hardware interface in use (svm)");
+MODULE_PARM_DESC(backend, "read-only: hardware interface in use (svm, vmx)");
 module_param_cb(features, &features_ops, NULL, 0444);
 MODULE_PARM_DESC(features, "read-only: hardware features, found and missing");
 
@@ -173,7 +174,7 @@ static int choose_backend(void)
 			lhv_backend_use(backends[i]);
 		return ret;
 	}
-	pr_err("lhv: this CPU has no AMD-V; nothing to drive\n");
+	pr_err("lhv: this CPU has neither VT-x nor AMD-V; nothing to drive\n");
 	return ret;
 }
 

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * lhv vmx/ - what this processor can do, and whether it is free.
+ *
+ * Manual: SDM Vol 3D "VMX Capability Reporting Facility".
+ */
+#define pr_fmt(fmt) "lhv: " fmt
+
+#include <linux/cpumask.h>
+#include <linux/cpufeature.h>
+#include <linux/kernel.h>
+#include <linux/printk.h>
+#include <linux/processor.h>
+#include <linux/smp.h>
+
+#include "vmx.h"
+
+struct lhv_vmx_caps lhv_vmx_caps __ro_after_init;
+
+/* Bits of the capability MSRs that <asm/vmx.h> has on some kernels only. */
+#define BASIC_REVISION		GENMASK_ULL(30, 0)
+#define BASIC_SIZE_SHIFT	32
+#define BASIC_SIZE		GENMASK_ULL(44, 32)
+#define BASIC_TYPE_SHIFT	50
+#define BASIC_TYPE		GENMASK_ULL(53, 50)
+#define BASIC_INS_OUTS		BIT_ULL(54)
+#define BASIC_TRUE_CONTROLS	BIT_ULL(55)
+
+/* IA32_VMX_EPT_VPID_CAP: the part about INVVPID. */
+#define VPID_CAP_SHIFT		32
+
+static const struct {
+	const char *name;
+	u32 msr, true_msr;
+	u32 required, optional, dynamic;
+} words[LHV_VMX_NR_CONTROLS] = {
+#define WORD(w, msr, true, dynamic)							\
+	[LHV_VMX_##w] = { #w, msr, true, LHV_VMX_##w##_REQUIRED, LHV_VMX_##w##_OPTIONAL, dynamic }
+	WORD(PIN, MSR_IA32_VMX_PINBASED_CTLS, MSR_IA32_VMX_TRUE_PINBASED_CTLS, 0),
+	WORD(CPU, MSR_IA32_VMX_PROCBASED_CTLS, MSR_IA32_VMX_TRUE_PROCBASED_CTLS,
+	     LHV_VMX_CPU_DYNAMIC),
+	WORD(CPU2, MSR_IA32_VMX_PROCBASED_CTLS2, MSR_IA32_VMX_PROCBASED_CTLS2,
+	     LHV_VMX_CPU2_DYNAMIC),
+	WORD(EXIT, MSR_IA32_VMX_EXIT_CTLS, MSR_IA32_VMX_TRUE_EXIT_CTLS, 0),
+	WORD(ENTRY, MSR_IA32_VMX_ENTRY_CTLS, MSR_IA32_VMX_TRUE_ENTRY_CTLS,
+	     LHV_VMX_ENTRY_DYNAMIC),
+#undef WORD
+};
+
+/* Names, for the log and for "features". */
+static const struct {
+	enum lhv_vmx_word word;
+	u32 bit;
+	const char *name;
+} names[] = {
+	{ LHV_VMX_PIN, PIN_BASED_VIRTUAL_NMIS, "virtual NMIs" },
+	{ LHV_VMX_CPU, CPU_BASED_USE_MSR_BITMAPS, "MSR bitmaps" },
+	{ LHV_VMX_CPU, CPU_BASED_ACTIVATE_SECONDARY_CONTROLS, "secondary controls" },
+	{ LHV_VMX_CPU2, SECONDARY_EXEC_ENABLE_EPT, "extended page tables (EPT)" },
+	{ LHV_VMX_CPU2, SECONDARY_EXEC_UNRESTRICTED_GUEST, "unrestricted guest" },
+	{ LHV_VMX_CPU2, SECONDARY_EXEC_ENABLE_VPID, "VPID" },
+	{ LHV_VMX_CPU2, SECONDARY_EXEC_WBINVD_EXITING, "WBINVD exiting" },
+	{ LHV_VMX_CPU2, SECONDARY_EXEC_ENABLE_RDTSCP, "RDTSCP" },
+	{ LHV_VMX_CPU2, SECONDARY_EXEC_ENABLE_INVPCID, "INVPCID" },
+	{ LHV_VMX_CPU2, SECONDARY_EXEC_PAUSE_LOOP_EXITING, "PAUSE-loop exiting" },
+	{ LHV_VMX_CPU2, SECONDARY_EXEC_ENCLS_EXITING, "ENCLS exiting" },
+	{ LHV_VMX_EXIT, VM_EXIT_LOAD_IA32_PAT, "loading PAT at exit" },
+	{ LHV_VMX_EXIT, VM_EXIT_LOAD_IA32_EFER, "loading EFER at exit" },
+	{ LHV_VMX_ENTRY, VM_ENTRY_LOAD_IA32_PAT, "loading PAT at entry" },
+	{ LHV_VMX_ENTRY, VM_ENTRY_LOAD_IA32_EFER, "loading EFER at entry" },
+};
+
+/* ---- is it free? ---- */
+
+struct survey {
+	cpumask_var_t owned, locked;
+};
+
+static bool switched_off(void)
+{
+	const u64 on = FEAT_CTL_LOCKED | FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX;
+
+	return (lhv_host_rdmsr(MSR_IA32_FEAT_CTL) & on) != on;
+}
+
+static void survey_cpu(void *arg)
+{
+	struct survey *survey = arg;
+	unsigned int cpu = smp_processor_id();
+
+	if (switched_off())
+		cpumask_set_cpu(cpu, survey->locked);
+	else if (lhv_host_vmxe())
+		cpumask_set_cpu(cpu, survey->owned);
+}
+
+static int survey_cpus(void)
+{
+	struct survey survey;
+	int ret = -ENOMEM;
+
+	if (!zalloc_cpumask_var(&survey.owned, GFP_KERNEL))
+		return ret;
+	if (!zalloc_cpumask_var(&survey.locked, GFP_KERNEL))
+		goto out_owned;
+
+	on_each_cpu(survey_cpu, &survey, 1);
+
+	ret = 0;
+	if (!cpumask_empty(survey.locked)) {
+		pr_err("VT-x is switched off by the firmware (CPUs %*pbl): switch it on in its setup\n",
+		       cpumask_pr_args(survey.locked));
+		ret = -EOPNOTSUPP;
+	} else if (!cpumask_empty(survey.owned)) {
+		pr_err("VT-x is in use by another hypervisor (kvm_intel?) on CPUs %*pbl: stop its guests and unload it (modprobe -r kvm_intel)\n",
+		       cpumask_pr_args(survey.owned));
+		ret = -EBUSY;
+	}
+
+	free_cpumask_var(survey.locked);
+out_owned:
+	free_cpumask_var(survey.owned);
+	return ret;
+}
+
+/* ---- is it enough? ---- */
+
+static void name_missing(enum lhv_vmx_word word, u32 missing)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		if (names[i].word == word && names[i].bit & missing) {
+			pr_err("this processor's VT-x lacks %s, which lhv needs\n", names[i].name);
+			missing &= ~names[i].bit;
+		}
+	}
+	if (missing)
+		pr_err("this processor's VT-x lacks %s controls %08x, which lhv needs\n",
+		       words[word].name, missing);
+}
+
+/*
+ * A capability MSR says in its low half which bits must be set, in its high half which may be.
+ * What must be set and is not declared is left as the CPU wants it.
+ */
+static bool check_controls(u64 basic)
+{
+	bool ok = true;
+	u64 msr;
+	u32 must, may;
+	int i;
+
+	for (i = 0; i < LHV_VMX_NR_CONTROLS; i++) {
+		if (i == LHV_VMX_CPU2 && !lhv_vmx_has(LHV_VMX_CPU,
+						      CPU_BASED_ACTIVATE_SECONDARY_CONTROLS))
+			return false;
+		msr = lhv_host_rdmsr(basic & BASIC_TRUE_CONTROLS ? words[i].true_msr :
+								   words[i].msr);
+		must = msr;
+		may = msr >> 32;
+		lhv_vmx_caps.allowed[i].must = must;
+		lhv_vmx_caps.allowed[i].may = may & (words[i].required | words[i].optional);
+		if (words[i].required & ~may) {
+			name_missing(i, words[i].required & ~may);
+			ok = false;
+		}
+	}
+	return ok;
+}
+
+static bool check_ept(void)
+{
+	u64 cap = lhv_host_rdmsr(MSR_IA32_VMX_EPT_VPID_CAP);
+	u64 vpid = cap >> VPID_CAP_SHIFT;
+
+	if (!(cap & VMX_EPT_PAGE_WALK_4_BIT) || !(cap & VMX_EPTP_WB_BIT) ||
+	    !(cap & VMX_EPT_INVEPT_BIT) ||
+	    !(cap & (VMX_EPT_EXTENT_CONTEXT_BIT | VMX_EPT_EXTENT_GLOBAL_BIT))) {
+		pr_err("this processor's EPT lacks four levels, write-back tables or INVEPT, which lhv needs\n");
+		return false;
+	}
+	lhv_vmx_caps.invept = cap & VMX_EPT_EXTENT_CONTEXT_BIT ? VMX_EPT_EXTENT_CONTEXT :
+								 VMX_EPT_EXTENT_GLOBAL;
+	lhv_vmx_caps.ept_ad = cap & VMX_EPT_AD_BIT;
+	if (!lhv_vmx_caps.ept_ad) {
+		lhv_ept_format.accessed = 0;
+		lhv_ept_format.dirty = 0;
+	}
+	if (!(cap & VMX_EPT_2MB_PAGE_BIT))
+		lhv_ept_format.max_leaf = 1;
+	else if (!(cap & VMX_EPT_1GB_PAGE_BIT))
+		lhv_ept_format.max_leaf = 2;
+
+	lhv_vmx_caps.vpid = lhv_vmx_has(LHV_VMX_CPU2, SECONDARY_EXEC_ENABLE_VPID) &&
+			    vpid & VMX_VPID_INVVPID_BIT &&
+			    vpid & (VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT |
+				    VMX_VPID_EXTENT_GLOBAL_CONTEXT_BIT);
+	lhv_vmx_caps.invvpid = vpid & VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT ?
+			       VMX_VPID_EXTENT_SINGLE_CONTEXT : VMX_VPID_EXTENT_ALL_CONTEXT;
+	return true;
+}
+
+/**
+ * lhv_vmx_probe() - may this backend work here?
+ *
+ * Context: process. Return: see struct lhv_backend.
+ */
+int lhv_vmx_probe(void)
+{
+	u64 basic;
+
+	if (!(cpuid_ecx(1) & BIT(X86_FEATURE_VMX & 31)))
+		return -ENODEV;
+	if (boot_cpu_has(X86_FEATURE_XENPV)) {
+		pr_err("VT-x belongs to Xen here\n");
+		return -ENODEV;
+	}
+	if (!lhv_host_nmi_deliverable()) {
+		pr_err("this kernel uses FRED, with which lhv cannot hand over NMIs: boot with fred=off\n");
+		return -EOPNOTSUPP;
+	}
+
+	basic = lhv_host_rdmsr(MSR_IA32_VMX_BASIC);
+	lhv_vmx_caps = (struct lhv_vmx_caps){
+		.revision = basic & BASIC_REVISION,
+		.ins_outs_info = basic & BASIC_INS_OUTS,
+		.cr0_fixed = lhv_host_rdmsr(MSR_IA32_VMX_CR0_FIXED0),
+		.cr4_fixed = lhv_host_rdmsr(MSR_IA32_VMX_CR4_FIXED0),
+	};
+	if ((basic & BASIC_SIZE) >> BASIC_SIZE_SHIFT > PAGE_SIZE ||
+	    (basic & BASIC_TYPE) >> BASIC_TYPE_SHIFT != VMX_EPTP_MT_WB) {
+		pr_err("this processor wants its VMCS in another form than lhv knows\n");
+		return -EOPNOTSUPP;
+	}
+	if (!check_controls(basic) || !check_ept())
+		return -EOPNOTSUPP;
+	return survey_cpus();
+}
+
+/* See struct lhv_backend. */
+int lhv_vmx_describe(char *buf, size_t size)
+{
+	int i, len = 0;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		len += scnprintf(buf + len, size - len, "%s: %s\n", names[i].name,
+				 lhv_vmx_has(names[i].word, names[i].bit) ? "yes" : "no");
+	len += scnprintf(buf + len, size - len, "EPT accessed and dirty bits: %s\n",
+			 lhv_vmx_caps.ept_ad ? "yes" : "no");
+	len += scnprintf(buf + len, size - len, "largest EPT page: %s\n",
+			 lhv_ept_format.max_leaf == 3 ? "1 GiB" :
+			 lhv_ept_format.max_leaf == 2 ? "2 MiB" : "4 KiB");
+	len += scnprintf(buf + len, size - len, "VMX operation: %s\n",
+			 lhv_host_vmx_resident() ? "resident" : "around each entry");
+	len += scnprintf(buf + len, size - len, "L1D flush: %s\n", lhv_host_l1d_state());
+	return len;
+}
+
+/* What a new vCPU starts with. */
+void lhv_vmx_initial_controls(struct lhv_vmx_vcpu *vmx)
+{
+	int i;
+
+	for (i = 0; i < LHV_VMX_NR_CONTROLS; i++)
+		vmx->controls[i] = lhv_vmx_caps.allowed[i].must |
+			(lhv_vmx_caps.allowed[i].may & ~words[i].dynamic);
+}

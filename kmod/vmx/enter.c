@@ -1,0 +1,427 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * lhv vmx/ - entering the guest and coming back.
+ *
+ * Manual: SDM Vol 3C "VM Entries", "VM Exits".
+ */
+#define pr_fmt(fmt) "lhv: " fmt
+
+#include <linux/printk.h>
+#include <linux/ratelimit.h>
+
+#include "vmx.h"
+#include "cpu/guest_switch.h"
+#include "vmx/asm.h"
+
+#define RFLAGS_KNOWN	(X86_EFLAGS_CF | X86_EFLAGS_PF | X86_EFLAGS_AF | X86_EFLAGS_ZF |	\
+			 X86_EFLAGS_SF | X86_EFLAGS_TF | X86_EFLAGS_IF | X86_EFLAGS_DF |	\
+			 X86_EFLAGS_OF | X86_EFLAGS_IOPL | X86_EFLAGS_NT | X86_EFLAGS_RF |	\
+			 X86_EFLAGS_VM | X86_EFLAGS_AC | X86_EFLAGS_VIF | X86_EFLAGS_VIP |	\
+			 X86_EFLAGS_ID)
+
+#define EXIT_REASON_MASK	0xffff
+
+/* Context: any; a bug of ours. */
+void lhv_vmx_vmwrite_failed(u32 field, u64 value)
+{
+	WARN_ONCE(1, "lhv: VMWRITE of %#llx to field %#x failed, error %u\n", value, field,
+		  lhv_vmread32(VM_INSTRUCTION_ERROR));
+}
+
+/* ---- VMX operation around one entry ---- */
+
+/**
+ * lhv_vmx_bracket_open() - VMXON, and the vCPU's VMCS is current
+ * @vmx: the vCPU
+ * @cpu: this CPU's state
+ *
+ * Context: interrupts off until after lhv_vmx_bracket_close(). Return: 0; -EBUSY: another
+ * hypervisor is in VMX operation; -EIO.
+ */
+int lhv_vmx_bracket_open(struct lhv_vmx_vcpu *vmx, struct lhv_vmx_cpu *cpu)
+{
+	if (lhv_host_vmxe())
+		return -EBUSY;
+	lhv_host_set_vmxe(true);
+	if (lhv_vmxon(cpu->vmxon_pa))
+		goto err_vmxe;
+	if (vmx->active_cpu < 0 && lhv_vmclear(vmx->vmcs_pa))
+		goto err_vmxon;
+	vmx->active_cpu = smp_processor_id();
+	if (lhv_vmptrld(vmx->vmcs_pa))
+		goto err_vmxon;
+	return 0;
+
+err_vmxon:
+	lhv_vmxoff();
+err_vmxe:
+	lhv_host_set_vmxe(false);
+	return -EIO;
+}
+
+/* The mirror. SDM Vol 3C "Software Access to Related Structures": VMCLEAR before VMXOFF. */
+void lhv_vmx_bracket_close(struct lhv_vmx_vcpu *vmx)
+{
+	lhv_vmclear(vmx->vmcs_pa);
+	vmx->launched = false;
+	lhv_vmxoff();
+	lhv_host_set_vmxe(false);
+}
+
+/* ---- before ---- */
+
+/* RFLAGS to enter with: TF where the VMM single-steps; nothing that the entry would refuse. */
+static u64 entry_rflags(const struct lhv_vcpu *vcpu)
+{
+	u64 rflags = vcpu->rflags;
+
+	if (unlikely(vcpu->cpu_state.guest_debug & KVM_GUESTDBG_SINGLESTEP))
+		rflags |= X86_EFLAGS_TF;
+	if (unlikely(rflags & (~(u64)RFLAGS_KNOWN | X86_EFLAGS_VM))) {
+		rflags &= RFLAGS_KNOWN;
+		if (lhv_long_mode(vcpu) || !lhv_protected_mode(vcpu))
+			rflags &= ~(u64)X86_EFLAGS_VM;
+	}
+	return rflags | X86_EFLAGS_FIXED;
+}
+
+/*
+ * SDM Vol 3C "Checks on Guest Non-Register State": in an interrupt shadow, a single-step trap
+ * is pending exactly when TF is set; and STI's shadow wants IF.
+ */
+static noinline void settle_shadow(struct lhv_vmx_vcpu *vmx, u64 rflags)
+{
+	u64 pending;
+
+	if (vmx->interruptibility & GUEST_INTR_STATE_STI && !(rflags & X86_EFLAGS_IF))
+		vmx->interruptibility &= ~GUEST_INTR_STATE_STI;
+	pending = lhv_vmreadl(GUEST_PENDING_DBG_EXCEPTIONS) & ~(u64)DR_STEP;
+	if (rflags & X86_EFLAGS_TF)
+		pending |= DR_STEP;
+	lhv_vmwritel(GUEST_PENDING_DBG_EXCEPTIONS, pending);
+}
+
+static __always_inline void write_inject(struct lhv_vmx_vcpu *vmx)
+{
+	lhv_vmwrite32(VM_ENTRY_INTR_INFO_FIELD, vmx->inject_info);
+	if (vmx->inject_info & INTR_INFO_DELIVER_CODE_MASK)
+		lhv_vmwrite32(VM_ENTRY_EXCEPTION_ERROR_CODE, vmx->inject_error);
+	if (vmx->soft_injected)
+		lhv_vmwrite32(VM_ENTRY_INSTRUCTION_LEN, 1);
+}
+
+static __always_inline void write_host(struct lhv_vmx_vcpu *vmx)
+{
+	u64 cr3 = __native_read_cr3(), cr4 = native_read_cr4();
+
+	if (unlikely(cr3 != vmx->host_cr3)) {
+		vmx->host_cr3 = cr3;
+		lhv_vmwritel(HOST_CR3, cr3);
+	}
+	if (unlikely(vmx->host_segs.fs_base != vmx->host_fs_base)) {
+		vmx->host_fs_base = vmx->host_segs.fs_base;
+		lhv_vmwritel(HOST_FS_BASE, vmx->host_fs_base);
+	}
+	if (unlikely(cr4 != vmx->host_cr4)) {
+		vmx->host_cr4 = cr4;
+		lhv_vmwritel(HOST_CR4, cr4);
+	}
+}
+
+static noinline void flush_translations(struct lhv_vmx_vcpu *vmx)
+{
+	if (vmx->flush_ept)
+		lhv_invept(lhv_vmx_caps.invept, vmx->eptp);
+	/* Without a tag every entry forgets them. */
+	if (vmx->flush_vpid && vmx->vpid)
+		lhv_invvpid(lhv_vmx_caps.invvpid, vmx->vpid);
+	vmx->flush_ept = false;
+	vmx->flush_vpid = false;
+}
+
+static __always_inline void write_state(struct lhv_vcpu *vcpu, u64 rflags)
+{
+	struct lhv_vmx_vcpu *vmx = lhv_vmx(vcpu);
+
+	if (unlikely(vmx->dirty))
+		lhv_vmx_write_dirty(vcpu);
+	write_host(vmx);
+	if (unlikely(vmx->flush_ept || vmx->flush_vpid))
+		flush_translations(vmx);
+
+	if (vcpu->rip != vmx->vmcs_rip) {
+		vmx->vmcs_rip = vcpu->rip;
+		lhv_vmwritel(GUEST_RIP, vcpu->rip);
+	}
+	if (unlikely(vcpu->regs[LHV_RSP] != vmx->vmcs_rsp)) {
+		vmx->vmcs_rsp = vcpu->regs[LHV_RSP];
+		lhv_vmwritel(GUEST_RSP, vmx->vmcs_rsp);
+	}
+	if (unlikely(rflags != vmx->vmcs_rflags)) {
+		vmx->vmcs_rflags = rflags;
+		lhv_vmwritel(GUEST_RFLAGS, rflags);
+	}
+	if (unlikely(vmx->interruptibility & (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS)))
+		settle_shadow(vmx, rflags);
+	if (unlikely(vmx->interruptibility != vmx->vmcs_interruptibility)) {
+		vmx->vmcs_interruptibility = vmx->interruptibility;
+		lhv_vmwrite32(GUEST_INTERRUPTIBILITY_INFO, vmx->interruptibility);
+	}
+	if (unlikely(vmx->inject_info))
+		write_inject(vmx);
+}
+
+/* ---- the switch ---- */
+
+static __always_inline int world_switch(struct lhv_vcpu *vcpu)
+{
+	struct lhv_vmx_vcpu *vmx = lhv_vmx(vcpu);
+	u64 host_spec = lhv_host_spec_ctrl(), debugctl = lhv_host_debugctl();
+	u16 ldt = lhv_host_ldt();
+	int ret;
+
+	BUILD_BUG_ON(LHV_VMCS_HOST_RSP != HOST_RSP);
+	/* An exit leaves LDTR empty; modify_ldt() in another thread may have filled it since. */
+	if (unlikely(ldt))
+		vmx->host_segs.ldt = ldt;
+	if (vcpu->cr2 != native_read_cr2())
+		native_write_cr2(vcpu->cr2);
+
+	lhv_host_l1d_flush(vmx->touched);
+	vmx->touched = false;
+	lhv_host_guest_enter();
+	ret = lhv_vmx_switch(vcpu->regs, vmx->launched, &vmx->host_rsp,
+			     lhv_guest_spec_ctrl(&vcpu->cpu_state, host_spec), host_spec);
+	lhv_host_guest_exit();
+	lhv_host_restore_debugctl(debugctl);
+	vcpu->cr2 = native_read_cr2();
+	return ret;
+}
+
+/* Somebody uses the debug registers. */
+static noinline int switch_with_dr(struct lhv_vcpu *vcpu)
+{
+	struct lhv_vmx_vcpu *vmx = lhv_vmx(vcpu);
+	struct lhv_cpu *cpu = &vcpu->cpu_state;
+	struct lhv_host_dr host_dr;
+	int ret;
+
+	lhv_host_dr_enter(&host_dr, vmx->dr);
+	if (vmx->dr_open)
+		native_set_debugreg(6, cpu->dr6);
+	ret = world_switch(vcpu);
+	if (vmx->dr_open) {
+		lhv_host_dr_read(cpu->db);
+		cpu->dr6 = native_get_debugreg(6);
+		lhv_host_dr6_ran(cpu->dr6);
+		cpu->dr7 = lhv_vmreadl(GUEST_DR7);
+		vmx->dr7 = cpu->dr7;
+	}
+	lhv_host_dr_leave(&host_dr);
+	return ret;
+}
+
+static __always_inline int run_guest(struct lhv_vcpu *vcpu)
+{
+	bool swap_pkru = lhv_pkru_differs(vcpu);
+	u32 host_pkru = 0;
+	int ret;
+
+	if (unlikely(swap_pkru))
+		host_pkru = lhv_pkru_enter(vcpu);
+	if (unlikely(lhv_vmx(vcpu)->dr || lhv_host_dr_active()))
+		ret = switch_with_dr(vcpu);
+	else
+		ret = world_switch(vcpu);
+	if (unlikely(swap_pkru))
+		lhv_pkru_leave(vcpu, host_pkru);
+	lhv_host_guest_ran();
+	return ret;
+}
+
+/* ---- after ---- */
+
+/* What is said of an exception or NMI; INT1, INT3 and INTO tell their length. */
+static noinline void read_exception(struct lhv_vcpu *vcpu)
+{
+	struct lhv_vmx_vcpu *vmx = lhv_vmx(vcpu);
+	struct lhv_exit *exit = &vcpu->exit;
+
+	vmx->intr_info = lhv_vmread32(VM_EXIT_INTR_INFO);
+	vmx->intr_error = vmx->intr_info & INTR_INFO_DELIVER_CODE_MASK ?
+			  lhv_vmread32(VM_EXIT_INTR_ERROR_CODE) : 0;
+	exit->info2 = vmx->intr_info | (u64)vmx->intr_error << 32;
+	switch (vmx->intr_info & INTR_INFO_INTR_TYPE_MASK) {
+	case INTR_TYPE_NMI_INTR:
+		exit->reason = LHV_EXIT_NMI;
+		break;
+	case INTR_TYPE_PRIV_SW_EXCEPTION:
+	case INTR_TYPE_SOFT_EXCEPTION:
+		exit->insn_len = lhv_vmread32(VM_EXIT_INSTRUCTION_LEN);
+		break;
+	default:
+		if ((vmx->intr_info & INTR_INFO_VECTOR_MASK) == X86_TRAP_MC)
+			exit->reason = LHV_EXIT_MCE;
+	}
+}
+
+static __always_inline void read_exit(struct lhv_vcpu *vcpu, u32 code)
+{
+	struct lhv_vmx_vcpu *vmx = lhv_vmx(vcpu);
+	struct lhv_exit *exit = &vcpu->exit;
+	u64 bit = code < 64 ? BIT_ULL(code) : 0;
+
+	exit->code = code;
+	exit->reason = code < LHV_VMX_NR_REASONS && lhv_vmx_reasons[code] ?
+		       lhv_vmx_reasons[code] - 1 : LHV_EXIT_OTHER;
+	exit->nr_bytes = 0;
+	exit->info1 = bit & LHV_VMX_QUALIFIED ? lhv_vmreadl(EXIT_QUALIFICATION) : 0;
+	exit->info2 = 0;
+	exit->insn_len = bit & LHV_VMX_NO_LENGTH ? 0 : lhv_vmread32(VM_EXIT_INSTRUCTION_LEN);
+	vmx->vectoring_info = 0;
+	if (bit & LHV_VMX_INTERRUPTS) {
+		vmx->vectoring_info = lhv_vmread32(IDT_VECTORING_INFO_FIELD);
+		if (vmx->vectoring_info & VECTORING_INFO_DELIVER_CODE_MASK)
+			vmx->vectoring_error = lhv_vmread32(IDT_VECTORING_ERROR_CODE);
+	}
+	if (code == EXIT_REASON_EXCEPTION_NMI)
+		read_exception(vcpu);
+	else if (exit->reason == LHV_EXIT_FAULT)
+		exit->info2 = lhv_vmread64(GUEST_PHYSICAL_ADDRESS);
+	else if (code == EXIT_REASON_IO_INSTRUCTION)
+		exit->info2 = lhv_vmread32(VMX_INSTRUCTION_INFO);
+}
+
+static __always_inline void read_state(struct lhv_vcpu *vcpu, u64 entered)
+{
+	struct lhv_vmx_vcpu *vmx = lhv_vmx(vcpu);
+
+	vmx->known &= ~LHV_VMX_VOLATILE;
+	vmx->vmcs_rip = lhv_vmreadl(GUEST_RIP);
+	vmx->vmcs_rsp = lhv_vmreadl(GUEST_RSP);
+	vmx->vmcs_rflags = lhv_vmreadl(GUEST_RFLAGS);
+	vmx->vmcs_interruptibility = lhv_vmread32(GUEST_INTERRUPTIBILITY_INFO);
+	vmx->interruptibility = vmx->vmcs_interruptibility;
+	vcpu->rip = vmx->vmcs_rip;
+	vcpu->regs[LHV_RSP] = vmx->vmcs_rsp;
+	/* Take back a TF that was the debugger's. */
+	if (unlikely((entered ^ vcpu->rflags) & X86_EFLAGS_TF))
+		vcpu->rflags = vmx->vmcs_rflags & ~(u64)X86_EFLAGS_TF;
+	else
+		vcpu->rflags = vmx->vmcs_rflags;
+	vcpu->exit.shadow = vmx->interruptibility &
+			    (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS);
+}
+
+/* Settle what the entry was to deliver. */
+static __always_inline void events_after_exit(struct lhv_vcpu *vcpu)
+{
+	struct lhv_vmx_vcpu *vmx = lhv_vmx(vcpu);
+
+	vmx->inject_info = 0;
+	vcpu->ev.exc.injected = false;
+	vcpu->ev.irq.injected = false;
+	vcpu->ev.nmi_injected = false;
+	if (unlikely(vmx->vectoring_info & VECTORING_INFO_VALID_MASK || vmx->soft_injected ||
+		     vcpu->exit.code == EXIT_REASON_EXCEPTION_NMI ||
+		     vcpu->exit.code == EXIT_REASON_EPT_VIOLATION))
+		lhv_vmx_interrupted(vcpu);
+}
+
+static bool entry_failed(struct lhv_vcpu *vcpu, u32 reason, const char *what)
+{
+	struct lhv_vmx_vcpu *vmx = lhv_vmx(vcpu);
+	struct kvm_run *run = vcpu->run;
+
+	vcpu->exit = (struct lhv_exit){ .code = reason, .reason = LHV_EXIT_OTHER };
+	/* The event that was handed over is handed over again. */
+	vmx->inject_info = 0;
+	vmx->soft_injected = false;
+	lhv_request_self(vcpu, LHV_REQ_EVENT);
+	pr_err_ratelimited("VM %llu (pid %d) vCPU %u: VM entry failed: %s\n", vcpu->vm->id,
+			   vcpu->vm->pid, vcpu->id, what);
+	run->exit_reason = KVM_EXIT_FAIL_ENTRY;
+	run->fail_entry.hardware_entry_failure_reason = reason;
+	run->fail_entry.cpu = vcpu->cpu;
+	return false;
+}
+
+/* VMfail: nothing was loaded. The VMCS is still current. */
+static bool instruction_failed(struct lhv_vcpu *vcpu)
+{
+	u32 error = lhv_vmread32(VM_INSTRUCTION_ERROR);
+
+	lhv_vmwrite32(VM_ENTRY_INTR_INFO_FIELD, 0);
+	lhv_vmx_read_groups(lhv_vmx(vcpu), LHV_VMX_VOLATILE);
+	lhv_vmx_dump(vcpu, lhv_vmx_instruction_error(error));
+	return entry_failed(vcpu, error, lhv_vmx_instruction_error(error));
+}
+
+/*
+ * The entry got as far as loading the guest. False: it failed for good; true: a machine check
+ * hit meanwhile, and another try is fine.
+ */
+static bool guest_not_loaded(struct lhv_vcpu *vcpu, u32 reason)
+{
+	struct lhv_vmx_vcpu *vmx = lhv_vmx(vcpu);
+	const char *what = "an MSR could not be loaded";
+	u32 code = reason & EXIT_REASON_MASK;
+
+	lhv_vmwrite32(VM_ENTRY_INTR_INFO_FIELD, 0);
+	if (code == EXIT_REASON_MCE_DURING_VMENTRY) {
+		vcpu->exit = (struct lhv_exit){ .code = code, .reason = LHV_EXIT_MCE };
+		vmx->inject_info = 0;
+		lhv_request_self(vcpu, LHV_REQ_EVENT);
+		return true;
+	}
+	lhv_vmx_read_groups(vmx, LHV_VMX_VOLATILE);
+	if (code == EXIT_REASON_INVALID_STATE) {
+		vcpu->exit.code = reason;
+		vcpu->exit.info1 = lhv_vmreadl(EXIT_QUALIFICATION);
+		what = lhv_vmx_bad_guest_state(vcpu);
+		lhv_vmx_dump(vcpu, what);
+	}
+	return entry_failed(vcpu, reason, what);
+}
+
+/* The VMCS is current. As lhv_vmx_enter(). */
+static __always_inline bool enter(struct lhv_vcpu *vcpu)
+{
+	struct lhv_vmx_vcpu *vmx = lhv_vmx(vcpu);
+	u64 rflags = entry_rflags(vcpu);
+	u32 reason;
+
+	write_state(vcpu, rflags);
+	if (unlikely(run_guest(vcpu)))
+		return instruction_failed(vcpu);
+	vmx->launched = true;
+	reason = lhv_vmread32(VM_EXIT_REASON);
+	if (unlikely(reason & VMX_EXIT_REASONS_FAILED_VMENTRY))
+		return guest_not_loaded(vcpu, reason);
+	read_state(vcpu, rflags);
+	read_exit(vcpu, reason & EXIT_REASON_MASK);
+	events_after_exit(vcpu);
+	return true;
+}
+
+/* See struct lhv_backend. */
+bool lhv_vmx_enter(struct lhv_vcpu *vcpu)
+{
+	struct lhv_vmx_vcpu *vmx = lhv_vmx(vcpu);
+	bool entered;
+
+	if (!lhv_host_vmx_resident() && unlikely(lhv_vmx_bracket_open(vmx, vmx->cpu)))
+		return entry_failed(vcpu, VMXERR_VMXON_IN_VMX_ROOT_OPERATION,
+				    "VT-x is in use by another hypervisor (kvm_intel?)");
+	entered = enter(vcpu);
+	if (!lhv_host_vmx_resident())
+		lhv_vmx_bracket_close(vmx);
+
+	if (unlikely(!entered))
+		return false;
+	if (unlikely(vcpu->exit.reason == LHV_EXIT_NMI))
+		lhv_host_nmi();
+	else if (unlikely(vcpu->exit.reason == LHV_EXIT_MCE))
+		lhv_host_machine_check();
+	return true;
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * lhv vmx/ - VT-x: the backend for Intel's processors.
+ *
+ * What it is for: owning the VMCS: programming it, entering the guest, and saying
+ *	in vendor-neutral terms why the guest stopped.
+ * What enters: the ops of struct lhv_backend.
+ * What leaves: vcpu state, vcpu->exit, calls of one room per exit.
+ * What it must not know: how an access is emulated, what a device is, which host
+ *	kernel this is.
+ *
+ * A VMCS can be read and written only while it is current on this CPU. So what the ops
+ * get and set is kept here: @known says which groups of fields hold what the guest has,
+ * @dirty which ones the VMCS has to be told at the next entry. What the guest may have
+ * changed is read when somebody asks.
+ *
+ * Where CR4's helpers are open to us (see host/vmx.h) a CPU is in VMX operation from load to
+ * unload and a VMCS stays active on the CPU that ran it last. Elsewhere VMX operation is a
+ * bracket around each entry: VMXON, VMPTRLD, VMLAUNCH, VMCLEAR, VMXOFF.
+ *
+ * Manual: Intel 64 and IA-32 Architectures Software Developer's Manual Volume 3C.
+ */
+#ifndef LHV_VMX_H
+#define LHV_VMX_H
+
+#include "lhv.h"
+#include "vmx/controls.h"
+#include "vmx/vmcs.h"
+
+/* Groups of VMCS fields. The first ones can change while the guest runs. */
+enum lhv_vmx_group {
+	LHV_VMX_SEG = 0,	/* and on, in the order of enum lhv_seg */
+	LHV_VMX_GDT = LHV_NR_SEGS,
+	LHV_VMX_IDT,
+	LHV_VMX_CR3,
+	LHV_VMX_SYSENTER,
+	LHV_VMX_PDPTES,		/* means something in PAE paging only */
+	LHV_VMX_NR_VOLATILE,
+	/* Written only. */
+	LHV_VMX_CR0 = LHV_VMX_NR_VOLATILE,
+	LHV_VMX_CR4,
+	LHV_VMX_EFER,
+	LHV_VMX_PAT,
+	LHV_VMX_DR7,
+	LHV_VMX_TSC,
+	LHV_VMX_CONTROLS,
+	LHV_VMX_PENDING_DBG,
+	LHV_VMX_CONSTANT,	/* what never changes after creation */
+	LHV_VMX_HOST,		/* what differs between CPUs */
+	LHV_VMX_NR_GROUPS
+};
+
+#define LHV_VMX_VOLATILE	(BIT(LHV_VMX_NR_VOLATILE) - 1)
+#define LHV_VMX_ALL		(BIT(LHV_VMX_NR_GROUPS) - 1)
+
+/**
+ * struct lhv_vmx_caps - what this CPU model can do beyond the floor; constant after probe
+ * @basic: IA32_VMX_BASIC
+ * @revision: VMCS revision
+ * @ins_outs_info: the VMCS tells the segment and address size of INS and OUTS
+ * @vpid: translations of guests are tagged, and can be flushed by tag
+ * @invvpid, @invept: extents of the two flushes in use
+ * @ept_ad: EPT entries have accessed and dirty bits
+ * @allowed: by control word, the optional controls that the CPU has, and what must be set
+ * @cr0_fixed, @cr4_fixed: bits that must be set in VMX operation
+ */
+struct lhv_vmx_caps {
+	u32 revision;
+	bool ins_outs_info, vpid, ept_ad;
+	u8 invvpid, invept;
+	struct { u32 must, may; } allowed[LHV_VMX_NR_CONTROLS];
+	u64 cr0_fixed, cr4_fixed;
+};
+
+extern struct lhv_vmx_caps lhv_vmx_caps;
+
+/* Per CPU; touched on that CPU with interrupts off, or preemption off in the atomic tier. */
+struct lhv_vmx_cpu {
+	bool on;		/* we may use VMX here */
+	u64 vmxon_pa;
+	struct page *vmxon;
+	u64 current_vmcs;	/* physical address; 0: none. Resident mode only */
+	struct list_head active; /* VMCSs that are active on this CPU. Resident mode only */
+	u64 last_vcpu;		/* id of the vCPU that ran last */
+};
+
+struct lhv_vmx_seg {
+	u64 base;
+	u32 limit, ar;
+	u16 selector;
+};
+
+/* Everything O (touched only by the thread that holds vcpu->lock) unless said otherwise. */
+struct lhv_vmx_vcpu {
+	struct page *vmcs;
+	u64 vmcs_pa;
+	unsigned long *msr_bitmap;
+	u64 id;			/* never reused */
+	u64 eptp;
+	struct lhv_vmx_cpu *cpu; /* valid in the atomic tier */
+	int last_cpu;		/* ran there last; -1: nowhere yet */
+	int active_cpu;		/* VMCS is active there, -1: nowhere. That CPU, interrupts off */
+	struct list_head active_link; /* that CPU, interrupts off */
+	bool launched;		/* that CPU, interrupts off */
+	bool loaded;		/* current on this CPU until put */
+	u16 vpid;		/* 0: none */
+	bool flush_ept, flush_vpid; /* at the next entry */
+	bool touched;		/* for lhv_host_l1d_flush() */
+
+	u32 known, dirty;	/* enum lhv_vmx_group bits */
+
+	/* The guest's, by group. */
+	struct lhv_vmx_seg seg[LHV_NR_SEGS];
+	struct kvm_dtable gdt, idt;
+	u64 cr3, pdptes[4];
+	u64 sysenter_cs, sysenter_esp, sysenter_eip;
+	u64 pat, dr7, tsc_offset;
+	u64 pending_dbg;
+	u32 controls[LHV_VMX_NR_CONTROLS];
+	u32 exceptions;		/* the exception bitmap */
+
+	/* What the VMCS holds now. */
+	u64 vmcs_rsp, vmcs_rip, vmcs_rflags, host_cr3, host_cr4, host_rsp;
+	u64 host_fs_base;
+	u32 vmcs_interruptibility;
+
+	u32 interruptibility;	/* GUEST_INTR_STATE_*, always known */
+	u32 inject_info, inject_error; /* VM-entry interruption information; 0: none */
+	bool soft_injected;	/* #BP or #OF as by the VMM */
+
+	/* Of the last exit. */
+	u32 intr_info, intr_error, vectoring_info, vectoring_error;
+
+	/* MSRs that are in hardware while the vCPU is loaded, or as long as user space stays away. */
+	u64 star, lstar, cstar, sfmask, kernel_gs_base;
+	bool has_tsc_aux;
+
+	struct lhv_host_segs host_segs;
+
+	const u64 *dr;		/* DR0-3 while the guest runs; NULL: it does not need them */
+	bool dr_open;		/* accesses are not intercepted; @dr is the guest's, read back */
+};
+
+static inline struct lhv_vmx_vcpu *lhv_vmx(struct lhv_vcpu *vcpu)
+{
+	return (struct lhv_vmx_vcpu *)vcpu->backend;
+}
+
+static inline void lhv_vmx_mark_dirty(struct lhv_vmx_vcpu *vmx, enum lhv_vmx_group group)
+{
+	vmx->dirty |= BIT(group);
+	vmx->known |= BIT(group);
+}
+
+/* Never called: a control bit that controls.h does not declare. */
+void __compiletime_error("control bit not declared in controls.h") lhv_vmx_undeclared(void);
+
+/**
+ * lhv_vmx_control() - set or clear a control of one vCPU
+ * @vmx: the vCPU
+ * @word: PIN, CPU, CPU2, EXIT or ENTRY
+ * @bits: constant; declared in controls.h. One that the CPU lacks stays off
+ * @on: which
+ */
+#define lhv_vmx_control(vmx, word, bits, on)						\
+do {											\
+	if (!__builtin_constant_p(bits) ||						\
+	    ((bits) & ~(u32)(LHV_VMX_##word##_REQUIRED | LHV_VMX_##word##_OPTIONAL)))	\
+		lhv_vmx_undeclared();							\
+	lhv_vmx_set_control(vmx, LHV_VMX_##word, bits, on);				\
+} while (0)
+
+static inline void lhv_vmx_set_control(struct lhv_vmx_vcpu *vmx, enum lhv_vmx_word word, u32 bits,
+				       bool on)
+{
+	u32 old = vmx->controls[word], new;
+
+	new = on ? old | (bits & lhv_vmx_caps.allowed[word].may) :
+		   old & ~(bits & ~lhv_vmx_caps.allowed[word].must);
+	if (new != old) {
+		vmx->controls[word] = new;
+		vmx->dirty |= BIT(LHV_VMX_CONTROLS);
+	}
+}
+
+/* caps.c */
+int lhv_vmx_probe(void);
+int lhv_vmx_describe(char *buf, size_t size);
+void lhv_vmx_initial_controls(struct lhv_vmx_vcpu *vmx);
+static inline bool lhv_vmx_has(enum lhv_vmx_word word, u32 bit)
+{
+	return lhv_vmx_caps.allowed[word].may & bit;
+}
+
+/* msr.c */
+unsigned long *lhv_vmx_msr_bitmap_alloc(void);
+void lhv_vmx_msr_bitmap_free(unsigned long *map);
+int lhv_vmx_msr_bit(u32 msr);
+void lhv_vmx_msr_intercept(unsigned long *map, u32 msr, bool read, bool write);
+void lhv_vmx_msr_update(struct lhv_vcpu *vcpu);
+void lhv_vmx_load_msrs(struct lhv_vcpu *vcpu);
+int lhv_vmx_get_msr(struct lhv_vcpu *vcpu, u32 index, u64 *data);
+int lhv_vmx_set_msr(struct lhv_vcpu *vcpu, u32 index, u64 data);
+
+/* state.c */
+void lhv_vmx_read_groups(struct lhv_vmx_vcpu *vmx, u32 groups);
+void lhv_vmx_write_dirty(struct lhv_vcpu *vcpu);
+void lhv_vmx_reset(struct lhv_vcpu *vcpu, bool init);
+void lhv_vmx_cpuid_changed(struct lhv_vcpu *vcpu);
+void lhv_vmx_open_dr(struct lhv_vcpu *vcpu);
+void lhv_vmx_close_dr(struct lhv_vcpu *vcpu);
+void lhv_vmx_update_debug(struct lhv_vcpu *vcpu);
+void lhv_vmx_flush_guest(struct lhv_vcpu *vcpu);
+void lhv_vmx_get_seg(struct lhv_vcpu *vcpu, enum lhv_seg seg, struct kvm_segment *out);
+void lhv_vmx_set_seg(struct lhv_vcpu *vcpu, enum lhv_seg seg, const struct kvm_segment *in);
+void lhv_vmx_get_idt(struct lhv_vcpu *vcpu, struct kvm_dtable *out);
+void lhv_vmx_set_idt(struct lhv_vcpu *vcpu, const struct kvm_dtable *in);
+void lhv_vmx_get_gdt(struct lhv_vcpu *vcpu, struct kvm_dtable *out);
+void lhv_vmx_set_gdt(struct lhv_vcpu *vcpu, const struct kvm_dtable *in);
+int lhv_vmx_get_code(struct lhv_vcpu *vcpu, u64 *base);
+int lhv_vmx_get_cpl(struct lhv_vcpu *vcpu);
+u64 lhv_vmx_get_cr3(struct lhv_vcpu *vcpu);
+void lhv_vmx_get_pdptrs(struct lhv_vcpu *vcpu, u64 pdptrs[4]);
+void lhv_vmx_set_pdptrs(struct lhv_vcpu *vcpu, const u64 pdptrs[4]);
+void lhv_vmx_set_cr0(struct lhv_vcpu *vcpu, u64 cr0);
+void lhv_vmx_set_cr3(struct lhv_vcpu *vcpu, u64 cr3);
+void lhv_vmx_set_cr4(struct lhv_vcpu *vcpu, u64 cr4);
+void lhv_vmx_set_efer(struct lhv_vcpu *vcpu, u64 efer);
+int lhv_vmx_load_pdptes(struct lhv_vcpu *vcpu);
+u64 lhv_vmx_get_dr6(struct lhv_vcpu *vcpu);
+void lhv_vmx_set_dr6(struct lhv_vcpu *vcpu, u64 dr6);
+void lhv_vmx_set_dr7(struct lhv_vcpu *vcpu, u64 dr7);
+void lhv_vmx_set_tsc_offset(struct lhv_vcpu *vcpu, u64 offset);
+u32 lhv_vmx_segment_ar(const struct kvm_segment *in);
+
+/* event.c */
+void lhv_vmx_inject_exception(struct lhv_vcpu *vcpu);
+void lhv_vmx_inject_nmi(struct lhv_vcpu *vcpu);
+void lhv_vmx_inject_irq(struct lhv_vcpu *vcpu, u8 vector);
+bool lhv_vmx_irq_allowed(struct lhv_vcpu *vcpu);
+bool lhv_vmx_nmi_allowed(struct lhv_vcpu *vcpu);
+void lhv_vmx_irq_window(struct lhv_vcpu *vcpu);
+void lhv_vmx_nmi_window(struct lhv_vcpu *vcpu);
+void lhv_vmx_watch_tpr(struct lhv_vcpu *vcpu, bool on);
+u32 lhv_vmx_get_shadow(struct lhv_vcpu *vcpu);
+void lhv_vmx_set_shadow(struct lhv_vcpu *vcpu, u32 shadow);
+bool lhv_vmx_get_nmi_mask(struct lhv_vcpu *vcpu);
+void lhv_vmx_set_nmi_mask(struct lhv_vcpu *vcpu, bool masked);
+bool lhv_vmx_requeue(struct lhv_event *ev, u32 info, u32 error, bool soft_injected);
+void lhv_vmx_interrupted(struct lhv_vcpu *vcpu);
+
+/* exit.c */
+#define LHV_VMX_NR_REASONS	(EXIT_REASON_NOTIFY + 1)
+extern const u8 lhv_vmx_reasons[LHV_VMX_NR_REASONS];
+u32 lhv_vmx_ept_access(u64 qualification);
+void lhv_vmx_io_decode(u64 qualification, bool info_valid, u32 info, struct lhv_io *io);
+enum lhv_next lhv_vmx_handle_exit(struct lhv_vcpu *vcpu);
+
+/* Exits that have an exit qualification, an instruction length, or may interrupt a delivery. */
+#define LHV_VMX_QUALIFIED						\
+	(BIT_ULL(EXIT_REASON_EXCEPTION_NMI) | BIT_ULL(EXIT_REASON_TASK_SWITCH) |	\
+	 BIT_ULL(EXIT_REASON_CR_ACCESS) | BIT_ULL(EXIT_REASON_DR_ACCESS) |		\
+	 BIT_ULL(EXIT_REASON_IO_INSTRUCTION) | BIT_ULL(EXIT_REASON_EPT_VIOLATION) |	\
+	 BIT_ULL(EXIT_REASON_INVALID_STATE) | BIT_ULL(EXIT_REASON_MSR_LOAD_FAIL))
+#define LHV_VMX_INTERRUPTS						\
+	(BIT_ULL(EXIT_REASON_EXCEPTION_NMI) | BIT_ULL(EXIT_REASON_TASK_SWITCH) |	\
+	 BIT_ULL(EXIT_REASON_EPT_VIOLATION) | BIT_ULL(EXIT_REASON_EPT_MISCONFIG) |	\
+	 BIT_ULL(EXIT_REASON_TRIPLE_FAULT))
+#define LHV_VMX_NO_LENGTH						\
+	(BIT_ULL(EXIT_REASON_EXCEPTION_NMI) | BIT_ULL(EXIT_REASON_EXTERNAL_INTERRUPT) |	\
+	 BIT_ULL(EXIT_REASON_TRIPLE_FAULT) | BIT_ULL(EXIT_REASON_INIT_SIGNAL) |		\
+	 BIT_ULL(EXIT_REASON_SIPI_SIGNAL) | BIT_ULL(EXIT_REASON_INTERRUPT_WINDOW) |	\
+	 BIT_ULL(EXIT_REASON_NMI_WINDOW) | BIT_ULL(EXIT_REASON_TASK_SWITCH) |		\
+	 BIT_ULL(EXIT_REASON_EPT_VIOLATION) | BIT_ULL(EXIT_REASON_EPT_MISCONFIG))
+
+/* explain.c */
+const char *lhv_vmx_instruction_error(u32 error);
+const char *lhv_vmx_bad_guest_state(struct lhv_vcpu *vcpu);
+void lhv_vmx_dump(struct lhv_vcpu *vcpu, const char *what);
+
+/* vmx.c */
+void lhv_vmx_need(struct lhv_vcpu *vcpu, u32 groups);
+
+/* enter.c */
+int lhv_vmx_bracket_open(struct lhv_vmx_vcpu *vmx, struct lhv_vmx_cpu *cpu);
+void lhv_vmx_bracket_close(struct lhv_vmx_vcpu *vmx);
+bool lhv_vmx_enter(struct lhv_vcpu *vcpu);
+
+/* switch.S */
+int lhv_vmx_switch(u64 *regs, bool launched, u64 *host_rsp, u64 guest_spec, u64 host_spec);
+extern const char lhv_vmx_exit_point[];
+
+#endif
