@@ -461,10 +461,10 @@ static void g_single_step(void)
 		     "pushfq; andl $~0x100, (%%rsp); popfq; 4:"
 		     : "=&r"(a), "=&r"(b), "=&r"(c), "=&r"(end)
 		     : "d"(PORT_DEV), "S"(MMIO_DEV) : "rax", "memory", "cc");
-	G_EQ(steps, 6);
 	G_EQ(step_rip[0], a);
 	G_EQ(step_rip[1], b);
 	G_EQ(step_rip[2], c);
+	G_EQ(steps, 6);
 	/* popfq cleared TF, but was itself stepped. */
 	G_EQ(step_rip[5], end);
 	for (i = 0; i < 6; i++)

@@ -7,6 +7,7 @@
 #define CPUID_1_ECX_OSXSAVE	(1u << 27)
 #define CPUID_1_ECX_XSAVE	(1u << 26)
 #define CPUID_EXT_SVM		(1u << 2)
+#define CPUID_1_VMX		(1u << 5)
 #define CPUID_EXT_RDTSCP	(1u << 27)
 
 static void g_nothing(void)
@@ -21,9 +22,17 @@ TEST(boot)
 
 /* cpuid: registers, and the instruction's length under odd prefixes */
 
+static bool g_is_intel(void)
+{
+	uint32_t r[4];
+
+	cpuid(0, 0, r);
+	return r[1] == 0x756e6547;	/* "Genu" */
+}
+
 static void g_cpuid(void)
 {
-	uint32_t r[4], max;
+	uint32_t r[4], last[4], max;
 
 	cpuid(0, 0, r);
 	max = r[0];
@@ -41,9 +50,15 @@ static void g_cpuid(void)
 		G_EQ(a, max);
 		G_CHECK(!(b >> 32) && !(c >> 32) && !(d >> 32));
 	}
-	/* Beyond the last leaf AMD gives zeros. */
+	/* Beyond the last leaf AMD gives zeros, Intel the highest basic leaf. */
 	cpuid(0x8fffffff, 0, r);
-	G_EQ(r[0] | r[1] | r[2] | r[3], 0);
+	if (g_is_intel()) {
+		cpuid(max, 0, last);
+		G_EQ(r[0], last[0]);
+		G_EQ(r[3], last[3]);
+	} else {
+		G_EQ(r[0] | r[1] | r[2] | r[3], 0);
+	}
 	g_done();
 }
 
@@ -753,44 +768,62 @@ TEST(rdtsc)
 	run_guest(g_rdtsc, 0);
 }
 
-/* Hypercalls, with either vendor's instruction, whichever is the CPU's */
+/* Hypercalls, by the CPU's own instruction, and with a prefix before it. */
 
-static void g_vmmcall(void)
+static void g_hypercall(void)
 {
+	bool intel = g_is_intel();
 	uint64_t rax = 0x12345, rbx = 1;
 
-	asm volatile("vmmcall" : "+a"(rax), "+b"(rbx) : : "memory");
+	if (intel)
+		asm volatile("vmcall" : "+a"(rax), "+b"(rbx) : : "memory");
+	else
+		asm volatile("vmmcall" : "+a"(rax), "+b"(rbx) : : "memory");
 	G_EQ(rax, -KVM_ENOSYS);
 	G_EQ(rbx, 1);
 	rax = KVM_HC_VAPIC_POLL_IRQ;
-	asm volatile("vmmcall" : "+a"(rax) : : "memory");
+	if (intel)
+		asm volatile("vmcall" : "+a"(rax) : : "memory");
+	else
+		asm volatile("vmmcall" : "+a"(rax) : : "memory");
 	G_EQ(rax, 0);
 	rax = 0x12345;
-	asm volatile(".byte 0x2e, 0x48, 0x0f, 0x01, 0xd9" : "+a"(rax) : : "memory");
+	if (intel)
+		asm volatile(".byte 0x2e, 0x48, 0x0f, 0x01, 0xc1" : "+a"(rax) : : "memory");
+	else
+		asm volatile(".byte 0x2e, 0x48, 0x0f, 0x01, 0xd9" : "+a"(rax) : : "memory");
 	G_EQ(rax, -KVM_ENOSYS);
 	g_done();
 }
 
-TEST(vmmcall)
+TEST(hypercall)
 {
-	run_guest(g_vmmcall, 0);
+	run_guest(g_hypercall, 0);
 }
 
-static void g_svm_ud(void)
+static void g_virt_ud(void)
 {
+	uint64_t where = GUEST_SHARED;
+
 	G_EQ(G_TRY("vmrun", : : "a"(GUEST_SHARED) : "memory"), UD);
 	G_EQ(G_TRY("vmload", : : "a"(GUEST_SHARED) : "memory"), UD);
 	G_EQ(G_TRY("vmsave", : : "a"(GUEST_SHARED) : "memory"), UD);
 	G_EQ(G_TRY("stgi", : : : "memory"), UD);
 	G_EQ(G_TRY("clgi", : : : "memory"), UD);
+	G_EQ(G_TRY("vmxon %0", : : "m"(where) : "memory"), UD);
+	G_EQ(G_TRY("vmclear %0", : : "m"(where) : "memory"), UD);
+	G_EQ(G_TRY("vmptrld %0", : : "m"(where) : "memory"), UD);
+	G_EQ(G_TRY("vmlaunch", : : : "memory"), UD);
+	G_EQ(G_TRY("vmresume", : : : "memory"), UD);
+	G_EQ(G_TRY("vmxoff", : : : "memory"), UD);
 	G_EQ(G_TRY("ud2", : : : "memory"), UD);
 	g_done();
 }
 
-TEST(svm_insns_ud)
+TEST(virt_insns_ud)
 {
 	struct vm *vm = machine(0);
-	struct vcpu *vcpu = machine_vcpu(vm, g_svm_ud);
+	struct vcpu *vcpu = machine_vcpu(vm, g_virt_ud);
 	struct kvm_cpuid_entry2 *e;
 	struct cpuid c;
 
@@ -798,6 +831,8 @@ TEST(svm_insns_ud)
 	cpuid_supported(vm->sys, &c);
 	e = cpuid_find(&c, 0x80000001, 0);
 	e->ecx &= ~CPUID_EXT_SVM;
+	e = cpuid_find(&c, 1, 0);
+	e->ecx &= ~CPUID_1_VMX;
 	CHECK_OK(ioctl(vcpu->fd, KVM_SET_CPUID2, &c.head));
 	vcpu_done(vcpu);
 }

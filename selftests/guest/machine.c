@@ -21,6 +21,7 @@ extern const char __executable_start[], _end[];
 #define DESC_CODE	(0xbull << 40)	/* execute, read, accessed */
 #define DESC_DATA	(0x3ull << 40)	/* read, write, accessed */
 #define TSS_LIMIT	0x67
+#define TSS_IOMAP	0x66
 #define TYPE_BUSY_TSS	0xb
 #define GATE_INT	0x8e
 #define GATE_INT_USER	0xee
@@ -176,6 +177,8 @@ static void load_tables(struct vm *vm)
 	}
 	/* Interrupts from ring 3 come in on the first stack's lower half. */
 	*(uint64_t *)(vm->ram + GUEST_TSS + 4) = GUEST_STACKS + GUEST_STACK / 2;
+	/* No port is ring 3's: the map begins behind the limit. */
+	*(uint16_t *)(vm->ram + GUEST_TSS + TSS_IOMAP) = TSS_LIMIT + 1;
 }
 
 struct vm *machine(unsigned int flags)
