@@ -42,7 +42,7 @@
 #include <linux/types.h>
 
 #include "host/host.h"
-#include "manage.h"
+#include "manage/manage.h"
 
 struct lhv_vm;
 struct lhv_vcpu;

@@ -13,7 +13,7 @@
 
 #include "chardev.h"
 #include "debugfs.h"
-#include "event.h"
+#include "manage/event.h"
 #include "lhv.h"
 #include "host/power.h"
 

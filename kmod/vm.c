@@ -11,7 +11,7 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
-#include "event.h"
+#include "manage/event.h"
 #include "lhv.h"
 
 /*

@@ -25,7 +25,7 @@
 #include <linux/workqueue.h>
 #include <net/net_namespace.h>
 
-#include "event.h"
+#include "manage/event.h"
 #include "lhv.h"
 
 /* ---- the management part's life ---- */

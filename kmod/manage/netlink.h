@@ -13,8 +13,8 @@
 
 #include <net/genetlink.h>
 
-#include "manage.h"
-#include "netlink_gen.h"
+#include "manage/manage.h"
+#include "manage/netlink_gen.h"
 
 extern struct genl_family lhv_nl_family;
 

@@ -10,10 +10,10 @@
 #include <linux/user_namespace.h>
 #include <net/sock.h>
 
-#include "event.h"
+#include "manage/event.h"
 #include "host/genl.h"
 #include "lhv.h"
-#include "netlink.h"
+#include "manage/netlink.h"
 
 #define LHV_REPLY_ROOM	(16 * 1024)	/* counters with all histograms take 6 KiB */
 

@@ -8,7 +8,7 @@
 #include <linux/user_namespace.h>
 
 #include "lhv.h"
-#include "netlink.h"
+#include "manage/netlink.h"
 
 #define put_u64(skb, attr, value, set)					\
 	nla_put_u64_64bit(skb, LHV_A_##set##_##attr, value, LHV_A_##set##_PAD)

@@ -6,7 +6,7 @@
 #ifndef LHV_EVENT_H
 #define LHV_EVENT_H
 
-#include "manage.h"
+#include "manage/manage.h"
 
 void lhv_tell_vm(struct lhv_vm *vm, enum lhv_vm_event event);
 void lhv_tell_stopped(struct lhv_vm *vm, enum lhv_stop_reason reason);
