@@ -24,7 +24,7 @@ static atomic64_t last_vcpu_id;
 
 /* Tags of translations, given to vCPUs as long as there are any. 0 is the host's. */
 static unsigned long *vpids;	/* vpid_lock */
-static DEFINE_SPINLOCK(vpid_lock);
+static DEFINE_MUTEX(vpid_lock);
 
 /* ---- host ---- */
 
@@ -198,7 +198,7 @@ static u16 alloc_vpid(void)
 
 	if (!lhv_vmx_caps.vpid)
 		return 0;
-	guard(spinlock)(&vpid_lock);
+	guard(mutex)(&vpid_lock);
 	vpid = find_first_zero_bit(vpids, VMX_NR_VPIDS);
 	if (vpid >= VMX_NR_VPIDS)
 		return 0;
@@ -208,7 +208,7 @@ static u16 alloc_vpid(void)
 
 static void free_vpid(u16 vpid)
 {
-	guard(spinlock)(&vpid_lock);
+	guard(mutex)(&vpid_lock);
 	if (vpid)
 		__clear_bit(vpid, vpids);
 }
