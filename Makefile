@@ -7,7 +7,6 @@
 #   make install | uninstall	PREFIX=/usr/local, DESTDIR= for packagers
 #   make test [T=PATTERN]	everything, or the tests whose name has PATTERN
 #   make abuse			what nobody should do, for an hour, on the debug kernel
-#   make coverage		which lines of the module the tests run, room by room
 #   make bench [K='6.1 6.12']	instructions per exit, lhv beside KVM
 #   make demo [INTERACTIVE=1]	a Debian guest on lhv, in an emulated AMD machine
 #   make netlink-gen		policy and uAPI header, anew from Documentation/netlink/specs/lhv.yaml
@@ -74,9 +73,6 @@ test:
 abuse:
 	selftests/abuse-run $(K)
 
-coverage:
-	selftests/coverage-run
-
 bench:
 	selftests/bench-run $(K)
 
@@ -98,4 +94,4 @@ clean:
 	rm -rf build
 	$(MAKE) -C vmctl clean
 
-.PHONY: all modules vmctl install uninstall test abuse coverage bench demo netlink-gen netlink-check clean
+.PHONY: all modules vmctl install uninstall test abuse bench demo netlink-gen netlink-check clean
