@@ -10,10 +10,10 @@
 #include <linux/bitmap.h>
 #include <linux/gfp.h>
 #include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/percpu.h>
 #include <linux/printk.h>
 #include <linux/smp.h>
-#include <linux/spinlock.h>
 #include <linux/vmalloc.h>
 
 #include "vmx.h"
