@@ -6,6 +6,7 @@
 #   make KDIR=/path/to/build	the same for another kernel
 #   make install | uninstall	PREFIX=/usr/local, DESTDIR= for packagers
 #   make test [T=PATTERN]	everything, or the tests whose name has PATTERN
+#   make test ALL=1		the same on more kernels, for hours
 #   make abuse			what nobody should do, for an hour, on the debug kernel
 #   make bench [K='6.1 6.12']	instructions per exit, lhv beside KVM
 #   make demo [INTERACTIVE=1]	a Debian guest on lhv, in an emulated AMD machine
@@ -68,7 +69,7 @@ ifeq ($(DESTDIR),)
 endif
 
 test:
-	selftests/run $(if $(T),'$(T)')
+	ALL='$(ALL)' selftests/run $(if $(T),'$(T)')
 
 abuse:
 	selftests/abuse-run $(K)
