@@ -3,7 +3,7 @@
  * lhv host/ - what the speculation mitigations in spec.h need as an object.
  */
 #include <linux/gfp.h>
-#include <asm/processor.h>
+#include <linux/processor.h>
 #include <asm/segment.h>
 
 #include "host.h"

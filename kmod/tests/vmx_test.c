@@ -160,7 +160,8 @@ static void requeue(struct kunit *test)
 
 	/* INT 0x80, INT1 and the guest's INT3 run again by themselves. */
 	memset(&ev, 0, sizeof(ev));
-	KUNIT_EXPECT_FALSE(test, lhv_vmx_requeue(&ev, valid | 0x80 | INTR_TYPE_SOFT_INTR, 0, false));
+	KUNIT_EXPECT_FALSE(test, lhv_vmx_requeue(&ev, valid | 0x80 | INTR_TYPE_SOFT_INTR, 0,
+						 false));
 	KUNIT_EXPECT_FALSE(test, lhv_vmx_requeue(&ev, valid | X86_TRAP_DB |
 						 INTR_TYPE_PRIV_SW_EXCEPTION, 0, false));
 	KUNIT_EXPECT_FALSE(test, lhv_vmx_requeue(&ev, valid | X86_TRAP_BP |

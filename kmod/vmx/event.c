@@ -176,7 +176,7 @@ void lhv_vmx_interrupted(struct lhv_vcpu *vcpu)
 	u32 info = vmx->vectoring_info;
 
 	if (lhv_vmx_requeue(&vcpu->ev, info, vmx->vectoring_error, vmx->soft_injected)) {
-		/* An NMI on its way blocks others; the injection that repeats it wants to itself. */
+		/* An NMI on its way blocks others; its repetition must not find them blocked. */
 		if (vcpu->ev.nmi_injected)
 			vmx->interruptibility &= ~GUEST_INTR_STATE_NMI;
 		lhv_request_self(vcpu, LHV_REQ_EVENT);

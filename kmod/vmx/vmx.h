@@ -131,7 +131,7 @@ struct lhv_vmx_vcpu {
 	/* Of the last exit. */
 	u32 intr_info, intr_error, vectoring_info, vectoring_error;
 
-	/* MSRs that are in hardware while the vCPU is loaded, or as long as user space stays away. */
+	/* MSRs in hardware while the vCPU is loaded, or as long as user space stays away. */
 	u64 star, lstar, cstar, sfmask, kernel_gs_base;
 	bool has_tsc_aux;
 
