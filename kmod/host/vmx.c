@@ -7,6 +7,7 @@
 #include <asm/cpu_entry_area.h>
 #include <asm/desc.h>
 #include <asm/fsgsbase.h>
+#include <asm/mmu_context.h>	/* load_gs_index(), wherever it is declared */
 #include <asm/segment.h>
 #include <asm/tlbflush.h>
 
