@@ -127,21 +127,20 @@ static void get_seg(struct lhv_vcpu *v, enum lhv_seg seg, struct kvm_segment *ou
 	out->present = 1;
 }
 
-static int get_code(struct lhv_vcpu *v, u64 *base)
+int lhv_get_code(struct lhv_vcpu *v, u64 *base)
 {
 	(void)v;
 	*base = 0;
 	return LHV_MODE_64;
 }
 
-static int get_cpl(struct lhv_vcpu *v)
+int lhv_get_cpl(struct lhv_vcpu *v)
 {
 	(void)v;
 	return 0;
 }
 
-static const struct lhv_backend backend = { .get_seg = get_seg, .get_code = get_code,
-					    .get_cpl = get_cpl };
+static const struct lhv_backend backend = { .get_seg = get_seg };
 const struct lhv_backend *lhv_backend = &backend;
 
 static bool not_resident(void)
@@ -263,6 +262,17 @@ enum lhv_next lhv_mmio_complete(struct lhv_vcpu *v)
 	request.pending = false;
 	request.answered = !request.write;
 	return LHV_RESUME;
+}
+
+bool lhv_mmio_take(struct lhv_vcpu *v, u64 *val)
+{
+	(void)v;
+	if (!request.answered)
+		failed_insn = true;
+	request.answered = false;
+	*val = 0;
+	memcpy(val, request.data, request.len);
+	return true;
 }
 
 void lhv_mmio_cancel(struct lhv_vcpu *v)

@@ -132,11 +132,13 @@ struct lhv_vcpu {
 
 struct lhv_backend {
 	void (*get_seg)(struct lhv_vcpu *vcpu, enum lhv_seg seg, struct kvm_segment *out);
-	int (*get_code)(struct lhv_vcpu *vcpu, u64 *base);
-	int (*get_cpl)(struct lhv_vcpu *vcpu);
 };
 
 extern const struct lhv_backend *lhv_backend;
+
+#define static_call(name) name
+int lhv_get_code(struct lhv_vcpu *vcpu, u64 *base);
+int lhv_get_cpl(struct lhv_vcpu *vcpu);
 
 static inline bool lhv_long_mode(const struct lhv_vcpu *vcpu)
 {
@@ -165,6 +167,7 @@ int lhv_gva_to_gpa(struct lhv_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa, struc
 int lhv_mmio_read(struct lhv_vcpu *vcpu, gpa_t gpa, void *data, unsigned int len);
 int lhv_mmio_write(struct lhv_vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len);
 enum lhv_next lhv_mmio_complete(struct lhv_vcpu *vcpu);
+bool lhv_mmio_take(struct lhv_vcpu *vcpu, u64 *val);
 void lhv_mmio_cancel(struct lhv_vcpu *vcpu);
 
 /* cpu/ */
