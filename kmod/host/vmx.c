@@ -2,12 +2,12 @@
 /*
  * lhv host/ - CR4.VMXE, and the segment state around VM entries.
  */
+#include <linux/mmu_context.h>	/* load_gs_index(), wherever it is declared */
 #include <linux/sched.h>
 #include <linux/thread_info.h>
 #include <asm/cpu_entry_area.h>
 #include <asm/desc.h>
 #include <asm/fsgsbase.h>
-#include <asm/mmu_context.h>	/* load_gs_index(), wherever it is declared */
 #include <asm/segment.h>
 #include <asm/tlbflush.h>
 
