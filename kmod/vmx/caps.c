@@ -9,6 +9,7 @@
 #include <linux/cpumask.h>
 #include <linux/cpufeature.h>
 #include <linux/kernel.h>
+#include <linux/moduleparam.h>
 #include <linux/printk.h>
 #include <linux/processor.h>
 #include <linux/smp.h>
@@ -201,6 +202,11 @@ static bool check_ept(void)
 	return true;
 }
 
+/* No processor of silicon has run it yet, and not all of the tests. */
+static bool enable;
+module_param_named(vmx, enable, bool, 0444);
+MODULE_PARM_DESC(vmx, "use VT-x, which has only been tried in an emulator so far (default no)");
+
 /**
  * lhv_vmx_probe() - may this backend work here?
  *
@@ -212,6 +218,10 @@ int lhv_vmx_probe(void)
 
 	if (!(cpuid_ecx(1) & BIT(X86_FEATURE_VMX & 31)))
 		return -ENODEV;
+	if (!enable) {
+		pr_err("VT-x is not ready for machines that matter; to try it: insmod lhv.ko vmx=1\n");
+		return -EOPNOTSUPP;
+	}
 	if (boot_cpu_has(X86_FEATURE_XENPV)) {
 		pr_err("VT-x belongs to Xen here\n");
 		return -ENODEV;
