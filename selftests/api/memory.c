@@ -302,7 +302,8 @@ TEST(dirty_ring_ioctl)
 	CHECK(map_ring(vcpu, PAGE_SIZE, PROT_READ, MAP_PRIVATE) == MAP_FAILED);
 	CHECK_EQ(errno, EINVAL);
 	CHECK(map_ring(vcpu, PAGE_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED) == MAP_FAILED);
-	CHECK_EQ(errno, EINVAL);
+	/* Newer kernels refuse to execute from any anonymous inode before we are asked. */
+	CHECK(errno == EINVAL || errno == EPERM);
 	ring = map_ring(vcpu, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED);
 	CHECK(ring != MAP_FAILED);
 	for (i = 0; i < PAGE_SIZE / sizeof(*ring); i++)
