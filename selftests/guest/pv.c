@@ -177,12 +177,15 @@ static void g_pv_eoi_paged(void)
 
 static void *discard(void *page)
 {
-	for (;;)
+	/* Faster than the guest can bring it back, it would never get anywhere. */
+	for (;;) {
 		madvise(page, PAGE_SIZE, MADV_DONTNEED);
+		usleep(500);
+	}
 	return NULL;
 }
 
-TEST(pv_eoi_paged)
+TEST(pv_eoi_paged, .timeout = 180)
 {
 	struct vm *vm = machine(VM_IRQCHIP);
 	struct vcpu *vcpu = machine_vcpu(vm, g_pv_eoi_paged);
@@ -251,7 +254,7 @@ static void g_preempted(void)
 
 	G_CHECK(offers(KVM_FEATURE_STEAL_TIME));
 	wrmsr(MSR_KVM_STEAL_TIME, (uint64_t)&steal[0] | 1);
-	for (i = 1; i <= 20; i++) {
+	for (i = 1; i <= 5; i++) {
 		before = spins;
 		g_await(&spins, before + 1);
 		while (!(*hint & KVM_VCPU_PREEMPTED))
@@ -276,7 +279,7 @@ static void run_pair(guest_fn first, guest_fn others, int n)
 	vcpu_done(&vm->vcpus[0]);
 }
 
-TEST(preempted_hint)
+TEST(preempted_hint, .timeout = 240)
 {
 	cpu_set_t one;
 
