@@ -87,7 +87,8 @@ TEST(dump_storm, .timeout = 120)
 			first = last;
 	}
 	CHECK_EQ(pthread_create(&thread, NULL, come_and_go, NULL), 0);
-	for (i = 0; i < DUMPS; i++) {
+	/* Some of them, and on until both have been seen. */
+	for (i = 0; i < DUMPS || !disturbed || !others; i++) {
 		l = (struct listing){ .first_lasting = first, .last_lasting = last };
 		CHECK_EQ(nl_dump(nl, msg_new(LHV_CMD_VM_GET), on_listed, &l), 0);
 		CHECK_EQ(l.lasting, LASTING);
@@ -97,10 +98,9 @@ TEST(dump_storm, .timeout = 120)
 	}
 	over = true;
 	pthread_join(thread, NULL);
-	test_note("%d dumps in %d parts, %d disturbed, %d passing VMs seen", DUMPS, parts,
-		  disturbed, others);
-	CHECK(parts > 2 * DUMPS);
-	CHECK(disturbed && others);
+	test_note("%d dumps in %d parts, %d disturbed, %d passing VMs seen", i, parts, disturbed,
+		  others);
+	CHECK(parts > 2 * i);
 	l = (struct listing){ .first_lasting = first, .last_lasting = last };
 	CHECK_EQ(nl_dump(nl, msg_new(LHV_CMD_VM_GET), on_listed, &l), 0);
 	CHECK(!nl->intr && l.lasting == LASTING);
