@@ -385,6 +385,9 @@ static enum lhv_next run_atomic(struct lhv_vcpu *vcpu)
 		next = static_call(lhv_handle_exit)(vcpu);
 	} while (next == LHV_RESUME);
 
+	/* A preemptible kernel switches to the other task as soon as preemption is on. */
+	if (unlikely(need_resched()))
+		lhv_steal_preempted(vcpu);
 	static_call(lhv_put)(vcpu);
 	vcpu->atomic = false;
 	lhv_host_fpu_save(vcpu->cpu_state.fpu);

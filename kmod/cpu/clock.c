@@ -548,7 +548,7 @@ void lhv_steal_check(struct lhv_vcpu *vcpu)
 
 /**
  * lhv_steal_preempted() - the vCPU's thread has to give up its CPU
- * @vcpu: the vCPU; slow tier
+ * @vcpu: the vCPU; either tier, in the atomic one memory that is not present is left alone
  *
  * Tells the guest, so that no other vCPU spins for what this one holds. A halted one gives up
  * nothing: guests would not wake tasks on it. Taken back by the
@@ -560,7 +560,8 @@ void lhv_steal_preempted(struct lhv_vcpu *vcpu)
 	struct lhv_cpu *cpu = &vcpu->cpu_state;
 	gpa_t gpa = cpu->steal_msr & KVM_STEAL_VALID_BITS;
 
-	if (!(cpu->steal_msr & KVM_MSR_ENABLED) || cpu->steal_hinted)
+	if (!(cpu->steal_msr & KVM_MSR_ENABLED) || cpu->steal_hinted ||
+	    vcpu->mp_state != KVM_MP_STATE_RUNNABLE)
 		return;
 	cpu->steal_hinted = !lhv_write_gpa(vcpu, gpa + offsetof(struct kvm_steal_time, preempted),
 					   &preempted, sizeof(preempted));
