@@ -73,8 +73,8 @@ struct lhv_msr_value;
  *	and in the control block. Never fault, never emulate side effects.
  * @get_msr, @set_msr: the MSRs that live in the control block or in hardware (STAR, LSTAR,
  *	CSTAR, SFMASK, KERNEL_GS_BASE, FS_BASE, GS_BASE, SYSENTER_*, PAT (as nested paging wants
- *	it), DEBUGCTL, LBR, SPEC_CTRL, TSC_AUX, VM_HSAVE_PA...). Values are already checked for
- *	canonical addresses and reserved bits. 0, or -ENOENT for an MSR that is not the backend's.
+ *	it), SPEC_CTRL...). Values are already checked for canonical addresses and reserved bits.
+ *	0, or -ENOENT for an MSR of which the backend keeps no value: the caller's counts.
  * @get_dr6, @set_dr6, @set_dr7: debug registers held by the control block; DR0-3 are
  *	vcpu->cpu_state.db[] and loaded by the backend when needed.
  * @update_debug: guest debugging or DR use changed: recompute the intercepts.
@@ -157,6 +157,29 @@ struct lhv_backend {
 	bool (*get_nmi_mask)(struct lhv_vcpu *vcpu);
 	void (*set_nmi_mask)(struct lhv_vcpu *vcpu, bool masked);
 };
+
+/**
+ * struct lhv_survey - how a backend asks a CPU whether it is free
+ * @name: of the hardware interface, for the log
+ * @owner: the module that may have it instead
+ * @switched_off: the firmware did so. On the CPU, interrupts off.
+ * @foreign_owner: somebody else uses it. Likewise.
+ */
+struct lhv_survey {
+	const char *name, *owner;
+	bool (*switched_off)(void);
+	bool (*foreign_owner)(void);
+};
+
+/**
+ * lhv_survey_cpus() - ask every online CPU
+ * @survey: what to ask
+ *
+ * For struct lhv_backend's @probe. Logs what stands in the way, and the remedy.
+ *
+ * Context: process, may sleep. Return: 0, -EOPNOTSUPP, -EBUSY or -ENOMEM.
+ */
+int lhv_survey_cpus(const struct lhv_survey *survey);
 
 extern const struct lhv_backend lhv_svm_backend, lhv_vmx_backend;
 

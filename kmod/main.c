@@ -8,8 +8,10 @@
  */
 #include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
+#include <linux/cpumask.h>
 #include <linux/module.h>
 #include <linux/reboot.h>
+#include <linux/smp.h>
 
 #include "chardev.h"
 #include "debugfs.h"
@@ -51,6 +53,52 @@ static const struct lhv_backend * const backends[] = {
 	&lhv_vmx_backend,
 	&lhv_svm_backend,
 };
+
+/* ---- is the hardware free? ---- */
+
+struct findings {
+	const struct lhv_survey *survey;
+	cpumask_var_t off, owned;
+};
+
+static void survey_cpu(void *arg)
+{
+	struct findings *f = arg;
+
+	if (f->survey->switched_off())
+		cpumask_set_cpu(smp_processor_id(), f->off);
+	else if (f->survey->foreign_owner())
+		cpumask_set_cpu(smp_processor_id(), f->owned);
+}
+
+int lhv_survey_cpus(const struct lhv_survey *survey)
+{
+	struct findings f = { .survey = survey };
+	int ret = -ENOMEM;
+
+	if (!zalloc_cpumask_var(&f.off, GFP_KERNEL))
+		return ret;
+	if (!zalloc_cpumask_var(&f.owned, GFP_KERNEL))
+		goto out_off;
+
+	on_each_cpu(survey_cpu, &f, 1);
+
+	ret = 0;
+	if (!cpumask_empty(f.off)) {
+		pr_err("lhv: %s is switched off by the firmware (CPUs %*pbl): switch it on in its setup\n",
+		       survey->name, cpumask_pr_args(f.off));
+		ret = -EOPNOTSUPP;
+	} else if (!cpumask_empty(f.owned)) {
+		pr_err("lhv: %s is in use by another hypervisor (%s?) on CPUs %*pbl: stop its guests and unload it (modprobe -r %s)\n",
+		       survey->name, survey->owner, cpumask_pr_args(f.owned), survey->owner);
+		ret = -EBUSY;
+	}
+
+	free_cpumask_var(f.owned);
+out_off:
+	free_cpumask_var(f.off);
+	return ret;
+}
 
 /* ---- which CPUs are ours ---- */
 

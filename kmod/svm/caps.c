@@ -4,10 +4,8 @@
  */
 #define pr_fmt(fmt) "lhv: " fmt
 
-#include <linux/cpumask.h>
 #include <linux/kernel.h>
 #include <linux/printk.h>
-#include <linux/smp.h>
 #include <linux/cpufeature.h>
 #include <linux/processor.h>
 
@@ -39,49 +37,17 @@ bool lhv_svm_foreign_owner(void)
 	return lhv_host_rdmsr(MSR_EFER) & EFER_SVME || lhv_host_rdmsr(MSR_VM_HSAVE_PA);
 }
 
-struct survey {
-	cpumask_var_t owned, locked;
+static bool switched_off(void)
+{
+	return lhv_host_rdmsr(MSR_VM_CR) & SVM_VM_CR_SVM_DIS_MASK;
+}
+
+static const struct lhv_survey survey = {
+	.name = "AMD-V",
+	.owner = "kvm_amd",
+	.switched_off = switched_off,
+	.foreign_owner = lhv_svm_foreign_owner,
 };
-
-static void survey_cpu(void *arg)
-{
-	struct survey *survey = arg;
-	unsigned int cpu = smp_processor_id();
-
-	if (lhv_host_rdmsr(MSR_VM_CR) & SVM_VM_CR_SVM_DIS_MASK)
-		cpumask_set_cpu(cpu, survey->locked);
-	else if (lhv_svm_foreign_owner())
-		cpumask_set_cpu(cpu, survey->owned);
-}
-
-static int survey_cpus(void)
-{
-	struct survey survey;
-	int ret = -ENOMEM;
-
-	if (!zalloc_cpumask_var(&survey.owned, GFP_KERNEL))
-		return ret;
-	if (!zalloc_cpumask_var(&survey.locked, GFP_KERNEL))
-		goto out_owned;
-
-	on_each_cpu(survey_cpu, &survey, 1);
-
-	ret = 0;
-	if (!cpumask_empty(survey.locked)) {
-		pr_err("AMD-V is switched off by the firmware (CPUs %*pbl): switch SVM on in its setup\n",
-		       cpumask_pr_args(survey.locked));
-		ret = -EOPNOTSUPP;
-	} else if (!cpumask_empty(survey.owned)) {
-		pr_err("AMD-V is in use by another hypervisor (kvm_amd?) on CPUs %*pbl: stop its guests and unload it (modprobe -r kvm_amd)\n",
-		       cpumask_pr_args(survey.owned));
-		ret = -EBUSY;
-	}
-
-	free_cpumask_var(survey.locked);
-out_owned:
-	free_cpumask_var(survey.owned);
-	return ret;
-}
 
 /**
  * lhv_svm_probe() - may this backend work here?
@@ -115,7 +81,7 @@ int lhv_svm_probe(void)
 		return -EOPNOTSUPP;
 	}
 
-	return survey_cpus();
+	return lhv_survey_cpus(&survey);
 }
 
 /* See struct lhv_backend. */

@@ -436,24 +436,10 @@ int lhv_svm_get_msr(struct lhv_vcpu *vcpu, u32 index, u64 *data)
 		*data = *field;
 		return 0;
 	}
-	switch (index) {
-	case MSR_TSC_AUX:
-		*data = vcpu->cpu_state.tsc_aux;
-		return 0;
-	case MSR_IA32_SPEC_CTRL:
-		*data = lhv_svm_caps.v_spec_ctrl ? save->spec_ctrl : vcpu->cpu_state.spec_ctrl;
-		return 0;
-	/* Branch records are not switched, so the guest has none. */
-	case MSR_IA32_DEBUGCTLMSR:
-	case MSR_IA32_LASTBRANCHFROMIP:
-	case MSR_IA32_LASTBRANCHTOIP:
-	case MSR_IA32_LASTINTFROMIP:
-	case MSR_IA32_LASTINTTOIP:
-		*data = 0;
-		return 0;
-	default:
+	if (index != MSR_IA32_SPEC_CTRL || !lhv_svm_caps.v_spec_ctrl)
 		return -ENOENT;
-	}
+	*data = save->spec_ctrl;
+	return 0;
 }
 
 /* See struct lhv_backend. */

@@ -6,13 +6,11 @@
  */
 #define pr_fmt(fmt) "lhv: " fmt
 
-#include <linux/cpumask.h>
 #include <linux/cpufeature.h>
 #include <linux/kernel.h>
 #include <linux/moduleparam.h>
 #include <linux/printk.h>
 #include <linux/processor.h>
-#include <linux/smp.h>
 
 #include "vmx.h"
 
@@ -73,10 +71,6 @@ static const struct {
 
 /* ---- is it free? ---- */
 
-struct survey {
-	cpumask_var_t owned, locked;
-};
-
 static bool switched_off(void)
 {
 	const u64 on = FEAT_CTL_LOCKED | FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX;
@@ -84,45 +78,17 @@ static bool switched_off(void)
 	return (lhv_host_rdmsr(MSR_IA32_FEAT_CTL) & on) != on;
 }
 
-static void survey_cpu(void *arg)
+static bool foreign_owner(void)
 {
-	struct survey *survey = arg;
-	unsigned int cpu = smp_processor_id();
-
-	if (switched_off())
-		cpumask_set_cpu(cpu, survey->locked);
-	else if (lhv_host_vmxe())
-		cpumask_set_cpu(cpu, survey->owned);
+	return lhv_host_vmxe();
 }
 
-static int survey_cpus(void)
-{
-	struct survey survey;
-	int ret = -ENOMEM;
-
-	if (!zalloc_cpumask_var(&survey.owned, GFP_KERNEL))
-		return ret;
-	if (!zalloc_cpumask_var(&survey.locked, GFP_KERNEL))
-		goto out_owned;
-
-	on_each_cpu(survey_cpu, &survey, 1);
-
-	ret = 0;
-	if (!cpumask_empty(survey.locked)) {
-		pr_err("VT-x is switched off by the firmware (CPUs %*pbl): switch it on in its setup\n",
-		       cpumask_pr_args(survey.locked));
-		ret = -EOPNOTSUPP;
-	} else if (!cpumask_empty(survey.owned)) {
-		pr_err("VT-x is in use by another hypervisor (kvm_intel?) on CPUs %*pbl: stop its guests and unload it (modprobe -r kvm_intel)\n",
-		       cpumask_pr_args(survey.owned));
-		ret = -EBUSY;
-	}
-
-	free_cpumask_var(survey.locked);
-out_owned:
-	free_cpumask_var(survey.owned);
-	return ret;
-}
+static const struct lhv_survey survey = {
+	.name = "VT-x",
+	.owner = "kvm_intel",
+	.switched_off = switched_off,
+	.foreign_owner = foreign_owner,
+};
 
 /* ---- is it enough? ---- */
 
@@ -245,7 +211,7 @@ int lhv_vmx_probe(void)
 	}
 	if (!check_controls(basic) || !check_ept())
 		return -EOPNOTSUPP;
-	return survey_cpus();
+	return lhv_survey_cpus(&survey);
 }
 
 /* See struct lhv_backend. */

@@ -167,27 +167,10 @@ int lhv_vmx_get_msr(struct lhv_vcpu *vcpu, u32 index, u64 *data)
 		*data = *value;
 		return 0;
 	}
-	switch (index) {
-	case MSR_KERNEL_GS_BASE:
-		*data = vcpu->atomic ? lhv_host_rdmsr(index) : vmx->kernel_gs_base;
-		return 0;
-	case MSR_TSC_AUX:
-		*data = vcpu->cpu_state.tsc_aux;
-		return 0;
-	case MSR_IA32_SPEC_CTRL:
-		*data = vcpu->cpu_state.spec_ctrl;
-		return 0;
-	/* Branch records are not switched, so the guest has none. */
-	case MSR_IA32_DEBUGCTLMSR:
-	case MSR_IA32_LASTBRANCHFROMIP:
-	case MSR_IA32_LASTBRANCHTOIP:
-	case MSR_IA32_LASTINTFROMIP:
-	case MSR_IA32_LASTINTTOIP:
-		*data = 0;
-		return 0;
-	default:
+	if (index != MSR_KERNEL_GS_BASE)
 		return -ENOENT;
-	}
+	*data = vcpu->atomic ? lhv_host_rdmsr(index) : vmx->kernel_gs_base;
+	return 0;
 }
 
 /* See struct lhv_backend. */
