@@ -9,25 +9,12 @@
 
 #include "vm.h"
 
-#define CODE 0x1000
-
-/* Real mode at CODE: 1: out %al, $0xe9; inc %ax; jmp 1b */
+/* Real mode: 1: out %al, $0xe9; inc %ax; jmp 1b */
 static const uint8_t count_out[] = { 0xe6, 0xe9, 0x40, 0xeb, 0xfb };
 
 static struct vcpu *counter(unsigned int flags)
 {
-	struct kvm_regs regs = { .rip = CODE, .rflags = 2, .rsp = 0x8000 };
-	struct vcpu *vcpu = vcpu_add(vm_create(flags), 0);
-	struct kvm_sregs s;
-
-	vm_ram(vcpu->vm, 1 << 20);
-	memcpy(vcpu->vm->ram + CODE, count_out, sizeof(count_out));
-	vcpu_set_cpuid(vcpu);
-	CHECK_OK(ioctl(vcpu->fd, KVM_GET_SREGS, &s));
-	s.cs.base = s.cs.selector = 0;
-	CHECK_OK(ioctl(vcpu->fd, KVM_SET_SREGS, &s));
-	CHECK_OK(ioctl(vcpu->fd, KVM_SET_REGS, &regs));
-	return vcpu;
+	return guest_in(vm_create(flags), count_out, sizeof(count_out));
 }
 
 static void run_to_io(struct vcpu *vcpu, uint8_t al)
@@ -482,7 +469,7 @@ TEST(compat)
 		test_skip("a kernel without 32-bit system calls");
 	CHECK_EQ(ioctl32(vm->sys, KVM_GET_API_VERSION, NULL), KVM_API_VERSION);
 	CHECK_OK(ioctl32(vcpu->fd, KVM_GET_REGS, &regs));
-	CHECK_EQ(regs.rip, CODE);
+	CHECK_EQ(regs.rip, GUEST_CODE);
 	CHECK_OK(ioctl32(vcpu->fd, KVM_SET_SIGNAL_MASK, &mask));
 	mask.head.len = 4;
 	CHECK_ERR(ioctl32(vcpu->fd, KVM_SET_SIGNAL_MASK, &mask), EINVAL);

@@ -15,30 +15,9 @@
 
 #include "vm.h"
 
-#define CODE 0x1000
-
-/* Real-mode code, from CODE on */
+/* Real-mode code */
 #define SPIN	"\xeb\xfe"			/* jmp . */
 #define OUT_LOOP "\xba\x00\x02\xee\xeb\xfd"	/* mov $0x200, %dx; 1: out %al, %dx; jmp 1b */
-
-static struct vcpu *guest_in(struct vm *vm, const char *code, size_t size)
-{
-	struct kvm_regs regs = { .rip = CODE, .rflags = 2, .rsp = 0x8000 };
-	struct vcpu *vcpu = vcpu_add(vm, vm->nr_vcpus);
-	struct kvm_sregs s;
-
-	if (!vm->ram)
-		vm_ram(vm, 1 << 20);
-	memcpy(vm->ram + CODE, code, size);
-	vcpu_set_cpuid(vcpu);
-	CHECK_OK(ioctl(vcpu->fd, KVM_GET_SREGS, &s));
-	s.cs.base = s.cs.selector = 0;
-	CHECK_OK(ioctl(vcpu->fd, KVM_SET_SREGS, &s));
-	CHECK_OK(ioctl(vcpu->fd, KVM_SET_REGS, &regs));
-	return vcpu;
-}
-
-#define GUEST(vm, code) guest_in(vm, code, sizeof(code) - 1)
 
 static void run_to_io(struct vcpu *vcpu)
 {
@@ -154,7 +133,7 @@ TEST(fail_entry)
 	if (vcpu->run->exit_reason != KVM_EXIT_FAIL_ENTRY)
 		test_skip("this CPU takes it: exit %u", vcpu->run->exit_reason);
 	CHECK_OK(ioctl(vcpu->fd, KVM_GET_REGS, &r));
-	CHECK_EQ(r.rip, CODE + 4);	/* behind the OUT, not moved by the event */
+	CHECK_EQ(r.rip, GUEST_CODE + 4);	/* behind the OUT, not moved by the event */
 	CHECK_EQ(r.rsp, 0x8000);
 	CHECK_OK(ioctl(vcpu->fd, KVM_SET_SREGS, &s));
 	CHECK_OK(ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &ev));
@@ -509,7 +488,7 @@ TEST(state_while_running)
 	CHECK(!pthread_create(&t, NULL, run_some, vcpu));
 	for (i = 0; i < 200; i++) {
 		CHECK_OK(ioctl(vcpu->fd, KVM_GET_REGS, &r));
-		CHECK(r.rip >= CODE && r.rip <= CODE + 6);
+		CHECK(r.rip >= GUEST_CODE && r.rip <= GUEST_CODE + 6);
 		CHECK_OK(ioctl(vcpu->fd, KVM_SET_REGS, &r));
 		CHECK_OK(ioctl(vcpu->fd, KVM_GET_SREGS, &s));
 	}
@@ -572,7 +551,7 @@ TEST(io_completion)
 	CHECK_ERR(ioctl(vcpu->fd, KVM_RUN, 0), EINTR);
 	CHECK_OK(ioctl(vcpu->fd, KVM_GET_REGS, &r));
 	CHECK_EQ(r.rax & 0xff, 0x5a);
-	CHECK_EQ(r.rip, CODE + 4);
+	CHECK_EQ(r.rip, GUEST_CODE + 4);
 	run->immediate_exit = 0;
 	run_to_io(vcpu);
 	CHECK_EQ(run->io.direction, KVM_EXIT_IO_OUT);

@@ -120,6 +120,18 @@ static inline uint64_t rdtsc(void)
 	return lo | (uint64_t)hi << 32;
 }
 
+/* struct pvclock_vcpu_time_info, which is no installed header's */
+struct pvclock {
+	uint32_t version, pad0;
+	uint64_t tsc_timestamp, system_time;
+	uint32_t mul;
+	int8_t shift;
+	uint8_t flags, pad[2];
+} __attribute__((packed));
+
+/* What this clock says now, in ns */
+uint64_t kvmclock(const struct pvclock *clock);
+
 static inline void cpuid(uint32_t leaf, uint32_t index, uint32_t *r)
 {
 	asm volatile("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3])

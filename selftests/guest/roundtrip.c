@@ -37,14 +37,6 @@
 #define XCR0_AVX	7
 #define STRING		2048
 
-struct pvclock {
-	uint32_t version, pad0;
-	uint64_t tsc_timestamp, system_time;
-	uint32_t mul;
-	int8_t shift;
-	uint8_t flags, pad[2];
-} __attribute__((packed));
-
 static struct {
 	uint8_t want[AREA_SIZE], is[AREA_SIZE];		/* extended state */
 	uint64_t from[STRING / 8], to[STRING / 8];
@@ -298,23 +290,6 @@ static void check_kept(uint32_t id)
 	G_EQ(READ_DR(3), 0x4000 + id);
 	G_EQ(READ_DR(7), 0x400);
 	G_EQ(READ_CR(2), 0xabcde000 + id);
-}
-
-static uint64_t kvmclock(struct pvclock *clock)
-{
-	volatile struct pvclock *c = clock;
-	uint32_t version;
-	uint64_t delta, ns;
-
-	do {
-		version = c->version;
-		asm volatile("lfence" : : : "memory");
-		delta = rdtsc() - c->tsc_timestamp;
-		delta = c->shift >= 0 ? delta << c->shift : delta >> -c->shift;
-		ns = c->system_time + (uint64_t)((unsigned __int128)delta * c->mul >> 32);
-		asm volatile("lfence" : : : "memory");
-	} while ((version & 1) || version != c->version);
-	return ns;
 }
 
 /* Neither clock goes back, and kvmclock does not stand still while the TSC runs. */

@@ -310,13 +310,7 @@ TEST(pkru_kept)
 
 /* kvmclock */
 
-static struct pvclock {
-	uint32_t version, pad0;
-	uint64_t tsc_timestamp, system_time;
-	uint32_t mul;
-	int8_t shift;
-	uint8_t flags, pad[2];
-} __attribute__((packed)) clock_page __attribute__((aligned(64)));
+static struct pvclock clock_page __attribute__((aligned(64)));
 
 static struct {
 	uint32_t version, sec, nsec;
@@ -324,9 +318,9 @@ static struct {
 
 static volatile uint64_t clock_said;
 
-static uint64_t kvmclock(void)
+uint64_t kvmclock(const struct pvclock *clock)
 {
-	volatile struct pvclock *c = &clock_page;
+	const volatile struct pvclock *c = clock;
 	uint32_t version;
 	uint64_t delta, ns;
 
@@ -353,7 +347,7 @@ static void g_kvmclock(void)
 	G_CHECK(clock_page.version && !(clock_page.version & 1));
 	G_CHECK(clock_page.mul);
 	for (i = 0; i < 1000; i++) {
-		now = kvmclock();
+		now = kvmclock(&clock_page);
 		G_CHECK(now >= last);
 		last = now;
 		if (i % 100 == 0) {
@@ -458,7 +452,7 @@ static void g_set_clock(void)
 {
 	wrmsr(MSR_KVM_SYSTEM_TIME_NEW, (uint64_t)&clock_page | 1);
 	g_sync(1);
-	clock_said = kvmclock();
+	clock_said = kvmclock(&clock_page);
 	g_sync(2);
 	g_done();
 }

@@ -69,6 +69,11 @@ void vcpu_set_msr(struct vcpu *vcpu, uint32_t index, uint64_t value);
 int vcpu_try_get_msr(struct vcpu *vcpu, uint32_t index, uint64_t *value);
 int vcpu_try_set_msr(struct vcpu *vcpu, uint32_t index, uint64_t value);
 
+/* A new vCPU about to run real-mode @code, at GUEST_CODE; memory of 1 MiB unless there is some. */
+#define GUEST_CODE	0x1000
+struct vcpu *guest_in(struct vm *vm, const void *code, size_t size);
+#define GUEST(vm, code) guest_in(vm, code, sizeof(code) - 1)	/* a string */
+
 /* What is mapped for the only VM of this process, as debugfs says. */
 struct mapped {
 	uint64_t tables;	/* pages; 0 where it is not said (KVM) */

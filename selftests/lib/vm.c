@@ -216,3 +216,20 @@ void vcpu_set_msr(struct vcpu *vcpu, uint32_t index, uint64_t value)
 	if (vcpu_try_set_msr(vcpu, index, value) != 1)
 		FAIL("MSR %#x does not take %#llx", index, (unsigned long long)value);
 }
+
+struct vcpu *guest_in(struct vm *vm, const void *code, size_t size)
+{
+	struct kvm_regs regs = { .rip = GUEST_CODE, .rflags = 2, .rsp = 0x8000 };
+	struct vcpu *vcpu = vcpu_add(vm, vm->nr_vcpus);
+	struct kvm_sregs s;
+
+	if (!vm->ram)
+		vm_ram(vm, 1 << 20);
+	memcpy(vm->ram + GUEST_CODE, code, size);
+	vcpu_set_cpuid(vcpu);
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_SREGS, &s));
+	s.cs.base = s.cs.selector = 0;
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_SREGS, &s));
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_REGS, &regs));
+	return vcpu;
+}

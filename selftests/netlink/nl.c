@@ -10,7 +10,6 @@
 
 #include "nl.h"
 
-#define CODE		0x1000
 #define TIMEOUT_MS	10000
 
 static struct nlattr *attr_next(const struct nlattr *a)
@@ -341,23 +340,6 @@ int vm_state(struct nl *nl, uint64_t id)
 }
 
 /* ---- guests ---- */
-
-struct vcpu *guest_in(struct vm *vm, const char *code, size_t size)
-{
-	struct kvm_regs regs = { .rip = CODE, .rflags = 2, .rsp = 0x8000 };
-	struct vcpu *vcpu = vcpu_add(vm, vm->nr_vcpus);
-	struct kvm_sregs s;
-
-	if (!vm->ram)
-		vm_ram(vm, 1 << 20);
-	memcpy(vm->ram + CODE, code, size);
-	vcpu_set_cpuid(vcpu);
-	CHECK_OK(ioctl(vcpu->fd, KVM_GET_SREGS, &s));
-	s.cs.base = s.cs.selector = 0;
-	CHECK_OK(ioctl(vcpu->fd, KVM_SET_SREGS, &s));
-	CHECK_OK(ioctl(vcpu->fd, KVM_SET_REGS, &regs));
-	return vcpu;
-}
 
 static void on_signal(int sig)
 {

@@ -94,9 +94,6 @@ int vm_state(struct nl *nl, uint64_t id);
 #define OUT_LOOP	"\xba\x00\x02\xee\xeb\xfd"	/* mov $0x200, %dx; 1: out %al, %dx; jmp 1b */
 #define IN_LOOP		"\xba\x40\x00\xec\xeb\xfd"	/* mov $0x40, %dx; 1: in %dx, %al; jmp 1b */
 
-struct vcpu *guest_in(struct vm *vm, const char *code, size_t size);
-#define GUEST(vm, code) guest_in(vm, code, sizeof(code) - 1)
-
 /* KVM_RUN in a thread, again after each signal, until it fails or exits otherwise. */
 struct runner {
 	struct vcpu *vcpu;
