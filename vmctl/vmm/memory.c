@@ -7,6 +7,25 @@
 
 #include "vmm.h"
 
+/* A huge page can be the guest's only where it begins at the same offset on both sides. */
+#define HUGE	(2ull << 20)
+
+/* Pages come as the guest touches them: no swap is set aside. */
+static uint8_t *map_aligned(uint64_t size)
+{
+	uint8_t *p = mmap(NULL, size + HUGE, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	size_t before;
+
+	if (p == MAP_FAILED)
+		return NULL;
+	before = -(uintptr_t)p & (HUGE - 1);
+	if (before)
+		munmap(p, before);
+	munmap(p + before + size, HUGE - before);
+	return p + before;
+}
+
 /**
  * mem_init() - reserve guest RAM
  * @mem: to fill
@@ -20,10 +39,8 @@ int mem_init(struct guest_mem *mem, uint64_t size)
 	uint8_t *hva;
 
 	memset(mem, 0, sizeof(*mem));
-	/* Pages come as the guest touches them: no swap is set aside. */
-	hva = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (hva == MAP_FAILED)
+	hva = map_aligned(size);
+	if (!hva)
 		return -errno;
 	/* A hint: a host without huge pages does without. */
 	madvise(hva, size, MADV_HUGEPAGE);
