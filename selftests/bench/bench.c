@@ -9,13 +9,18 @@
  * Works on /dev/kvm as on /dev/lhv. Asserts nothing but that the operations work.
  *
  * BENCH_COUNT is the number of samples per row.
+ *
+ * Under the plugin count.c what the host executes is counted by kind too; "count ROW" names its
+ * rows, in their order.
  */
 #include <asm/kvm.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "guest.h"
+#include "mark.h"
 
 #define SAMPLES		1001
 #define WARM_UP		100		/* not counted */
@@ -50,10 +55,14 @@ static void g_sample(uint64_t from, uint64_t to)
 	static void name(void)						\
 	{								\
 		while (g_nr < g_want) {					\
-			uint64_t from = rdtsc();			\
+			uint64_t from, to;				\
 									\
+			MARK(MARK_FROM);				\
+			from = rdtsc();					\
 			op;						\
-			g_sample(from, rdtsc());			\
+			to = rdtsc();					\
+			MARK(MARK_TO);					\
+			g_sample(from, to);				\
 		}							\
 		g_done();						\
 	}
@@ -94,10 +103,14 @@ static void g_x2apic_eoi(void)
 {
 	x2apic_on();
 	while (g_nr < g_want) {
-		uint64_t from = rdtsc();
+		uint64_t from, to;
 
+		MARK(MARK_FROM);
+		from = rdtsc();
 		x2apic_write(APIC_EOI, 0);
-		g_sample(from, rdtsc());
+		to = rdtsc();
+		MARK(MARK_TO);
+		g_sample(from, to);
 	}
 	g_done();
 }
@@ -106,6 +119,7 @@ static void g_interrupt(struct frame *frame)
 {
 	(void)frame;
 	g_arrived = rdtsc();
+	MARK(MARK_TO);
 	x2apic_write(APIC_EOI, 0);
 }
 
@@ -117,8 +131,10 @@ static void g_interrupt(struct frame *frame)
 		g_handlers[VECTOR] = g_interrupt;			\
 		sti();							\
 		while (g_nr < g_want) {					\
-			uint64_t from = rdtsc();			\
+			uint64_t from;					\
 									\
+			MARK(MARK_FROM);				\
+			from = rdtsc();					\
 			g_arrived = 0;					\
 			op;						\
 			while (!g_arrived)				\
@@ -141,6 +157,7 @@ static void g_halt(uint64_t ticks)
 		uint64_t deadline = rdtsc() + ticks;
 
 		g_arrived = 0;
+		MARK(MARK_FROM);
 		wrmsr(MSR_TSC_DEADLINE, deadline);
 		sti_hlt();
 		cli();
@@ -218,8 +235,12 @@ static uint32_t *collect(struct vcpu *vcpu, uint32_t *n)
 
 static void report(const char *row, struct vcpu *vcpu)
 {
-	uint32_t n, *empty, *samples = collect(vcpu, &n);
+	uint32_t n, *empty, *samples;
 
+	printf("count %s\n", row);
+	MARK(MARK_ROW);
+	samples = collect(vcpu, &n);
+	MARK(MARK_OVER);
 	empty = collect(prepare(g_nothing, 0), &n);
 	printf("bench %s %u %u\n", row, samples[n / 2] - empty[n / 2], samples[0] - empty[0]);
 }
@@ -308,3 +329,30 @@ TEST(irqfd)
 
 ROW(short_halt, VM_IRQCHIP, g_short_halt)
 ROW(long_halt, VM_IRQCHIP, g_long_halt)
+
+/* ---- from nothing to a guest ---- */
+
+/* Real mode: the mark, out %al, $0x10 */
+#define FIRST	"\x67" MARK_OPCODE "\x03\x76\x68\x6c" "\xe6\x10"
+
+/* From before KVM_CREATE_VM to the guest's first instruction. Under count.c only: who else could tell? */
+TEST(first_instruction)
+{
+	int i;
+
+	printf("count first_instruction\n");
+	MARK(MARK_ROW);
+	for (i = 0; i < 21; i++) {
+		struct vcpu *vcpu;
+
+		MARK(MARK_FROM);
+		vcpu = GUEST(vm_create(VM_IRQCHIP), FIRST);
+		CHECK_OK(ioctl(vcpu->fd, KVM_RUN, 0));
+		CHECK_EQ(vcpu->run->exit_reason, KVM_EXIT_IO);
+		close(vcpu->fd);
+		munmap(vcpu->run, vcpu->vm->run_size);
+		close(vcpu->vm->fd);
+		munmap(vcpu->vm->ram, vcpu->vm->ram_size);
+	}
+	MARK(MARK_OVER);
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A plugin of the lab's QEMU that counts what the host executes for a guest: instructions, and
+ * the costly ones among them. The guest's own are told apart: what follows a VMRUN is the guest's
+ * until the instruction behind that VMRUN is reached. For machines of one CPU.
+ *
+ * bench.c marks with no-ops (mark.h) where a row and each sample of it begin and end; a row is
+ * the median of its samples. Further, all that the host executed from the first VMRUN to the
+ * last. Blocks of translated code are counted as a whole when they are entered.
+ *
+ * At the end writes to the file that the argument out= names, "row N HOST CLASS..." with N counted
+ * from 1, and "vmrun NUMBER HOST CLASS...".
+ */
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <qemu-plugin.h>
+
+#include "mark.h"
+
+#define ROWS		64
+#define SAMPLES		4096
+#define VMRUN_LEN	3
+
+enum count { HOST, WRMSR, RDMSR, VMLOAD, XSAVE, LOCKED, CRDR, COUNTS };
+
+QEMU_PLUGIN_EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
+
+static const char *out = "count.out";
+static uint64_t now[COUNTS], from[COUNTS], first[COUNTS], last[COUNTS], vmruns;
+static bool in_guest, sampling;
+static uint64_t resume;		/* where the host goes on */
+static uint32_t samples[ROWS][COUNTS][SAMPLES];
+static unsigned int nr_samples[ROWS], nr_rows;
+
+/* ---- what an instruction is ---- */
+
+struct insn {
+	const uint8_t *b;
+	size_t len;
+	bool lock;
+};
+
+/* Behind the prefixes. */
+static struct insn strip(const uint8_t *b, size_t len)
+{
+	struct insn i = { b, len, false };
+
+	for (; i.len > 1; i.b++, i.len--) {
+		if (*i.b == 0xf0)
+			i.lock = true;
+		else if (!memchr("\x66\x67\xf2\xf3\x2e\x36\x3e\x26\x64\x65", *i.b, 10) &&
+			 (*i.b & 0xf0) != 0x40)
+			break;
+	}
+	return i;
+}
+
+static bool is_vmrun(struct insn i)
+{
+	return i.len == 3 && !memcmp(i.b, "\x0f\x01\xd8", 3);
+}
+
+/* HOST for what costs nothing special. */
+static enum count class_of(struct insn i)
+{
+	uint8_t modrm = i.len > 2 ? i.b[2] : 0, reg = modrm >> 3 & 7;
+	bool memory = modrm < 0xc0;
+
+	if (i.lock || ((*i.b == 0x86 || *i.b == 0x87) && i.len > 1 && i.b[1] < 0xc0))
+		return LOCKED;
+	if (*i.b != 0x0f || i.len < 2)
+		return HOST;
+	switch (i.b[1]) {
+	case 0x30:
+		return WRMSR;
+	case 0x32:
+		return RDMSR;
+	case 0x20 ... 0x23:
+		return CRDR;
+	case 0x01:	/* VMLOAD, VMSAVE; XSETBV */
+		return modrm == 0xda || modrm == 0xdb ? VMLOAD : modrm == 0xd1 ? XSAVE : HOST;
+	case 0xae:	/* XSAVE, XRSTOR, XSAVEOPT; FXSAVE, FXRSTOR */
+		return memory && (reg == 4 || reg == 5 || reg == 6 || reg < 2) ? XSAVE : HOST;
+	case 0xc7:	/* XRSTORS, XSAVEC, XSAVES */
+		return memory && reg >= 3 && reg <= 5 ? XSAVE : HOST;
+	default:
+		return HOST;
+	}
+}
+
+/* ---- at work ---- */
+
+struct block {
+	uint64_t vaddr;
+	uint32_t n;
+};
+
+static void on_block(unsigned int cpu, void *arg)
+{
+	const struct block *b = arg;
+
+	if (in_guest && b->vaddr == resume)
+		in_guest = false;
+	if (!in_guest)
+		now[HOST] += b->n;
+}
+
+static void on_costly(unsigned int cpu, void *arg)
+{
+	if (!in_guest)
+		now[(uintptr_t)arg]++;
+}
+
+static void on_vmrun(unsigned int cpu, void *arg)
+{
+	const struct block *b = arg;
+
+	/* The guest's own would be an exit. */
+	if (in_guest)
+		return;
+	if (!vmruns++)
+		memcpy(first, now, sizeof(now));
+	memcpy(last, now, sizeof(now));
+	in_guest = true;
+	resume = b->vaddr + VMRUN_LEN;
+}
+
+static void on_mark(unsigned int cpu, void *arg)
+{
+	unsigned int row = nr_rows - 1, i, n;
+
+	switch ((uintptr_t)arg) {
+	case MARK_ROW:
+		nr_rows += nr_rows < ROWS;
+		sampling = true;
+		break;
+	case MARK_OVER:
+		sampling = false;
+		break;
+	case MARK_FROM:
+		memcpy(from, now, sizeof(now));
+		break;
+	case MARK_TO:
+		if (!sampling || !nr_rows || nr_samples[row] == SAMPLES)
+			break;
+		n = nr_samples[row]++;
+		for (i = 0; i < COUNTS; i++)
+			samples[row][i][n] = now[i] - from[i];
+		break;
+	}
+}
+
+static void *block(uint64_t vaddr, size_t n)
+{
+	struct block *b = malloc(sizeof(*b));	/* lives as long as QEMU's translation may */
+
+	if (!b)
+		abort();
+	*b = (struct block){ vaddr, n };
+	return b;
+}
+
+static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
+{
+	size_t n = qemu_plugin_tb_n_insns(tb), i;
+
+	qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, QEMU_PLUGIN_CB_NO_REGS,
+					     block(qemu_plugin_tb_vaddr(tb), n));
+	for (i = 0; i < n; i++) {
+		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
+		struct insn in = strip(qemu_plugin_insn_data(insn), qemu_plugin_insn_size(insn));
+		enum count class = class_of(in);
+		uint32_t mark;
+
+		if (class != HOST)
+			qemu_plugin_register_vcpu_insn_exec_cb(insn, on_costly,
+							       QEMU_PLUGIN_CB_NO_REGS,
+							       (void *)class);
+		if (is_vmrun(in))
+			qemu_plugin_register_vcpu_insn_exec_cb(insn, on_vmrun,
+				QEMU_PLUGIN_CB_NO_REGS, block(qemu_plugin_insn_vaddr(insn), 1));
+		if (in.len != MARK_LEN || memcmp(in.b, MARK_OPCODE, MARK_LEN - 4))
+			continue;
+		memcpy(&mark, in.b + MARK_LEN - 4, 4);
+		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_mark, QEMU_PLUGIN_CB_NO_REGS,
+						       (void *)(uintptr_t)mark);
+	}
+}
+
+/* ---- at the end ---- */
+
+static int by_value(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void on_end(qemu_plugin_id_t id, void *arg)
+{
+	FILE *f = fopen(out, "w");
+	unsigned int row, i, n;
+
+	if (!f) {
+		perror(out);
+		return;
+	}
+	for (row = 0; row < nr_rows; row++) {
+		n = nr_samples[row];
+		fprintf(f, "row %u", row + 1);
+		for (i = 0; i < COUNTS && n; i++) {
+			qsort(samples[row][i], n, sizeof(samples[row][i][0]), by_value);
+			fprintf(f, " %" PRIu32, samples[row][i][n / 2]);
+		}
+		fputc('\n', f);
+	}
+	fprintf(f, "vmrun %" PRIu64, vmruns);
+	for (i = 0; i < COUNTS; i++)
+		fprintf(f, " %" PRIu64, last[i] - first[i]);
+	fputc('\n', f);
+	fclose(f);
+}
+
+QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc,
+					   char **argv)
+{
+	int i;
+
+	for (i = 0; i < argc; i++) {
+		if (strncmp(argv[i], "out=", 4)) {
+			fprintf(stderr, "count: no argument %s\n", argv[i]);
+			return -1;
+		}
+		out = strdup(argv[i] + 4);
+	}
+	if (!info->system_emulation || info->system.smp_vcpus != 1) {
+		fprintf(stderr, "count: for machines of one CPU\n");
+		return -1;
+	}
+	qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);
+	qemu_plugin_register_atexit_cb(id, on_end, NULL);
+	return 0;
+}
