@@ -368,7 +368,11 @@ static void emit_basic(struct sink *s)
 		case 1:
 			e = emit_host(s, 1, 0, 0);
 			e->ebx &= L1_EBX_CLFLUSH;
-			e->ecx = offered[CPUID_1_ECX];
+			/*
+			 * Goes with the LAPIC in the kernel, so the ABI leaves it to the VMM:
+			 * see KVM_CAP_TSC_DEADLINE_TIMER.
+			 */
+			e->ecx = offered[CPUID_1_ECX] & ~F1C(TSC_DEADLINE_TIMER);
 			e->edx = offered[CPUID_1_EDX];
 			break;
 		case 2:

@@ -138,6 +138,13 @@ static void offer(struct kunit *test)
 	u32 nent, n;
 
 	e = supported(test, &nent);
+	/* Works, but is the VMM's to offer. */
+	for (n = 0; n < nent; n++) {
+		if (e[n].function != 1)
+			continue;
+		KUNIT_EXPECT_EQ(test, 0u, e[n].ecx & BIT(X86_FEATURE_TSC_DEADLINE_TIMER % 32));
+		e[n].ecx |= BIT(X86_FEATURE_TSC_DEADLINE_TIMER % 32);
+	}
 	KUNIT_EXPECT_EQ(test, 0, lhv_cpuid_set(vcpu, e, nent));
 	KUNIT_EXPECT_TRUE(test, lhv_has(&vcpu->cpu_state, LHV_F_LM));
 	KUNIT_EXPECT_TRUE(test, lhv_has(&vcpu->cpu_state, LHV_F_X2APIC));
