@@ -411,6 +411,9 @@ static int run_loop(struct lhv_vcpu *vcpu, enum lhv_next next)
 {
 	int ret;
 
+	/* Not before: a call that only completes the last exit leaves its reason to be read. */
+	if (next == LHV_RESUME)
+		vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
 	while (next == LHV_RESUME) {
 		ret = slow_work(vcpu);
 		if (ret)
@@ -517,7 +520,6 @@ int lhv_vcpu_run(struct lhv_vcpu *vcpu)
 	if (vcpu->sigset_active)
 		sigprocmask(SIG_SETMASK, &vcpu->sigset, &current->real_blocked);
 
-	run->exit_reason = KVM_EXIT_UNKNOWN;
 	run->flags = 0;
 	ret = sync_regs(vcpu);
 	if (ret)
