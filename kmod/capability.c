@@ -4,6 +4,7 @@
  */
 #include <linux/cpumask.h>
 
+#include "host/kvm_abi.h"
 #include "ioctl.h"
 
 /* Advertised only once it works. Values as KVM's api.rst says. */
@@ -11,7 +12,8 @@ static const struct {
 	u32 cap;
 	u32 value;
 } caps[] = {
-	{ KVM_CAP_ADJUST_CLOCK, KVM_CLOCK_TSC_STABLE },
+	{ KVM_CAP_ADJUST_CLOCK, KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME |
+				KVM_CLOCK_HOST_TSC },
 	{ KVM_CAP_BINARY_STATS_FD, 1 },
 	{ KVM_CAP_CHECK_EXTENSION_VM, 1 },
 	{ KVM_CAP_CLOCKSOURCE, 1 },
@@ -23,6 +25,7 @@ static const struct {
 	{ KVM_CAP_DIRTY_LOG_RING_ACQ_REL, LHV_RING_MAX_BYTES },
 	{ KVM_CAP_ENABLE_CAP_VM, 1 },
 	{ KVM_CAP_EXCEPTION_PAYLOAD, 1 },
+	{ KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1 },
 	{ KVM_CAP_EXT_CPUID, 1 },
 	{ KVM_CAP_GET_MSR_FEATURES, 1 },
 	{ KVM_CAP_GET_TSC_KHZ, 1 },
@@ -43,7 +46,9 @@ static const struct {
 	{ KVM_CAP_MAX_VCPUS, LHV_MAX_VCPUS },
 	{ KVM_CAP_MAX_VCPU_ID, LHV_MAX_VCPUS },
 	{ KVM_CAP_MCE, LHV_MCE_BANKS },
+	{ KVM_CAP_MMU_SHADOW_CACHE_CONTROL, 1 },
 	{ KVM_CAP_MP_STATE, 1 },
+	{ KVM_CAP_MSR_PLATFORM_INFO, 1 },
 	{ KVM_CAP_NOP_IO_DELAY, 1 },
 	{ KVM_CAP_NR_MEMSLOTS, LHV_MAX_SLOTS },
 	{ KVM_CAP_PIT2, 1 },
@@ -62,6 +67,7 @@ static const struct {
 	{ KVM_CAP_SYNC_REGS, KVM_SYNC_X86_VALID_FIELDS },
 	{ KVM_CAP_TSC_DEADLINE_TIMER, 1 },
 	{ KVM_CAP_USER_MEMORY, 1 },
+	{ KVM_CAP_USER_MEMORY2, 1 },
 	{ KVM_CAP_USER_NMI, 1 },
 	{ KVM_CAP_VCPU_EVENTS, 1 },
 	{ KVM_CAP_X2APIC_API, KVM_X2APIC_API_USE_32BIT_IDS |

@@ -121,10 +121,9 @@ static long put_cpuid(struct lhv_vcpu *vcpu, unsigned long arg)
 	if (!entries)
 		return -ENOMEM;
 	ret = vcpu ? lhv_cpuid_get(vcpu, entries, &nent) : lhv_cpuid_supported(entries, &nent);
-	if (!ret || (ret == -E2BIG && vcpu)) {
-		if (put_user(nent, &user->nent))
-			ret = -EFAULT;
-	}
+	/* As KVM: a list that is too short is left as it was. */
+	if (!ret && put_user(nent, &user->nent))
+		ret = -EFAULT;
 	if (!ret && copy_to_user(user->entries, entries, nent * sizeof(*entries)))
 		ret = -EFAULT;
 	kvfree(entries);

@@ -240,6 +240,10 @@ struct lhv_vm {
 	struct lhv_irqchip irq;	/* irq/ */
 	struct lhv_clock clock;	/* cpu/: kvmclock base, TSC */
 	u32 bsp_id;		/* L APIC id of the bootstrap processor */
+	u32 vcpu_ids;		/* L KVM_CAP_MAX_VCPU_ID: APIC ids are below it; 0: not limited */
+	u32 nr_mmu_pages;	/* A KVM_SET_NR_MMU_PAGES */
+	bool exit_on_emulation_failure; /* A KVM_CAP_EXIT_ON_EMULATION_FAILURE was enabled */
+	bool hide_platform_info; /* A KVM_CAP_MSR_PLATFORM_INFO: the guest may not read that MSR */
 	bool exception_payload;	/* A KVM_CAP_EXCEPTION_PAYLOAD was enabled */
 	bool triple_fault_event; /* A KVM_CAP_X86_TRIPLE_FAULT_EVENT likewise */
 	struct lhv_manage manage; /* management */

@@ -210,12 +210,12 @@ int lhv_stats_open(struct lhv_vm *vm, struct lhv_vcpu *vcpu)
 		f->obj = vcpu;
 		f->stats = lhv_vcpu_stats;
 		f->nr = lhv_nr_vcpu_stats;
-		snprintf(f->id, sizeof(f->id), "lhv-%llu/vcpu-%u", vm->id, vcpu->id);
+		snprintf(f->id, sizeof(f->id), "kvm-%d/vcpu-%u", vm->pid, vcpu->id);
 	} else {
 		f->obj = vm;
 		f->stats = lhv_vm_stats;
 		f->nr = lhv_nr_vm_stats;
-		snprintf(f->id, sizeof(f->id), "lhv-%llu", vm->id);
+		snprintf(f->id, sizeof(f->id), "kvm-%d", vm->pid);
 	}
 
 	ret = get_unused_fd_flags(O_CLOEXEC);

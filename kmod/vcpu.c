@@ -96,7 +96,7 @@ struct lhv_vcpu *lhv_vcpu_create(struct lhv_vm *vm, u32 id)
 
 	mutex_lock(&vm->lock);
 	ret = -EINVAL;
-	if (vm->nr_vcpus >= LHV_MAX_VCPUS)
+	if (vm->nr_vcpus >= LHV_MAX_VCPUS || (vm->vcpu_ids && id >= vm->vcpu_ids))
 		goto err_unlock;
 	ret = -EEXIST;
 	if (lhv_vcpu_by_id(vm, id))

@@ -62,6 +62,18 @@ static int vcpu_set_lapic(void *obj, void *arg)
 	return vcpu->lapic ? lhv_lapic_set_state(vcpu, arg) : -EINVAL;
 }
 
+/*
+ * Where the guest keeps its TPR, for guests whose TPR accesses the VMM patches (KVM_CAP_VAPIC,
+ * which we do not have). "Nowhere" is what QEMU says at reset, and means to be obeyed.
+ */
+static int vcpu_set_vapic_addr(void *obj, void *arg)
+{
+	const struct kvm_vapic_addr *vapic = arg;
+	struct lhv_vcpu *vcpu = obj;
+
+	return vcpu->lapic && !vapic->vapic_addr ? 0 : -EINVAL;
+}
+
 static int vcpu_get_xsave(void *vcpu, void *arg)
 {
 	return lhv_get_xsave(vcpu, arg, sizeof(struct kvm_xsave));
@@ -201,6 +213,7 @@ static const struct lhv_ioctl vcpu_ioctls[] = {
 	RAW(KVM_SET_CPUID2, lhv_ioctl_set_cpuid),
 	ROW(KVM_GET_LAPIC, vcpu_get_lapic),
 	ROW(KVM_SET_LAPIC, vcpu_set_lapic),
+	ROW(KVM_SET_VAPIC_ADDR, vcpu_set_vapic_addr),
 	ROW(KVM_GET_DEBUGREGS, vcpu_get_debugregs),
 	ROW(KVM_SET_DEBUGREGS, vcpu_set_debugregs),
 	ROW(KVM_SET_GUEST_DEBUG, vcpu_set_guest_debug),

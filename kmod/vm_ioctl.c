@@ -13,8 +13,11 @@
 
 #include <uapi/linux/lhv.h>
 
+#include "host/kvm_abi.h"
 #include "ioctl.h"
 #include "stats.h"
+
+#define LHV_MIN_MMU_PAGES	64	/* as KVM */
 
 #define VM_OP(name, fn)							\
 static int name(void *vm, void *arg)					\
@@ -23,6 +26,22 @@ static int name(void *vm, void *arg)					\
 }
 
 VM_OP(vm_set_slot, lhv_mem_set_slot)
+
+/* What it adds is guest_memfd, of which there is none: its flag is refused like any unknown one. */
+static int vm_set_slot2(void *vm, void *arg)
+{
+	const struct kvm_userspace_memory_region2 *new = arg;
+	const struct kvm_userspace_memory_region region = {
+		.slot = new->slot,
+		.flags = new->flags,
+		.guest_phys_addr = new->guest_phys_addr,
+		.memory_size = new->memory_size,
+		.userspace_addr = new->userspace_addr,
+	};
+
+	return lhv_mem_set_slot(vm, &region);
+}
+
 static void __user *callers_pointer(void __user *ptr)
 {
 	/* A 32-bit caller does not fill the upper half. */
@@ -198,6 +217,43 @@ static int vm_set_identity_map_addr(void *obj, void *arg)
 	return lhv_nr_vcpus(vm) ? -EINVAL : 0;
 }
 
+/*
+ * How much memory KVM may spend on shadow page tables. There are none here; second-stage tables
+ * know no limit, as KVM's with the hardware's help. The number is kept for who asks.
+ */
+static long vm_set_nr_mmu_pages(void *obj, unsigned long nr)
+{
+	struct lhv_vm *vm = obj;
+
+	if (nr < LHV_MIN_MMU_PAGES || nr > U32_MAX)
+		return -EINVAL;
+	WRITE_ONCE(vm->nr_mmu_pages, nr);
+	return 0;
+}
+
+static long vm_get_nr_mmu_pages(void *obj, unsigned long arg)
+{
+	struct lhv_vm *vm = obj;
+
+	return READ_ONCE(vm->nr_mmu_pages);
+}
+
+static long vm_get_tsc_khz(void *vm, unsigned long arg)
+{
+	return lhv_host_tsc_khz();
+}
+
+/* Once, and not below the boot CPU's. */
+static int limit_vcpu_ids(struct lhv_vm *vm, u64 limit)
+{
+	lockdep_assert_held(&vm->lock);
+	if (limit > LHV_MAX_VCPUS || vm->bsp_id > limit ||
+	    (vm->vcpu_ids && vm->vcpu_ids != limit))
+		return -EINVAL;
+	vm->vcpu_ids = limit;
+	return 0;
+}
+
 static long vm_set_boot_cpu_id(void *obj, unsigned long id)
 {
 	struct lhv_vm *vm = obj;
@@ -235,6 +291,19 @@ static int vm_enable_cap(void *obj, void *arg)
 			vm->irq.x2apic_ids = true;
 		if (cap->args[0] & KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
 			vm->irq.x2apic_no_broadcast_quirk = true;
+		ret = 0;
+		break;
+	case KVM_CAP_MAX_VCPU_ID:
+		ret = limit_vcpu_ids(vm, cap->args[0]);
+		break;
+	case KVM_CAP_EXIT_ON_EMULATION_FAILURE:
+		if (cap->args[0] > 1)
+			break;
+		WRITE_ONCE(vm->exit_on_emulation_failure, cap->args[0]);
+		ret = 0;
+		break;
+	case KVM_CAP_MSR_PLATFORM_INFO:
+		WRITE_ONCE(vm->hide_platform_info, !cap->args[0]);
 		ret = 0;
 		break;
 	case KVM_CAP_EXCEPTION_PAYLOAD:
@@ -279,6 +348,10 @@ static const struct lhv_ioctl vm_ioctls[] = {
 	RAW(KVM_CHECK_EXTENSION, lhv_check_extension),
 	RAW(KVM_CREATE_VCPU, vm_create_vcpu),
 	ROW(KVM_SET_USER_MEMORY_REGION, vm_set_slot),
+	ROW(KVM_SET_USER_MEMORY_REGION2, vm_set_slot2),
+	RAW(KVM_SET_NR_MMU_PAGES, vm_set_nr_mmu_pages),
+	RAW(KVM_GET_NR_MMU_PAGES, vm_get_nr_mmu_pages),
+	RAW(KVM_GET_TSC_KHZ, vm_get_tsc_khz),
 	ROW(KVM_GET_DIRTY_LOG, vm_get_dirty_log),
 	ROW(KVM_CLEAR_DIRTY_LOG, vm_clear_dirty_log),
 	RAW(KVM_RESET_DIRTY_RINGS, vm_reset_dirty_rings),

@@ -295,15 +295,16 @@ static bool table_has(struct lhv_cpuid_table *t, unsigned int x86_feature)
 static const struct {
 	u64 bit;
 	u16 feature;
+	u16 x86;
 } cr4_map[] = {
-	{ X86_CR4_UMIP, LHV_F_UMIP },
-	{ X86_CR4_LA57, LHV_F_LA57 },
-	{ X86_CR4_FSGSBASE, LHV_F_FSGSBASE },
-	{ X86_CR4_PCIDE, LHV_F_PCID },
-	{ X86_CR4_OSXSAVE, LHV_F_XSAVE },
-	{ X86_CR4_SMEP, LHV_F_SMEP },
-	{ X86_CR4_SMAP, LHV_F_SMAP },
-	{ X86_CR4_PKE, LHV_F_PKU },
+	{ X86_CR4_UMIP, LHV_F_UMIP, X86_FEATURE_UMIP },
+	{ X86_CR4_LA57, LHV_F_LA57, X86_FEATURE_LA57 },
+	{ X86_CR4_FSGSBASE, LHV_F_FSGSBASE, X86_FEATURE_FSGSBASE },
+	{ X86_CR4_PCIDE, LHV_F_PCID, X86_FEATURE_PCID },
+	{ X86_CR4_OSXSAVE, LHV_F_XSAVE, X86_FEATURE_XSAVE },
+	{ X86_CR4_SMEP, LHV_F_SMEP, X86_FEATURE_SMEP },
+	{ X86_CR4_SMAP, LHV_F_SMAP, X86_FEATURE_SMAP },
+	{ X86_CR4_PKE, LHV_F_PKU, X86_FEATURE_PKU },
 };
 
 #define CR4_ALWAYS	(X86_CR4_VME | X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE | X86_CR4_PSE | \
@@ -338,8 +339,9 @@ static void derive(struct lhv_cpu *cpu, struct lhv_cpuid_table *t)
 		if (e && (e->eax & 0xff))
 			cpu->maxphyaddr = e->eax & 0xff;
 	}
+	/* Without a table: whatever there is, for a VMM that sets registers first. */
 	for (i = 0; i < ARRAY_SIZE(cr4_map); i++)
-		if (lhv_has(cpu, cr4_map[i].feature))
+		if (t ? lhv_has(cpu, cr4_map[i].feature) : lhv_cpuid_offered(cr4_map[i].x86))
 			cr4 |= cr4_map[i].bit;
 	cpu->cr4_reserved = ~cr4;
 	cpu->gpa_reserved = ~(BIT_ULL(cpu->maxphyaddr) - 1);

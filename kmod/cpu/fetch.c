@@ -176,8 +176,9 @@ enum lhv_next lhv_emulation_failure(struct lhv_vcpu *vcpu)
 
 	if (vcpu->atomic)
 		return LHV_SLEEP;
-	/* A guest's user program must not be able to end the guest. */
-	if (static_call(lhv_get_cpl)(vcpu) == 3)
+	/* A guest's user program must not end the guest, unless the VMM wants to see it. */
+	if (static_call(lhv_get_cpl)(vcpu) == 3 &&
+	    !READ_ONCE(vcpu->vm->exit_on_emulation_failure))
 		return lhv_inject_ud(vcpu);
 	if (lhv_fetch_insn(vcpu, evidence.bytes, &len, &fault))
 		evidence.flags = 0;

@@ -47,6 +47,14 @@ static int get_field(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 i
 	return 0;
 }
 
+static int get_platform_info(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index,
+			     u64 *data, bool host)
+{
+	if (!host && READ_ONCE(vcpu->vm->hide_platform_info))
+		return -EINVAL;
+	return get_field(vcpu, row, index, data, host);
+}
+
 static int set_field(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 data,
 		     bool host)
 {
@@ -434,7 +442,7 @@ static const struct lhv_msr_row rows[] = {
 	/* 100 MHz */
 	CONST(MSR_FSB_FREQ, 3),
 	{ ONE(MSR_PLATFORM_INFO), .flags = ROW_HOST_WRITE, .offset = FIELD(platform_info),
-	  .value = ~0ull, .get = get_field, .set = set_field },
+	  .value = ~0ull, .get = get_platform_info, .set = set_field },
 	CONST(MSR_MTRRcap, LHV_MTRR_CAP),
 	{ ONE(MSR_IA32_ARCH_CAPABILITIES),
 	  .flags = ROW_LISTED | ROW_FEATURE | ROW_HOST_WRITE,
@@ -698,7 +706,7 @@ void lhv_msr_reset(struct lhv_vcpu *vcpu)
 	cpu->tsc_aux = 0;
 	cpu->tsc_adjust = 0;
 	cpu->smbase = SMBASE_RESET;
-	cpu->hwcr = HWCR_TSC_FREQ_SEL;
+	cpu->hwcr = 0;
 	cpu->de_cfg = de_cfg();
 	cpu->ucode_rev = ucode_rev();
 	cpu->arch_capabilities = arch_capabilities();

@@ -23,6 +23,8 @@
 #define MSR_IA32_MISC_ENABLE	0x1a0
 #define MISC_ENABLE_FAST_STRING	(1ULL << 0)
 #define MSR_MTRR_DEF_TYPE	0x2ff
+#define MSR_K7_HWCR		0xc0010015
+#define HWCR_TSC_FREQ_SEL	(1ULL << 24)
 #define MTRR_DEF_ENABLE		(1ULL << 11)
 #define MTRR_TYPE_WB		6
 #define EFER_LME		(1ULL << 8)
@@ -183,6 +185,8 @@ int vcpu_setup(struct vcpu *vcpu)
 		return ret;
 	set_msr(vcpu, MSR_IA32_MISC_ENABLE, MISC_ENABLE_FAST_STRING);
 	set_msr(vcpu, MSR_MTRR_DEF_TYPE, MTRR_DEF_ENABLE | MTRR_TYPE_WB);
+	/* As on hardware, or Linux blames the firmware for it. */
+	set_msr(vcpu, MSR_K7_HWCR, HWCR_TSC_FREQ_SEL);
 	ret = setup_lapic(vcpu);
 	if (ret || vcpu->id)
 		return ret;
