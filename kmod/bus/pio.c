@@ -221,14 +221,15 @@ static int one_in_kernel(struct lhv_vcpu *vcpu, const struct lhv_io *io, struct 
 static enum lhv_next complete_ins(struct lhv_vcpu *vcpu)
 {
 	const struct lhv_io io = vcpu->pio.io;
-	u32 i, val, count = vcpu->pio.count;
+	u64 left = elements_left(vcpu, &io);
+	/* The VMM may have changed RCX meanwhile. */
+	u32 i, val, count = min_t(u64, vcpu->pio.count, left);
+	bool last = left == count;
 	struct lhv_fault fault;
-	bool last;
 	int ret;
 
 	if (vcpu->rip != vcpu->pio.rip)
 		return LHV_RESUME;
-	last = elements_left(vcpu, &io) <= count;
 	for (i = 0; i < count; i++) {
 		memcpy(&val, data_page(vcpu) + i * io.size, io.size);
 		ret = store_element(vcpu, &io, i, &val, &fault);
