@@ -752,8 +752,7 @@ int lhv_lapic_set_state(struct lhv_vcpu *vcpu, const struct kvm_lapic_state *s)
 	if (lhv_lapic_x2(l))
 		lhv_lapic_set_reg(l, APIC_LDR, lhv_x2apic_ldr(vcpu->id));
 
-	/* Vectors below 16 cannot be requested or in service. */
-	lhv_lapic_set_reg(l, APIC_IRR, lhv_lapic_reg(l, APIC_IRR) & ~illegal);
+	/* Vectors below 16 cannot be in service. In the IRR they are below any priority. */
 	lhv_lapic_set_reg(l, APIC_ISR, lhv_lapic_reg(l, APIC_ISR) & ~illegal);
 	l->highest_isr = lhv_lapic_highest(l, APIC_ISR);
 	vcpu->eoi_offered = false;
