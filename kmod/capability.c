@@ -12,8 +12,6 @@ static const struct {
 	u32 cap;
 	u32 value;
 } caps[] = {
-	{ KVM_CAP_ADJUST_CLOCK, KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME |
-				KVM_CLOCK_HOST_TSC },
 	{ KVM_CAP_BINARY_STATS_FD, 1 },
 	{ KVM_CAP_CHECK_EXTENSION_VM, 1 },
 	{ KVM_CAP_CLOCKSOURCE, 1 },
@@ -82,6 +80,9 @@ long lhv_check_extension(void *vm, unsigned long cap)
 	size_t i;
 
 	switch (cap) {
+	case KVM_CAP_ADJUST_CLOCK:
+		return KVM_CLOCK_TSC_STABLE |
+		       (lhv_host_tsc_stable() ? KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC : 0);
 	case KVM_CAP_NR_VCPUS:
 		return min_t(u32, num_online_cpus(), LHV_MAX_VCPUS);
 	case KVM_CAP_XCRS:
