@@ -3,10 +3,11 @@
 # Talks to a guest through its console, for sh scripts that run in the lab:
 #
 #	guest_start OPTION... NAME	vmctl start -c, in the background
+#	guest_vmm COMMAND...		the same for a VMM whose console is its standard output
 #	guest_expect SECONDS REGEX	wait for it in the output since the last match
 #	guest_send TEXT			type a line
 #	guest_run SECONDS COMMAND	type it, wait for its end; its status
-#	guest_wait SECONDS		wait for vmctl's end; its status is in $guest_status
+#	guest_wait SECONDS		wait for the VMM's end; its status is in $guest_status
 #
 # The console's output goes to $guest_dir/log, and to standard output as it comes
 # unless guest_show=n.
@@ -24,7 +25,9 @@ guest_record() {
 	fi
 }
 
-guest_start() {
+guest_start() { guest_vmm "$vmctl" start -c "$@"; }
+
+guest_vmm() {
 	rm -rf "$guest_dir"
 	mkdir -p "$guest_dir"
 	mkfifo "$guest_dir/in"
@@ -32,7 +35,7 @@ guest_start() {
 	seen=0
 	{
 		ret=0
-		"$vmctl" start -c "$@" <"$guest_dir/in" || ret=$?
+		"$@" <"$guest_dir/in" || ret=$?
 		echo $ret >"$guest_dir/status.new"
 		mv "$guest_dir/status.new" "$guest_dir/status"
 	} 2>&1 | guest_record &
@@ -45,7 +48,8 @@ guest_expect() {
 	local left=$(($1 * 10)) all
 	while :; do
 		all=$(wc -c <"$guest_dir/log")
-		if tail -c +$((seen + 1)) "$guest_dir/log" | grep -qE "$2"; then
+		# No more than was counted, or what comes meanwhile would be seen twice.
+		if tail -c +$((seen + 1)) "$guest_dir/log" | head -c $((all - seen)) | grep -qE "$2"; then
 			seen=$all
 			return 0
 		fi
@@ -56,7 +60,8 @@ guest_expect() {
 	done
 }
 
-guest_send() { printf '%s\n' "$1" >&3; }
+# Tabs are for whoever reads the script: the guest's shell would complete words at them.
+guest_send() { printf '%s\n' "$1" | tr -d '\t' >&3; }
 
 # The echo of what was typed can't match: it doesn't begin a line.
 guest_run() {
