@@ -72,23 +72,30 @@ static enum lhv_next no_page(struct lhv_vcpu *vcpu, int err, unsigned long hva)
 }
 
 /*
- * The level to map at. Where code must not run from large pages these are mapped without the
- * right to; a page that is executed is mapped on its own.
+ * Where code must not run from large pages these are mapped without the right to, and a page
+ * that is executed is mapped on its own; so are then the others around it: to put the large one
+ * back for their sake would take the code away, and what touches both would never get past.
+ * Arguments as lhv_tdp_map(); mmu_lock is held for reading. Return: as that; @level: the one tried.
  */
-static int choose_level(struct lhv_vm *vm, const struct lhv_slot *slot, gfn_t gfn, u64 pfn,
-			u32 access, u64 *leaf)
+static int map_sized(struct lhv_vcpu *vcpu, const struct lhv_slot *slot, gfn_t gfn, u64 leaf,
+		     u32 access, int *level)
 {
-	const struct lhv_tdp_format *fmt = vm->mem.fmt;
-	int level;
+	struct lhv_mem *mem = &vcpu->vm->mem;
+	const struct lhv_tdp_format *fmt = mem->fmt;
+	bool small_code = fmt->exec && lhv_host_no_huge_exec();
+	int ret;
 
-	if (!fmt->exec || !lhv_host_no_huge_exec())
-		return max_level(vm, slot, gfn, pfn);
-	if (access & LHV_ACC_EXEC)
-		return 1;
-	level = max_level(vm, slot, gfn, pfn);
-	if (level > 1)
-		*leaf &= ~fmt->exec;
-	return level;
+	*level = 1;
+	if (!small_code || !(access & LHV_ACC_EXEC))
+		*level = max_level(vcpu->vm, slot, gfn, lhv_tdp_entry_pfn(leaf));
+	if (!small_code || *level == 1)
+		return lhv_tdp_map(mem, &vcpu->mem.cache, gfn, leaf, *level);
+
+	ret = lhv_tdp_map(mem, &vcpu->mem.cache, gfn, leaf & ~fmt->exec, *level);
+	if (ret != -ESTALE)
+		return ret;
+	*level = 1;
+	return lhv_tdp_map(mem, &vcpu->mem.cache, gfn, leaf, *level);
 }
 
 /* Map @pfn at @gfn, if it still is what the host has there. */
@@ -119,8 +126,7 @@ static enum lhv_next map_page(struct lhv_vcpu *vcpu, struct lhv_slot *slot, gfn_
 	} else if (invalidated(mem, seq, lhv_slot_hva(slot, gfn))) {
 		ret = -EAGAIN;
 	} else {
-		level = choose_level(vcpu->vm, slot, gfn, pfn->pfn, access, &leaf);
-		ret = lhv_tdp_map(mem, &vcpu->mem.cache, gfn, leaf, level);
+		ret = map_sized(vcpu, slot, gfn, leaf, access, &level);
 		if (!ret && write)
 			lhv_mark_dirty(vcpu, slot, gfn);
 	}

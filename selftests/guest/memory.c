@@ -154,6 +154,32 @@ TEST(dirty_log_switched)
 	vcpu_done(vcpu);
 }
 
+/*
+ * An instruction and what it writes in one large page, which the guest knows nothing of yet.
+ * Where the host may not let code run from large pages, the two have to stay together.
+ */
+
+static void g_code_beside_data(void)
+{
+	int (*code)(volatile uint64_t *) = (void *)EXTRA(0);
+
+	G_EQ(code(EXTRA(300 * PAGE_SIZE)), 42);
+	G_EQ(*EXTRA(300 * PAGE_SIZE), 42);
+	G_EQ(code(EXTRA(301 * PAGE_SIZE)), 42);
+	g_done();
+}
+
+TEST(code_beside_data)
+{
+	/* mov $42, %eax; mov %rax, (%rdi); ret */
+	static const uint8_t code[] = { 0xb8, 42, 0, 0, 0, 0x48, 0x89, 0x07, 0xc3 };
+	void *mem = map_memory(2 * MIB, 2 * MIB);
+
+	madvise(mem, 2 * MIB, MADV_HUGEPAGE);
+	memcpy(mem, code, sizeof(code));
+	vcpu_done(machine_vcpu(machine_extra(0, 2 * MIB, mem), g_code_beside_data));
+}
+
 /* Nothing is lost: a vCPU writes for ever, the log is read again and again. */
 
 static void g_write_forever(void)
