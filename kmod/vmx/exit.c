@@ -141,18 +141,34 @@ static enum lhv_next handle_fault(struct lhv_vcpu *vcpu)
 	return lhv_tdp_fault(vcpu, vcpu->exit.info2, access);
 }
 
+/*
+ * SDM Vol 3A "PDPTE Registers": does this MOV to CR0 or CR4 load them? Outside long mode a
+ * register has 32 bits.
+ */
+static bool loads_pdptes(const struct lhv_vcpu *vcpu, int cr, u32 value)
+{
+	u64 cr0 = cr == 0 ? value : vcpu->cr0, cr4 = cr == 4 ? value : vcpu->cr4;
+
+	return cr0 & X86_CR0_PG && cr4 & X86_CR4_PAE && !(vcpu->efer & EFER_LME) &&
+	       ((cr0 ^ vcpu->cr0) & (X86_CR0_CD | X86_CR0_NW | X86_CR0_PG) ||
+		(cr4 ^ vcpu->cr4) & (X86_CR4_PAE | X86_CR4_PGE | X86_CR4_PSE | X86_CR4_SMEP));
+}
+
 static enum lhv_next handle_cr(struct lhv_vcpu *vcpu)
 {
 	u64 qualification = vcpu->exit.info1;
 	int cr = qualification & CR_NUMBER;
 	int reg = qualification >> CR_REG_SHIFT & CR_REG_MASK;
+	int ret;
 
 	switch (qualification >> CR_TYPE_SHIFT & CR_TYPE_MASK) {
 	case CR_MOV_TO:
-		/* May switch PAE paging on: now is when it can still be put off. */
-		if ((cr == 0 || cr == 4) && !(vcpu->efer & EFER_LME) &&
-		    lhv_vmx_load_pdptes(vcpu) == -EAGAIN)
-			return LHV_SLEEP;
+		/* Now is when it can still be put off, or refused. */
+		if ((cr == 0 || cr == 4) && loads_pdptes(vcpu, cr, vcpu->regs[reg])) {
+			ret = lhv_vmx_load_pdptes(vcpu);
+			if (ret)
+				return ret == -EAGAIN ? LHV_SLEEP : lhv_inject_gp(vcpu);
+		}
 		return lhv_cr_exec(vcpu, cr, reg, true);
 	case CR_MOV_FROM:
 		return lhv_cr_exec(vcpu, cr, reg, false);

@@ -555,18 +555,28 @@ static bool pae_paging(struct lhv_vcpu *vcpu)
 	return lhv_paging(vcpu) && vcpu->cr4 & X86_CR4_PAE && !lhv_long_mode(vcpu);
 }
 
+/* SDM Vol 3A "PDPTE Registers": what a present entry may not have set. */
+static bool pdpte_valid(const struct lhv_vcpu *vcpu, u64 pdpte)
+{
+	const u64 reserved = GENMASK_ULL(2, 1) | GENMASK_ULL(8, 5) |
+			     GENMASK_ULL(63, boot_cpu_data.x86_phys_bits);
+
+	return !(pdpte & _PAGE_PRESENT && pdpte & (reserved | vcpu->cpu_state.gpa_reserved));
+}
+
 /**
  * lhv_vmx_load_pdptes() - the four entries that PAE paging keeps in the CPU
  * @vcpu: the vCPU; either tier
  *
  * The CPU loads them when the guest moves to CR3; when we change CR0 or CR4 for it, it is
- * for us. Return: 0; -EAGAIN in the atomic tier: not resident.
+ * for us. Return: 0; -EAGAIN in the atomic tier: not resident; -EINVAL: #GP(0), they stay as
+ * they were.
  */
 int lhv_vmx_load_pdptes(struct lhv_vcpu *vcpu)
 {
 	struct lhv_vmx_vcpu *vmx = lhv_vmx(vcpu);
 	u64 pdptes[ARRAY_SIZE(vmx->pdptes)];
-	int ret;
+	int i, ret;
 
 	lhv_vmx_need(vcpu, BIT(LHV_VMX_CR3));
 	ret = lhv_read_gpa(vcpu, vmx->cr3 & GENMASK_ULL(31, 5), pdptes, sizeof(pdptes));
@@ -574,6 +584,10 @@ int lhv_vmx_load_pdptes(struct lhv_vcpu *vcpu)
 		return ret;
 	if (ret)	/* no memory there: not present */
 		memset(pdptes, 0, sizeof(pdptes));
+	for (i = 0; i < ARRAY_SIZE(pdptes); i++) {
+		if (!pdpte_valid(vcpu, pdptes[i]))
+			return -EINVAL;
+	}
 	lhv_vmx_set_pdptrs(vcpu, pdptes);
 	return 0;
 }

@@ -21,6 +21,7 @@
 #define UD		6
 #define GP		13
 #define NO_FAULT	0xff
+#define INTEL_EBX	0x756e6547	/* CPUID 0: "Genu" */
 
 	.macro guest name, mode
 	.pushsection .rodata
@@ -441,6 +442,21 @@ end_\name:
 	TRY(14, movl $1, 0x7fe00000 + GUEST_SHARED)
 	mov	g_error, %ecx
 	CHECK(%ecx, $2)
+	/* Intel: and at some changes of CR4's, with their reserved bits checked. */
+	xor	%eax, %eax
+	cpuid
+	cmp	$INTEL_EBX, %ebx
+	jne	1f
+	orl	$2, GUEST_PAE_PDPT + 8 * 3
+	mov	%cr4, %eax
+	xor	$X86_CR4_PGE, %eax
+	TRY(GP, mov %eax, %cr4)
+	mov	%cr4, %ecx
+	xor	$X86_CR4_PGE, %ecx
+	CHECK(%ecx, %eax)
+	andl	$~2, GUEST_PAE_PDPT + 8 * 3
+	TRY(NO_FAULT, mov %eax, %cr4)
+1:
 	endguest pae
 
 /* Task switching by hardware is rare, but the busy TSS and its stack are not. */
