@@ -74,8 +74,17 @@ void lhv_vmx_irq_window(struct lhv_vcpu *vcpu)
 	lhv_vmx_control(lhv_vmx(vcpu), CPU, CPU_BASED_INTR_WINDOW_EXITING, true);
 }
 
+/*
+ * SDM Vol 3C "Other Causes of VM Exits": the NMI window may be open in STI's shadow already, and
+ * the guest would exit there for ever. The interrupt window opens behind it.
+ */
 void lhv_vmx_nmi_window(struct lhv_vcpu *vcpu)
 {
+	if (lhv_vmx(vcpu)->interruptibility & GUEST_INTR_STATE_STI &&
+	    vcpu->rflags & X86_EFLAGS_IF) {
+		lhv_vmx_irq_window(vcpu);
+		return;
+	}
 	lhv_vmx_control(lhv_vmx(vcpu), CPU, CPU_BASED_NMI_WINDOW_EXITING, true);
 }
 
