@@ -24,6 +24,7 @@
  * Lock order (outermost first):
  *   vcpu->lock > vm->lock > vm->mem.slots_lock > mmap_lock > vm->mem.mmu_lock
  *   management: vm->manage.lock > lhv_vms_lock; neither inside of those above
+ *   sched: lhv_pools_lock (mutex) > a CPU's slice lock (raw) > pool->lock (raw)
  *   irq: vm->irq.lock (mutex) > ioapic.lock (raw) > pic.lock (raw) > lapic (atomics only)
  *   vm->srcu read sections nest anywhere; synchronize_srcu() only under vm->lock,
  *   slots_lock or irq.lock, and never from within a read section.
@@ -43,6 +44,7 @@
 
 #include "host/host.h"
 #include "manage/manage.h"
+#include "sched/gate.h"
 
 struct lhv_vm;
 struct lhv_vcpu;
@@ -130,6 +132,7 @@ enum lhv_req {
 	LHV_REQ_IOAPIC_EOI,	/* split irqchip: report KVM_EXIT_IOAPIC_EOI */
 	LHV_REQ_TRIPLE_FAULT,	/* report KVM_EXIT_SHUTDOWN */
 	LHV_REQ_RING_FULL,	/* report KVM_EXIT_DIRTY_RING_FULL until it is not any more */
+	LHV_REQ_GATE,		/* ask the scheduling policy whether it may go on */
 	LHV_REQ_UNBLOCK,	/* a halted vCPU has to look again (no state changed) */
 	LHV_REQ_DEAD,		/* the VM is bugged or was killed */
 	LHV_REQ_PAUSE,		/* wait until nobody wants the VM paused */
@@ -210,6 +213,7 @@ struct lhv_vcpu {
 		u64 halt_wait_ns;	/* asleep */
 	} stat;				/* O written by the vCPU's thread, read by anyone: stats.c */
 	struct lhv_vcpu_manage manage;	/* management */
+	struct lhv_vcpu_sched sched;	/* sched/ */
 
 	/* Backend's private state, host_ops.vcpu_size bytes. */
 	u8 backend[] __aligned(64);
@@ -247,6 +251,7 @@ struct lhv_vm {
 	bool exception_payload;	/* A KVM_CAP_EXCEPTION_PAYLOAD was enabled */
 	bool triple_fault_event; /* A KVM_CAP_X86_TRIPLE_FAULT_EVENT likewise */
 	struct lhv_manage manage; /* management */
+	struct lhv_sched_vm sched; /* sched/ */
 
 	/* Backend's private state, host_ops.vm_size bytes. */
 	u8 backend[] __aligned(64);

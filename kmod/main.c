@@ -125,6 +125,8 @@ static int cpu_up_here(unsigned int cpu)
 	if (!ret)
 		this_cpu_write(cpu_on, true);
 	local_irq_restore(flags);
+	if (!ret)
+		lhv_pools_cpu(cpu, true);
 	if (ret)
 		pr_err("lhv: CPU %u: %s is in use by another hypervisor (error %d); CPU not brought up\n",
 		       cpu, lhv_backend->name, ret);
@@ -135,6 +137,7 @@ static int cpu_down_here(unsigned int cpu)
 {
 	unsigned long flags;
 
+	lhv_pools_cpu(cpu, false);
 	local_irq_save(flags);
 	if (this_cpu_read(cpu_on)) {
 		this_cpu_write(cpu_on, false);
@@ -242,9 +245,12 @@ static int __init lhv_init(void)
 	ret = lhv_irq_module_init();
 	if (ret)
 		goto err_work;
-	ret = lhv_backend->setup();
+	ret = lhv_pools_init();
 	if (ret)
 		goto err_irq;
+	ret = lhv_backend->setup();
+	if (ret)
+		goto err_pools;
 	lhv_cpuid_setup();
 
 	hotplug_state = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "virt/lhv:online",
@@ -281,6 +287,8 @@ err_power:
 	cpuhp_remove_state(hotplug_state);
 err_backend:
 	lhv_backend->teardown();
+err_pools:
+	lhv_pools_exit();
 err_irq:
 	lhv_irq_module_exit();
 err_work:
@@ -303,6 +311,7 @@ static void __exit lhv_exit(void)
 	lhv_host_power_unregister();
 	cpuhp_remove_state(hotplug_state);
 	lhv_backend->teardown();
+	lhv_pools_exit();
 	lhv_irq_module_exit();
 	lhv_host_work_teardown();
 	lhv_host_fpu_teardown();

@@ -165,6 +165,7 @@ static void block(struct lhv_vcpu *vcpu)
 	bool won = false;
 
 	vcpu->nr_halts++;
+	lhv_gate_enough(vcpu);
 	WRITE_ONCE(vcpu->manage.state, vcpu->mp_state == KVM_MP_STATE_HALTED ?
 				       LHV_VCPU_STATE_HALTED : LHV_VCPU_STATE_WAITING);
 	/* A guest that polls by itself says so. */
@@ -202,6 +203,8 @@ static int slow_work(struct lhv_vcpu *vcpu)
 		lhv_steal_check(vcpu);
 		if (READ_ONCE(vcpu->pending) & LHV_SLOW_REQS) {
 			clear_bit(LHV_REQ_UNBLOCK, &vcpu->pending);
+			if (test_and_clear_bit(LHV_REQ_GATE, &vcpu->pending))
+				vcpu->sched.look = true;
 			if (test_bit(LHV_REQ_DEAD, &vcpu->pending)) {
 				lhv_vm_ended(vcpu->vm);
 				return -EIO;
@@ -257,7 +260,7 @@ static int slow_work(struct lhv_vcpu *vcpu)
 				return exit_intr(vcpu);
 			continue;
 		}
-		if (vcpu->mp_state == KVM_MP_STATE_RUNNABLE)
+		if (vcpu->mp_state == KVM_MP_STATE_RUNNABLE && lhv_gate_admit(vcpu))
 			return 0;
 	}
 }
@@ -545,6 +548,7 @@ int lhv_vcpu_run(struct lhv_vcpu *vcpu)
 	else
 		ret = run_loop(vcpu, next);
 out:
+	lhv_gate_leave(vcpu, ret);
 	publish_irq_state(vcpu);
 	if (unlikely(READ_ONCE(run->kvm_valid_regs)))
 		store_regs(vcpu);

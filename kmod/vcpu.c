@@ -43,6 +43,7 @@ void lhv_vcpu_destroy(struct lhv_vcpu *vcpu)
 {
 	int i;
 
+	lhv_gate_vcpu_destroy(vcpu);
 	lhv_lapic_destroy(vcpu);
 	lhv_backend->vcpu_destroy(vcpu);
 	lhv_cpu_destroy(vcpu);
@@ -91,6 +92,7 @@ struct lhv_vcpu *lhv_vcpu_create(struct lhv_vm *vm, u32 id)
 	vcpu->cpu = -1;
 	vcpu->quiescent = jiffies;
 	lhv_usage_init(vcpu);
+	lhv_gate_vcpu_init(vcpu);
 	mutex_init(&vcpu->lock);
 	rcuwait_init(&vcpu->wait);
 
@@ -121,6 +123,7 @@ struct lhv_vcpu *lhv_vcpu_create(struct lhv_vm *vm, u32 id)
 	if (is_bsp(vcpu))
 		lhv_request_self(vcpu, LHV_REQ_STARTED);
 
+	lhv_gate_vcpu_add(vcpu);
 	vm->vcpus[vcpu->idx] = vcpu;
 	/* Whoever sees the count sees the vCPU. */
 	smp_store_release(&vm->nr_vcpus, vm->nr_vcpus + 1);

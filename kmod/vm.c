@@ -36,6 +36,7 @@ static void destroy(struct lhv_vm *vm)
 	lhv_mem_destroy(vm);
 	for (i = 0; i < vm->nr_vcpus; i++)
 		lhv_vcpu_destroy(vm->vcpus[i]);
+	lhv_pools_vm_destroy(vm);
 	lhv_bus_destroy_vm(vm);
 	lhv_backend->vm_destroy(vm);
 	cleanup_srcu_struct(&vm->srcu);
@@ -71,6 +72,7 @@ struct lhv_vm *lhv_vm_create(void)
 	mmgrab(vm->mm);
 	lhv_clock_init_vm(vm);
 
+	lhv_pools_vm_create(vm);
 	ret = lhv_backend->vm_create(vm);
 	if (!ret)
 		ret = lhv_mem_init(vm);

@@ -32,7 +32,7 @@ const char *vm_state_name(uint32_t state)
 const char *vcpu_state_name(uint32_t state)
 {
 	static const char * const names[] = {
-		"outside", "running", "halted", "waiting", "paused",
+		"outside", "running", "halted", "waiting", "paused", "queued",
 	};
 
 	return NAME(names, state);

@@ -72,6 +72,16 @@ int lhv_host_handle_work(void);
 int lhv_host_work_setup(void);
 void lhv_host_work_teardown(void);
 
+/* Called when @task, the current one, gives its CPU away: does it sleep, or was it preempted? */
+static inline bool lhv_host_task_sleeps(struct task_struct *task)
+{
+#ifdef LHV_HAVE_TASK_IS_RUNNABLE
+	return !task_is_runnable(task);
+#else
+	return !READ_ONCE(task->on_rq);
+#endif
+}
+
 /* May eventfds be signalled and wait queues woken with preemption off? */
 static inline bool lhv_host_wakes_in_atomic(void)
 {

@@ -155,6 +155,7 @@ void lhv_vcpu_wait_resume(struct lhv_vcpu *vcpu)
 
 	/* Whatever comes of it, time has passed that the guest did not have. */
 	lhv_kvmclock_ctrl(vcpu);
+	lhv_gate_enough(vcpu);
 	while (test_and_clear_bit(LHV_REQ_PAUSE, &vcpu->pending)) {
 		if (!READ_ONCE(vm->manage.paused))
 			return;

@@ -42,6 +42,8 @@ enum lhv_vm_state {
  * @LHV_VCPU_STATE_WAITING: In KVM_RUN, waits for INIT or SIPI from another
  *   vCPU.
  * @LHV_VCPU_STATE_PAUSED: In KVM_RUN, held by vm-pause.
+ * @LHV_VCPU_STATE_QUEUED: In KVM_RUN, waits until its pool's policy gives it a
+ *   slot.
  */
 enum lhv_vcpu_state {
 	LHV_VCPU_STATE_OUTSIDE,
@@ -49,6 +51,7 @@ enum lhv_vcpu_state {
 	LHV_VCPU_STATE_HALTED,
 	LHV_VCPU_STATE_WAITING,
 	LHV_VCPU_STATE_PAUSED,
+	LHV_VCPU_STATE_QUEUED,
 };
 
 /**

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * lhv sched/ - edf: earliest deadline first. Each vCPU of a VM with a reservation is
+ * promised its budget in every period. A vCPU that used it up waits for its next period, or, in a
+ * hybrid VM, competes by weight for what is left, together with all that have no
+ * reservation at all.
+ *
+ * A vCPU that wakes goes on with its budget and deadline if it could not exceed its share by
+ * that; else it begins a period anew (the wake-up rule of constant bandwidth servers), so that no
+ * sleep makes others miss theirs.
+ *
+ * Admission: the reservations of a pool may take its slots, no more. On one slot then no
+ * deadline is missed. On several that holds while they take no more than
+ * slots - (slots - 1) * (the greatest of them): what EDF can do without moving to
+ * partitions.
+ */
+#include <linux/errno.h>
+#include <linux/kernel.h>
+#include <linux/math64.h>
+#include <linux/minmax.h>
+
+#include "sched/queue.h"
+
+#define SHARE_ONE	1000000ULL	/* a slot, in millionths */
+#define TOO_LITTLE	(20 * LHV_SCHED_US)	/* a timer is not finer */
+#define RATE		(1 * LHV_SCHED_MS)
+
+struct edf_pool {
+	struct rb_root_cached waiting;	/* by deadline */
+	struct rb_root_cached running;	/* by deadline; then those without, at BACKGROUND */
+	struct rb_root_cached rest;	/* waiting without budget, by virtual time */
+	u64 vtime;
+};
+
+struct edf_vcpu {
+	u64 deadline;			/* end of the period */
+	s64 budget;			/* left of it */
+	u64 vtime;			/* of what it ran without budget */
+	bool rest;			/* it has no budget now: in or from @rest */
+};
+
+#define POOL(pool)	lhv_sched_priv(pool, struct edf_pool)
+#define VCPU(v)		lhv_sched_priv(v, struct edf_vcpu)
+#define BACKGROUND	(1ULL << 63)
+
+/* ---- admission ---- */
+
+static u64 share(const struct lhv_sched_attrs *attrs, u32 nr_vcpus)
+{
+	return attrs->period ? div64_u64(attrs->budget * SHARE_ONE, attrs->period) * nr_vcpus : 0;
+}
+
+static u64 taken(const struct lhv_sched_pool *pool, const struct lhv_sched_vm *but)
+{
+	const struct lhv_sched_vm *vm;
+	u64 sum = 0;
+
+	list_for_each_entry(vm, &pool->vms, of_pool) {
+		if (vm != but)
+			sum += share(&vm->attrs, vm->nr_vcpus);
+	}
+	return sum;
+}
+
+static int refuse(u64 sum, const struct lhv_sched_pool *pool, char *why)
+{
+	if (sum <= pool->nr_slots * SHARE_ONE)
+		return 0;
+	snprintf(why, LHV_SCHED_WHY_MAX, "reservations would take %llu.%02llu of the pool's %u slots",
+		 div_u64(sum, SHARE_ONE), div_u64(sum, SHARE_ONE / 100) % 100, pool->nr_slots);
+	return -EBUSY;
+}
+
+static int edf_init(struct lhv_sched_pool *pool, char *why)
+{
+	return refuse(taken(pool, NULL), pool, why);
+}
+
+static int edf_adjust(struct lhv_sched_pool *pool, const struct lhv_sched_vm *vm,
+		      const struct lhv_sched_attrs *attrs, char *why)
+{
+	return refuse(taken(pool, vm) + share(attrs, vm->nr_vcpus), pool, why);
+}
+
+/* ---- budgets ---- */
+
+static bool reserved(const struct lhv_sched_vcpu *v)
+{
+	return v->vm->attrs.period;
+}
+
+static void replenish(struct lhv_sched_vcpu *v, u64 now)
+{
+	const struct lhv_sched_attrs *a = &v->vm->attrs;
+	struct edf_vcpu *e = VCPU(v);
+
+	if (now >= e->deadline) {
+		/* Periods follow each other, unless whole ones went by. */
+		e->deadline = now < e->deadline + a->period ? e->deadline + a->period :
+							      now + a->period;
+		e->budget = min_t(s64, e->budget, 0) + a->budget;
+	}
+}
+
+/* It wanted to run all the time and did not get what it was promised. */
+static void check_kept(struct lhv_sched_vcpu *v, u64 now)
+{
+	const struct edf_vcpu *e = VCPU(v);
+
+	if (now > e->deadline + TOO_LITTLE && e->budget > (s64)TOO_LITTLE)
+		v->vm->fig.misses++;
+}
+
+static void queue_rest(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v)
+{
+	struct edf_pool *p = POOL(pool);
+	struct edf_vcpu *e = VCPU(v);
+
+	e->rest = true;
+	e->vtime = max(e->vtime, p->vtime > 10 * LHV_SCHED_MS ? p->vtime - 10 * LHV_SCHED_MS : 0);
+	lhv_sched_queue_add(&p->rest, pool, v, e->vtime);
+}
+
+/* With its budget and deadline right: queue it, or say until when it has to wait. */
+static u64 queue(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v)
+{
+	struct edf_pool *p = POOL(pool);
+	struct edf_vcpu *e = VCPU(v);
+
+	if (reserved(v) && e->budget > (s64)TOO_LITTLE) {
+		e->rest = false;
+		lhv_sched_queue_add(&p->waiting, pool, v, e->deadline);
+		return 0;
+	}
+	if (reserved(v) && !v->vm->attrs.hybrid)
+		return e->deadline;
+	queue_rest(pool, v);
+	return 0;
+}
+
+/* ---- ops ---- */
+
+static u64 edf_wake(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
+{
+	const struct lhv_sched_attrs *a = &v->vm->attrs;
+	struct edf_pool *p = POOL(pool);
+	struct edf_vcpu *e = VCPU(v);
+	struct lhv_sched_vcpu *last;
+	u64 until;
+
+	if (reserved(v)) {
+		replenish(v, now);
+		/* budget / (deadline - now) > a->budget / a->period: it would exceed its share */
+		if (v->woken == now && e->budget > 0 && div_u64(e->budget, 1000) * div_u64(a->period, 1000) >
+		    div_u64(e->deadline - now, 1000) * div_u64(a->budget, 1000)) {
+			e->deadline = now + a->period;
+			e->budget = a->budget;
+		}
+	}
+	until = queue(pool, v);
+	if (until || pool->nr_busy < pool->nr_slots)
+		return until;
+	last = lhv_sched_queue_last(&p->running);
+	if (last && !e->rest && last->key > e->deadline)
+		lhv_sched_resched(pool, last);
+	return 0;
+}
+
+static u64 edf_yield(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
+{
+	lhv_sched_queue_del(&POOL(pool)->running, v);
+	if (reserved(v)) {
+		check_kept(v, now);
+		replenish(v, now);
+	}
+	return queue(pool, v);
+}
+
+static void edf_sleep(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
+{
+	struct edf_pool *p = POOL(pool);
+
+	if (v->state == LHV_SCHED_RUNNING)
+		lhv_sched_queue_del(&p->running, v);
+	else
+		lhv_sched_queue_del(VCPU(v)->rest ? &p->rest : &p->waiting, v);
+}
+
+static struct lhv_sched_vcpu *edf_pick(struct lhv_sched_pool *pool, u64 now)
+{
+	struct edf_pool *p = POOL(pool);
+	struct lhv_sched_vcpu *v = lhv_sched_queue_pop(&p->waiting);
+
+	if (v) {
+		/* Waited past its deadline: the promise was not kept, and a new period began. */
+		check_kept(v, now);
+		replenish(v, now);
+		lhv_sched_queue_add(&p->running, pool, v, VCPU(v)->deadline);
+		return v;
+	}
+	v = lhv_sched_queue_pop(&p->rest);
+	if (v) {
+		p->vtime = max(p->vtime, v->key);
+		lhv_sched_queue_add(&p->running, pool, v, BACKGROUND);
+	}
+	return v;
+}
+
+static void edf_charge(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 ns, u64 now)
+{
+	struct edf_vcpu *e = VCPU(v);
+
+	if (e->rest)
+		e->vtime += div_u64(ns * LHV_SCHED_WEIGHT, v->vm->attrs.weight);
+	else
+		e->budget -= ns;
+}
+
+static u64 edf_expired(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
+{
+	const struct lhv_sched_vcpu *first = lhv_sched_queue_first(&POOL(pool)->waiting);
+	struct edf_vcpu *e = VCPU(v);
+	u64 left = pool->quantum;
+
+	if (!e->rest) {
+		/* A new period began while it ran: it goes on in that, in its new place. */
+		if (now >= e->deadline)
+			return 0;
+		return e->budget > (s64)TOO_LITTLE ? min_t(u64, e->budget, e->deadline - now) : 0;
+	}
+	if (first)
+		return 0;
+	/* Hybrid: its next period begins. */
+	if (reserved(v)) {
+		if (now >= e->deadline)
+			return 0;
+		left = min(left, e->deadline - now);
+	}
+	if (v->ran < RATE)
+		return min(left, RATE - v->ran);
+	first = lhv_sched_queue_first(&POOL(pool)->rest);
+	return first && first->key <= e->vtime ? 0 : min(left, RATE);
+}
+
+const struct lhv_sched_ops lhv_sched_edf = {
+	.name = "edf",
+	.init = edf_init,
+	.wake = edf_wake,
+	.yield = edf_yield,
+	.sleep = edf_sleep,
+	.pick = edf_pick,
+	.charge = edf_charge,
+	.expired = edf_expired,
+	.adjust = edf_adjust,
+};

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * lhv sched/ - gang: the vCPUs of a VM run together, so that none spins for a lock whose
+ * holder has no slot, nor waits for an answer from one that has none.
+ *
+ * Relaxed. A VM is admitted when the free slots suffice for those of its vCPUs that want
+ * to run (or when it has all the slots there are, if it is wider than the pool). A sibling that
+ * wakes later runs if a slot is free; if none is, the VM goes on without it until the
+ * leaders are SKEW ahead, and is then stopped whole, to be admitted with all of them.
+ *
+ * VMs take turns by virtual time: who got least for its weight is next. It may be that the
+ * next one does not fit while a narrower one does: then that one fills the gap, but only
+ * while the next has not waited for PATIENCE; after that slots are left free for it.
+ */
+#include <linux/math64.h>
+#include <linux/minmax.h>
+
+#include "sched/queue.h"
+
+#define SKEW		(2 * LHV_SCHED_MS)
+#define PATIENCE	(20 * LHV_SCHED_MS)
+#define LOOK_BEHIND	8		/* so many VMs are tried to fill a gap */
+
+struct gang_pool {
+	struct rb_root_cached vms;	/* not admitted, with vCPUs that wait; by virtual time */
+	struct lhv_sched_vm *current_vm; /* admitted, and not yet all of it running */
+	u64 vtime;
+};
+
+struct gang_vm {
+	struct rb_root_cached waiting;	/* its vCPUs, who got least first */
+	u64 vtime;
+	u64 since;			/* admitted, or queued, then */
+	u64 seq;
+	bool admitted, queued;
+};
+
+struct gang_vcpu {
+	u64 progress;			/* CPU time in the end */
+};
+
+#define POOL(pool)	lhv_sched_priv(pool, struct gang_pool)
+#define VM(vm)		lhv_sched_priv(vm, struct gang_vm)
+#define VCPU(v)		lhv_sched_priv(v, struct gang_vcpu)
+
+static bool vm_less(struct rb_node *a, const struct rb_node *b)
+{
+	struct gang_vm *x = VM(rb_entry(a, struct lhv_sched_vm, node));
+	struct gang_vm *y = VM(rb_entry((struct rb_node *)b, struct lhv_sched_vm, node));
+
+	return x->vtime != y->vtime ? x->vtime < y->vtime : x->seq < y->seq;
+}
+
+static void vm_queue(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm, u64 now)
+{
+	struct gang_pool *p = POOL(pool);
+	struct gang_vm *g = VM(vm);
+
+	if (g->queued)
+		return;
+	if (g->vtime + LHV_SCHED_QUANTUM < p->vtime)
+		g->vtime = p->vtime - LHV_SCHED_QUANTUM;
+	g->since = now;
+	g->seq = pool->seq++;
+	g->queued = true;
+	rb_add_cached(&vm->node, &p->vms, vm_less);
+}
+
+static void vm_unqueue(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm)
+{
+	if (!VM(vm)->queued)
+		return;
+	VM(vm)->queued = false;
+	rb_erase_cached(&vm->node, &POOL(pool)->vms);
+}
+
+/* The VM's turn is over: all of it, at once. */
+static void vm_stop(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm, u64 now)
+{
+	struct gang_vm *g = VM(vm);
+	struct lhv_sched_vcpu *v;
+
+	if (!g->admitted)
+		return;
+	g->admitted = false;
+	if (POOL(pool)->current_vm == vm)
+		POOL(pool)->current_vm = NULL;
+	list_for_each_entry(v, &vm->vcpus, of_vm) {
+		if (v->state == LHV_SCHED_RUNNING)
+			lhv_sched_resched(pool, v);
+	}
+	if (lhv_sched_queue_first(&g->waiting))
+		vm_queue(pool, vm, now);
+}
+
+static void gang_vm_add(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm)
+{
+	VM(vm)->vtime = POOL(pool)->vtime;
+}
+
+static u64 gang_wake(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
+{
+	struct gang_vm *g = VM(v->vm);
+
+	lhv_sched_queue_add(&g->waiting, pool, v, VCPU(v)->progress);
+	if (g->admitted) {
+		/* It joins its siblings, if there is room; see gang_pick(). */
+		POOL(pool)->current_vm = v->vm;
+		return 0;
+	}
+	vm_queue(pool, v->vm, now);
+	return 0;
+}
+
+static u64 gang_yield(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
+{
+	return gang_wake(pool, v, now);
+}
+
+static void gang_sleep(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
+{
+	struct lhv_sched_vm *vm = v->vm;
+	struct gang_vm *g = VM(vm);
+
+	if (v->state == LHV_SCHED_WAITING) {
+		lhv_sched_queue_del(&g->waiting, v);
+		if (!lhv_sched_queue_first(&g->waiting))
+			vm_unqueue(pool, vm);
+	} else if (vm->nr_running == 1) {
+		/* The last one has gone to sleep. */
+		vm_stop(pool, vm, now);
+	}
+	if (POOL(pool)->current_vm == vm && !lhv_sched_queue_first(&g->waiting))
+		POOL(pool)->current_vm = NULL;
+}
+
+static bool fits(const struct lhv_sched_pool *pool, const struct lhv_sched_vm *vm)
+{
+	return min(vm->nr_waiting, pool->nr_slots) <= pool->nr_slots - pool->nr_busy;
+}
+
+static struct lhv_sched_vm *next_vm(struct lhv_sched_pool *pool, u64 now)
+{
+	struct rb_node *node = rb_first_cached(&POOL(pool)->vms);
+	struct lhv_sched_vm *vm;
+	int i;
+
+	for (i = 0; node && i < LOOK_BEHIND; i++, node = rb_next(node)) {
+		vm = rb_entry(node, struct lhv_sched_vm, node);
+		/* Those of its vCPUs that still run were told to stop: they come with it. */
+		if (!vm->nr_running && fits(pool, vm))
+			return vm;
+		if (!i && now - VM(vm)->since > PATIENCE)
+			break;
+	}
+	return NULL;
+}
+
+static struct lhv_sched_vcpu *gang_pick(struct lhv_sched_pool *pool, u64 now)
+{
+	struct gang_pool *p = POOL(pool);
+	struct lhv_sched_vm *vm = p->current_vm;
+	struct lhv_sched_vcpu *v;
+
+	if (!vm) {
+		vm = next_vm(pool, now);
+		if (!vm)
+			return NULL;
+		vm_unqueue(pool, vm);
+		p->vtime = max(p->vtime, VM(vm)->vtime);
+		VM(vm)->admitted = true;
+		VM(vm)->since = now;
+		p->current_vm = vm;
+	}
+	v = lhv_sched_queue_pop(&VM(vm)->waiting);
+	if (!lhv_sched_queue_first(&VM(vm)->waiting))
+		p->current_vm = NULL;
+	return v;
+}
+
+static void gang_charge(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 ns, u64 now)
+{
+	struct gang_vm *g = VM(v->vm);
+	bool queued = g->queued;
+
+	VCPU(v)->progress += ns;
+	/* It was told to stop and does not yet: the queue's order has to stay right. */
+	if (queued)
+		rb_erase_cached(&v->vm->node, &POOL(pool)->vms);
+	g->vtime += div_u64(ns * LHV_SCHED_WEIGHT, v->vm->attrs.weight);
+	if (queued)
+		rb_add_cached(&v->vm->node, &POOL(pool)->vms, vm_less);
+}
+
+static u64 gang_expired(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
+{
+	struct gang_vm *g = VM(v->vm);
+	const struct lhv_sched_vcpu *behind = lhv_sched_queue_first(&g->waiting);
+	u64 end = g->since + pool->quantum, left;
+
+	if (!g->admitted)
+		return 0;
+	if (now >= end) {
+		if (!rb_first_cached(&POOL(pool)->vms) && !behind) {
+			g->since = now;
+			return pool->quantum;
+		}
+		vm_stop(pool, v->vm, now);
+		return 0;
+	}
+	left = end - now;
+	/* A sibling has no slot: it is left behind by so much and no more. */
+	if (behind && v->vm->nr_vcpus > 1) {
+		if (VCPU(v)->progress > behind->key + SKEW && v->ran >= SKEW) {
+			vm_stop(pool, v->vm, now);
+			return 0;
+		}
+		left = min(left, SKEW);
+	}
+	return max(left, LHV_SCHED_QUANTUM_MIN);
+}
+
+const struct lhv_sched_ops lhv_sched_gang = {
+	.name = "gang",
+	.vm_add = gang_vm_add,
+	.wake = gang_wake,
+	.yield = gang_yield,
+	.sleep = gang_sleep,
+	.pick = gang_pick,
+	.charge = gang_charge,
+	.expired = gang_expired,
+};

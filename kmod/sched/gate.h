@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * lhv sched/ - the gate: vCPU threads at the pools of core.c.
+ *
+ * What it is for: to let a vCPU's thread into the guest when its pool's policy says so,
+ *	and to get it out again (gate.c); pools, policies by name, and what an
+ *	administrator changes (pools.c).
+ * What enters: the run loop, before it enters and when it sleeps; requests that netlink
+ *	has checked.
+ * What leaves: threads that sleep on vcpu->wait; LHV_REQ_GATE in pending words.
+ * What it must not know: how a policy chooses; VMX, SVM.
+ *
+ * While no pool has a policy (lhv_sched_on) the run loop does not come here at all.
+ */
+#ifndef LHV_GATE_H
+#define LHV_GATE_H
+
+#include <linux/atomic.h>
+#include <linux/cpumask.h>
+#include <linux/hrtimer.h>
+#include <linux/irq_work.h>
+#include <linux/jump_label.h>
+#include <linux/preempt.h>
+#include <linux/spinlock.h>
+
+#include "sched/core.h"
+
+struct lhv_vcpu;
+struct lhv_vm;
+
+#define LHV_POOL_NAME_MAX	31
+#define LHV_POOLS_MAX		64
+
+/**
+ * struct lhv_pool - a pool of CPUs
+ * @core: slots and policy; under @lock
+ * @lock: see Documentation/locking.md
+ * @timer: for @core's timer
+ * @id: index in the table of pools; 0 is the default pool
+ * @name: by which it is known
+ * @cpus: may run there
+ * @bound: @cpus were named; else all
+ * @slots: as many were asked for; 0, as many as there are CPUs
+ * @cpus_version: counts changes of @cpus
+ * @used: it exists for an administrator
+ *
+ * From @id on all change under lhv_pools_lock and @lock.
+ */
+struct lhv_pool {
+	struct lhv_sched_pool core;
+	raw_spinlock_t lock;
+	struct hrtimer timer;
+	u32 id;
+	char name[LHV_POOL_NAME_MAX + 1];
+	struct cpumask cpus;
+	bool bound;
+	u32 slots;
+	u32 cpus_version;
+	bool used;
+};
+
+/* A vCPU's slot while its thread is in the VMM: it may be taken away, see lhv_gate_leave(). */
+enum { LHV_GATE_INSIDE, LHV_GATE_LINGERS, LHV_GATE_REVOKED };
+
+/**
+ * struct lhv_vcpu_sched - the vCPU's part
+ *
+ * Legend: P the pool's lock; T the vCPU's thread and interrupts on its CPU; A any
+ *
+ * @core: P
+ * @notifier, @registered: T the thread's preempt notifier
+ * @release: takes the slot back when the thread went to sleep with it
+ * @uncharged: A on-CPU ns not yet charged
+ * @stamp: T on a CPU since then, local_clock(); 0 while it is not counted
+ * @slice_left: T on-CPU ns until the gate has to be asked
+ * @on_cpu: T where it is counted, -1 nowhere
+ * @asleep: A the thread went to sleep while it held the slot
+ * @look: T LHV_REQ_GATE was served: the slot may be gone
+ * @counted: P lhv_sched_on has to stay on for this one
+ * @where: A LHV_GATE_*
+ * @pinned: T the thread's CPUs are those of a pool
+ * @cpus_version, @cpus_pool: T of these
+ */
+struct lhv_vcpu_sched {
+	struct lhv_sched_vcpu core;
+	struct preempt_notifier notifier;
+	struct irq_work release;
+	atomic64_t uncharged;
+	u64 stamp;
+	u64 slice_left;
+	int on_cpu;
+	int where;
+	bool asleep;
+	bool look;
+	bool counted;
+	bool registered;
+	bool pinned;
+	u32 cpus_version, cpus_pool;
+};
+
+DECLARE_STATIC_KEY_FALSE(lhv_sched_on);
+
+/* ---- gate.c: the vCPU's own thread, in the slow tier ---- */
+
+bool lhv_gate_admit_slow(struct lhv_vcpu *vcpu);
+void lhv_gate_enough_slow(struct lhv_vcpu *vcpu);
+void lhv_gate_leave_slow(struct lhv_vcpu *vcpu, int ret);
+
+/**
+ * lhv_gate_admit() - may the vCPU enter the guest?
+ * @vcpu: the vCPU
+ *
+ * Sleeps until it may, a signal or a request comes. Return: false, look at signals and
+ * requests again and then come back; true, it has a slot, or needs none.
+ */
+static __always_inline bool lhv_gate_admit(struct lhv_vcpu *vcpu)
+{
+	return static_branch_unlikely(&lhv_sched_on) ? lhv_gate_admit_slow(vcpu) : true;
+}
+
+/** lhv_gate_enough() - the vCPU is about to sleep: it wants no slot */
+static __always_inline void lhv_gate_enough(struct lhv_vcpu *vcpu)
+{
+	if (static_branch_unlikely(&lhv_sched_on))
+		lhv_gate_enough_slow(vcpu);
+}
+
+/** lhv_gate_leave() - KVM_RUN is about to return @ret */
+static __always_inline void lhv_gate_leave(struct lhv_vcpu *vcpu, int ret)
+{
+	if (static_branch_unlikely(&lhv_sched_on))
+		lhv_gate_leave_slow(vcpu, ret);
+}
+
+void lhv_gate_vcpu_init(struct lhv_vcpu *vcpu);
+void lhv_gate_vcpu_add(struct lhv_vcpu *vcpu);
+void lhv_gate_vcpu_destroy(struct lhv_vcpu *vcpu);
+void lhv_gate_init(void);
+void lhv_gate_exit(void);
+bool lhv_gate_idle(void);
+void lhv_gate_forget(struct lhv_sched_vcpu *v);
+
+extern const struct lhv_sched_host lhv_gate_host;
+
+struct lhv_pool *lhv_gate_lock(struct lhv_sched_vm *vm, unsigned long *flags);
+void lhv_gate_unlock(struct lhv_pool *pool, unsigned long flags);
+
+/* ---- pools.c ---- */
+
+extern struct mutex lhv_pools_lock;
+
+/**
+ * struct lhv_pool_change - what an administrator wants of a pool
+ * @policy, @quantum, @slots, @cpus: NULL, or the new value
+ */
+struct lhv_pool_change {
+	const char *policy;
+	const u64 *quantum;
+	const u32 *slots;
+	const struct cpumask *cpus;
+};
+
+int lhv_pools_init(void);
+void lhv_pools_exit(void);
+void lhv_pools_cpu(unsigned int cpu, bool up);
+void lhv_pools_vm_create(struct lhv_vm *vm);
+void lhv_pools_vm_destroy(struct lhv_vm *vm);
+
+/* Under lhv_pools_lock. @why has room for LHV_SCHED_WHY_MAX. */
+struct lhv_pool *lhv_pool_by_id(u32 id);
+struct lhv_pool *lhv_pool_by_name(const char *name);
+struct lhv_pool *lhv_pool_create(const char *name, char *why);
+int lhv_pool_remove(struct lhv_pool *pool, char *why);
+struct lhv_pool *lhv_pool_next(u32 *id);
+int lhv_pool_change(struct lhv_pool *pool, const struct lhv_pool_change *change, char *why);
+int lhv_pool_move_vm(struct lhv_pool *pool, struct lhv_vm *vm, char *why);
+int lhv_pool_set_vm(struct lhv_vm *vm, const struct lhv_sched_attrs *attrs, char *why);
+const char *lhv_pool_policy(const struct lhv_pool *pool);
+struct lhv_pool *lhv_pool_of(const struct lhv_vm *vm);
+bool lhv_pools_policy_name(unsigned int index, char name[LHV_SCHED_NAME_MAX + 1]);
+
+#endif

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * lhv sched/ - prio: the VM of the highest priority first, and round robin among equals.
+ * Who waits ages: each AGEING ns are worth one level, so that nobody starves.
+ *
+ * Ageing without touching anybody: of two that wait, who came at time t with priority p is
+ * at level p + (now - t) / AGEING, so that the order of t - p * AGEING is the order of
+ * levels at any time.
+ *
+ * A wake-up takes the slot of the weakest running vCPU if that is of lower priority: at
+ * once, and with its own priority, not an aged one.
+ */
+#include <linux/minmax.h>
+
+#include "sched/queue.h"
+
+#define AGEING		(20 * LHV_SCHED_MS)
+
+struct prio_pool {
+	struct rb_root_cached waiting;
+	struct rb_root_cached running;		/* the weakest last */
+};
+
+#define POOL(pool)	lhv_sched_priv(pool, struct prio_pool)
+
+static u32 below_top(const struct lhv_sched_vcpu *v)
+{
+	return LHV_SCHED_PRIORITY_MAX - v->vm->attrs.priority;
+}
+
+static void prio_queue(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
+{
+	lhv_sched_queue_add(&POOL(pool)->waiting, pool, v, now + below_top(v) * AGEING);
+}
+
+static u64 prio_wake(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
+{
+	struct lhv_sched_vcpu *weakest = lhv_sched_queue_last(&POOL(pool)->running);
+
+	prio_queue(pool, v, now);
+	if (pool->nr_busy >= pool->nr_slots && weakest && below_top(weakest) > below_top(v))
+		lhv_sched_resched(pool, weakest);
+	return 0;
+}
+
+static u64 prio_yield(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
+{
+	lhv_sched_queue_del(&POOL(pool)->running, v);
+	prio_queue(pool, v, now);
+	return 0;
+}
+
+static void prio_sleep(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
+{
+	if (v->state == LHV_SCHED_WAITING)
+		lhv_sched_queue_del(&POOL(pool)->waiting, v);
+	else
+		lhv_sched_queue_del(&POOL(pool)->running, v);
+}
+
+static struct lhv_sched_vcpu *prio_pick(struct lhv_sched_pool *pool, u64 now)
+{
+	struct lhv_sched_vcpu *v = lhv_sched_queue_pop(&POOL(pool)->waiting);
+
+	if (v)
+		lhv_sched_queue_add(&POOL(pool)->running, pool, v, below_top(v));
+	return v;
+}
+
+static u64 prio_expired(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
+{
+	const struct lhv_sched_vcpu *first;
+
+	if (v->ran < pool->quantum)
+		return pool->quantum - v->ran;
+	/* As if it came now: does anybody waiting come before it? */
+	first = lhv_sched_queue_first(&POOL(pool)->waiting);
+	return first && first->key <= now + below_top(v) * AGEING ? 0 : pool->quantum;
+}
+
+const struct lhv_sched_ops lhv_sched_prio = {
+	.name = "prio",
+	.wake = prio_wake,
+	.yield = prio_yield,
+	.sleep = prio_sleep,
+	.pick = prio_pick,
+	.expired = prio_expired,
+};

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * lhv sched/ - a queue of vCPUs ordered by a key, first come first served among equals.
+ *
+ * A vCPU is in one queue at most: a policy that wants to find who of the running ones
+ * should give way keeps those in a second queue.
+ */
+#ifndef LHV_SCHED_QUEUE_H
+#define LHV_SCHED_QUEUE_H
+
+#include "sched/sched.h"
+
+static inline bool lhv_sched_queue_less(struct rb_node *a, const struct rb_node *b)
+{
+	const struct lhv_sched_vcpu *x = rb_entry(a, struct lhv_sched_vcpu, node);
+	const struct lhv_sched_vcpu *y = rb_entry(b, struct lhv_sched_vcpu, node);
+
+	/* Keys are times, or virtual ones, that start near 0: they do not wrap. */
+	return x->key != y->key ? x->key < y->key : x->seq < y->seq;
+}
+
+static inline void lhv_sched_queue_add(struct rb_root_cached *queue, struct lhv_sched_pool *pool,
+				       struct lhv_sched_vcpu *v, u64 key)
+{
+	v->key = key;
+	v->seq = pool->seq++;
+	rb_add_cached(&v->node, queue, lhv_sched_queue_less);
+}
+
+static inline void lhv_sched_queue_del(struct rb_root_cached *queue, struct lhv_sched_vcpu *v)
+{
+	rb_erase_cached(&v->node, queue);
+	RB_CLEAR_NODE(&v->node);
+}
+
+static inline struct lhv_sched_vcpu *lhv_sched_queue_first(const struct rb_root_cached *queue)
+{
+	struct rb_node *node = rb_first_cached(queue);
+
+	return node ? rb_entry(node, struct lhv_sched_vcpu, node) : NULL;
+}
+
+static inline struct lhv_sched_vcpu *lhv_sched_queue_last(const struct rb_root_cached *queue)
+{
+	struct rb_node *node = rb_last(&queue->rb_root);
+
+	return node ? rb_entry(node, struct lhv_sched_vcpu, node) : NULL;
+}
+
+static inline struct lhv_sched_vcpu *lhv_sched_queue_pop(struct rb_root_cached *queue)
+{
+	struct lhv_sched_vcpu *v = lhv_sched_queue_first(queue);
+
+	if (v)
+		lhv_sched_queue_del(queue, v);
+	return v;
+}
+
+#endif

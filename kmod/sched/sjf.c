@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * lhv sched/ - sjf: shortest job first. A job is what a vCPU runs between two sleeps. Its
+ * length is what the administrator says, else the exponentially weighted average of the
+ * vCPU's jobs before. A job that has begun is run to its end.
+ *
+ * Who waits ages: AGEING ns of waiting make a job look one ns shorter. As in prio, the
+ * order does not change with time, so nothing has to be touched for that.
+ */
+#include "sched/queue.h"
+
+#define AGEING		16
+#define FIRST_GUESS	(5 * LHV_SCHED_MS)
+#define EWMA_SHIFT	1		/* the last job counts for a half */
+
+struct sjf_pool {
+	struct rb_root_cached waiting;
+};
+
+struct sjf_vcpu {
+	u64 guess;
+};
+
+#define POOL(pool)	lhv_sched_priv(pool, struct sjf_pool)
+#define VCPU(v)		lhv_sched_priv(v, struct sjf_vcpu)
+
+static void sjf_vcpu_insert(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v)
+{
+	VCPU(v)->guess = FIRST_GUESS;
+}
+
+/* What is left of the job, as far as one can tell. */
+static u64 remaining(const struct lhv_sched_vcpu *v)
+{
+	u64 length = v->vm->attrs.length ?: VCPU((struct lhv_sched_vcpu *)v)->guess;
+
+	return length > v->burst ? length - v->burst : 0;
+}
+
+static u64 sjf_wake(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
+{
+	lhv_sched_queue_add(&POOL(pool)->waiting, pool, v, remaining(v) + v->woken / AGEING);
+	return 0;
+}
+
+static void sjf_sleep(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
+{
+	struct sjf_vcpu *s = VCPU(v);
+
+	if (v->state == LHV_SCHED_WAITING)
+		lhv_sched_queue_del(&POOL(pool)->waiting, v);
+	else
+		s->guess += (s64)(v->burst - s->guess) >> EWMA_SHIFT;
+}
+
+static struct lhv_sched_vcpu *sjf_pick(struct lhv_sched_pool *pool, u64 now)
+{
+	return lhv_sched_queue_pop(&POOL(pool)->waiting);
+}
+
+static u64 sjf_expired(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
+{
+	return LHV_SCHED_FOREVER;
+}
+
+const struct lhv_sched_ops lhv_sched_sjf = {
+	.name = "sjf",
+	.vcpu_insert = sjf_vcpu_insert,
+	.wake = sjf_wake,
+	.yield = sjf_wake,
+	.sleep = sjf_sleep,
+	.pick = sjf_pick,
+	.expired = sjf_expired,
+};
