@@ -12,6 +12,7 @@
 #   make demo [INTERACTIVE=1]	a Debian guest on lhv, in an emulated AMD machine
 #   make netlink-gen		policy and uAPI header, anew from Documentation/netlink/specs/lhv.yaml
 #   make netlink-check		are they what the specification says?
+#   make simulate		the scheduling policies on a machine made of numbers
 #   make clean
 
 KREL ?= $(shell uname -r)
@@ -80,6 +81,10 @@ bench:
 demo:
 	INTERACTIVE='$(INTERACTIVE)' selftests/demo
 
+simulate:
+	@$(MAKE) -s -C selftests/simulate
+	@build/simulate/simulate huge
+
 netlink-gen:
 	selftests/netlink-gen
 
@@ -95,4 +100,4 @@ clean:
 	rm -rf build
 	$(MAKE) -C vmctl clean
 
-.PHONY: all modules vmctl install uninstall test abuse bench demo netlink-gen netlink-check clean
+.PHONY: all modules vmctl install uninstall test abuse bench demo simulate netlink-gen netlink-check clean

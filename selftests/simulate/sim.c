@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The simulated machine; see sim.h. */
+#include <stdlib.h>
+
+#include "sim.h"
+
+enum { EV_STRETCH, EV_SLICE, EV_WAKE, EV_GATE, EV_TIMER };
+
+/* ---- random numbers and events ---- */
+
+u64 sim_random(struct sim *s, u64 below)
+{
+	s->random ^= s->random << 13;
+	s->random ^= s->random >> 7;
+	s->random ^= s->random << 17;
+	return below ? s->random % below : 0;
+}
+
+static bool sooner(const struct event *a, const struct event *b)
+{
+	return a->when != b->when ? a->when < b->when : a->seq < b->seq;
+}
+
+static void post(struct sim *s, struct sim_vcpu *v, u8 what, u32 serial, u64 when)
+{
+	struct event e = { when, s->seq++, v, serial, what };
+	size_t i, up;
+
+	if (s->n == s->room) {
+		s->room = s->room * 2 + 64;
+		s->heap = realloc(s->heap, s->room * sizeof(e));
+		if (!s->heap)
+			abort();
+	}
+	for (i = s->n++; i; i = up) {
+		up = (i - 1) / 2;
+		if (!sooner(&e, &s->heap[up]))
+			break;
+		s->heap[i] = s->heap[up];
+	}
+	s->heap[i] = e;
+}
+
+static struct event next_event(struct sim *s)
+{
+	struct event first = s->heap[0], e = s->heap[--s->n];
+	size_t i = 0, down;
+
+	for (; (down = 2 * i + 1) < s->n; i = down) {
+		if (down + 1 < s->n && sooner(&s->heap[down + 1], &s->heap[down]))
+			down++;
+		if (!sooner(&s->heap[down], &e))
+			break;
+		s->heap[i] = s->heap[down];
+	}
+	s->heap[i] = e;
+	return first;
+}
+
+/* ---- the machine: what a vCPU on a CPU does next ---- */
+
+static struct sim_vcpu *vcpu_of(struct lhv_sched_vcpu *v)
+{
+	return container_of(v, struct sim_vcpu, s);
+}
+
+/* Book the CPU time until now. */
+static void book(struct sim_vcpu *v)
+{
+	struct sim *s = v->sim;
+	u64 ns = s->now - v->began;
+
+	if (!v->began)
+		return;
+	v->began = s->now;
+	if (!v->spinning)
+		v->left -= min(ns, v->left);
+	s->busy += ns;
+	lhv_sched_charge(&v->s, ns, s->now);
+	if (v->vm->s.attrs.cap && v->vm->s.cap_budget < 0)
+		s->overrun = max(s->overrun, (u64)-v->vm->s.cap_budget);
+}
+
+/* It is on a CPU: when does its stretch end, when its slice? */
+static void plan(struct sim_vcpu *v)
+{
+	struct sim *s = v->sim;
+	u64 left = lhv_sched_left(&v->s, s->now);
+
+	v->serial++;
+	if (!v->spinning && v->job != JOB_SPIN)
+		post(s, v, EV_STRETCH, v->serial, s->now + v->left);
+	if (left != LHV_SCHED_FOREVER)
+		post(s, v, EV_SLICE, v->serial, s->now + left);
+}
+
+static void granted(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *sv)
+{
+	struct sim_vcpu *v = vcpu_of(sv);
+
+	(void)pool;
+	v->serial++;
+	post(v->sim, v, EV_GATE, v->serial, v->sim->now);
+}
+
+static void kick(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *sv)
+{
+	struct sim_vcpu *v = vcpu_of(sv);
+
+	(void)pool;
+	v->serial++;
+	post(v->sim, v, EV_GATE, v->serial, v->sim->now);
+}
+
+static void timer(struct lhv_sched_pool *pool, u64 when)
+{
+	struct sim *s = container_of(pool, struct sim, pool);
+
+	post(s, NULL, EV_TIMER, ++s->timer_serial, max(when, s->now));
+}
+
+static const struct lhv_sched_host host = { .granted = granted, .kick = kick, .timer = timer };
+
+static void leave_cpu(struct sim_vcpu *v)
+{
+	book(v);
+	v->began = 0;
+	v->serial++;
+}
+
+static void stretch_done(struct sim_vcpu *v);
+
+/* At the gate: with a slot it runs on, without it waits. */
+static void gate(struct sim_vcpu *v)
+{
+	struct sim *s = v->sim;
+
+	s->ops++;
+	book(v);
+	/* Done in the very moment in which it has to give way. */
+	if (v->began && !v->left && !v->spinning && v->job != JOB_SPIN) {
+		stretch_done(v);
+		return;
+	}
+	if (v->s.state == LHV_SCHED_RUNNING && v->began && !lhv_sched_left(&v->s, s->now)) {
+		v->began = 0;
+		v->serial++;
+		lhv_sched_requeue(&v->s, s->now);
+	}
+	if (v->s.state != LHV_SCHED_RUNNING) {
+		v->began = 0;
+		return;
+	}
+	v->began = s->now;
+	plan(v);
+}
+
+static void go_to_sleep(struct sim_vcpu *v, u64 until)
+{
+	leave_cpu(v);
+	v->asleep = true;
+	lhv_sched_enough(&v->s, v->sim->now);
+	if (until)
+		post(v->sim, v, EV_WAKE, v->serial, until);
+}
+
+/* About @mean, from half to one and a half times that. */
+static u64 about(struct sim *s, u64 mean)
+{
+	return mean / 2 + sim_random(s, mean + 1);
+}
+
+static void take_lock(struct sim_vcpu *v)
+{
+	v->vm->holder = v;
+	v->spinning = false;
+	v->locked = true;
+	v->left = v->pause;
+}
+
+static void drop_lock(struct sim_vcpu *v)
+{
+	struct sim_vm *vm = v->vm;
+	unsigned int i;
+
+	v->locked = false;
+	vm->holder = NULL;
+	/* Who spins and is on a CPU sees it first. */
+	for (i = 0; i < vm->n; i++) {
+		struct sim_vcpu *w = &vm->vcpus[i];
+
+		if (!w->spinning || !w->began)
+			continue;
+		book(w);
+		take_lock(w);
+		plan(w);
+		break;
+	}
+}
+
+static void stretch_done(struct sim_vcpu *v)
+{
+	struct sim *s = v->sim;
+
+	switch (v->job) {
+	case JOB_ONCE:
+		v->work++;
+		v->ended = s->now;
+		go_to_sleep(v, 0);
+		return;
+	case JOB_CYCLE:
+		v->work++;
+		go_to_sleep(v, s->now + about(s, v->pause));
+		return;
+	case JOB_PERIODIC:
+		v->work++;
+		if (s->now > v->deadline + LHV_SCHED_US)
+			v->late++;
+		if (s->now < v->deadline) {
+			go_to_sleep(v, v->deadline);
+			return;
+		}
+		v->deadline += v->pause;
+		v->left = v->length;
+		break;
+	case JOB_LOCK:
+		if (v->locked) {
+			v->work++;
+			v->left = about(s, v->length);
+			drop_lock(v);
+		} else if (!v->vm->holder) {
+			take_lock(v);
+		} else {
+			v->spinning = true;
+		}
+		break;
+	default:
+		break;
+	}
+	plan(v);
+}
+
+static void wake_up(struct sim_vcpu *v)
+{
+	struct sim *s = v->sim;
+
+	v->asleep = false;
+	v->left = v->job == JOB_PERIODIC || v->job == JOB_ONCE ? v->length : about(s, v->length);
+	if (v->job == JOB_PERIODIC)
+		v->deadline = s->now + v->pause;
+	lhv_sched_want(&v->s, s->now);
+}
+
+/* A spinner that comes on a CPU may find the lock free. */
+static void look_at_lock(struct sim_vcpu *v)
+{
+	if (v->spinning && v->began && !v->vm->holder) {
+		take_lock(v);
+		plan(v);
+	}
+}
+
+static void watch_gangs(struct sim *s, u64 until)
+{
+	u64 ns = until - s->watched;
+	unsigned int i;
+
+	for (i = 0; i < s->nr_vms; i++) {
+		struct sim_vm *vm = &s->vms[i];
+
+		if (!vm->s.nr_running)
+			continue;
+		vm->any += ns;
+		if (vm->s.nr_running == min(vm->s.nr_running + vm->s.nr_waiting, s->pool.nr_slots))
+			vm->both += ns;
+	}
+	s->watched = until;
+}
+
+void sim_run(struct sim *s, u64 until)
+{
+	struct lhv_sched_vcpu *v;
+	struct event e;
+
+	while (s->n && s->heap[0].when <= until) {
+		e = next_event(s);
+		if (s->watch_gangs && e.when > s->watched)
+			watch_gangs(s, e.when);
+		s->now = max(s->now, e.when);
+		if (e.what == EV_TIMER) {
+			if (e.serial == s->timer_serial)
+				lhv_sched_timer(&s->pool, s->now);
+			continue;
+		}
+		if (e.serial != e.v->serial)
+			continue;
+		switch (e.what) {
+		case EV_WAKE:
+			wake_up(e.v);
+			break;
+		case EV_STRETCH:
+			book(e.v);
+			if (!e.v->left)
+				stretch_done(e.v);
+			else
+				plan(e.v);
+			break;
+		default:
+			gate(e.v);
+			look_at_lock(e.v);
+		}
+	}
+	s->now = until;
+	/* Who just runs on is booked too. */
+	list_for_each_entry(v, &s->pool.running, of_pool)
+		book(vcpu_of(v));
+}
+
+/* ---- set-up ---- */
+
+void sim_init(struct sim *s, u32 slots, unsigned int nr_vms)
+{
+	memset(s, 0, sizeof(*s));
+	s->random = 88172645463325252ull;
+	s->now = s->watched = LHV_SCHED_MS;	/* a time of 0 means none */
+	lhv_sched_pool_init(&s->pool, &host, slots);
+	s->vms = calloc(nr_vms, sizeof(*s->vms));
+	if (!s->vms)
+		abort();
+	s->nr_vms = nr_vms;
+}
+
+struct sim_vm *sim_vm(struct sim *s, unsigned int i, unsigned int nr_vcpus, enum job job,
+		      u64 length, u64 pause)
+{
+	struct sim_vm *vm = &s->vms[i];
+	unsigned int j;
+
+	lhv_sched_vm_init(&vm->s, i + 1);
+	lhv_sched_vm_join(&s->pool, &vm->s, s->now);
+	vm->n = nr_vcpus;
+	vm->vcpus = calloc(nr_vcpus, sizeof(*vm->vcpus));
+	if (!vm->vcpus)
+		abort();
+	for (j = 0; j < nr_vcpus; j++) {
+		struct sim_vcpu *v = &vm->vcpus[j];
+
+		lhv_sched_vcpu_add(&vm->s, &v->s);
+		v->sim = s;
+		v->vm = vm;
+		v->job = job;
+		v->length = length;
+		v->pause = pause;
+		v->asleep = true;
+	}
+	return vm;
+}
+
+/* All is set up: begin. */
+int sim_policy(struct sim *s, const struct lhv_sched_ops *ops)
+{
+	char why[LHV_SCHED_WHY_MAX] = "";
+	bool first = !s->pool.ops;
+	unsigned int i, j;
+
+	if (ops->init && ops->init(&s->pool, why))
+		return -1;
+	lhv_sched_pool_set_policy(&s->pool, ops, s->now);
+	for (i = 0; first && i < s->nr_vms; i++)
+		for (j = 0; j < s->vms[i].n; j++)
+			post(s, &s->vms[i].vcpus[j], EV_WAKE, 0,
+			     s->now + s->vms[i].vcpus[j].start);
+	return 0;
+}
+
+void sim_free(struct sim *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->nr_vms; i++)
+		free(s->vms[i].vcpus);
+	free(s->vms);
+	free(s->heap);
+}
+
+static void must(bool ok, const char *what)
+{
+	if (ok)
+		return;
+	fprintf(stderr, "simulate: invariant broken: %s\n", what);
+	exit(1);
+}
+
+void sim_check(struct sim *s)
+{
+	u32 running = 0, waiting = 0, vm_running, vm_waiting;
+	unsigned int i, j;
+
+	for (i = 0; i < s->nr_vms; i++) {
+		vm_running = vm_waiting = 0;
+		for (j = 0; j < s->vms[i].n; j++) {
+			struct sim_vcpu *v = &s->vms[i].vcpus[j];
+
+			vm_running += v->s.state == LHV_SCHED_RUNNING;
+			vm_waiting += v->s.state == LHV_SCHED_WAITING;
+			must((v->s.state == LHV_SCHED_OUT) == v->asleep, "asleep is OUT");
+			must(!v->began || v->s.state == LHV_SCHED_RUNNING, "on a CPU without a slot");
+		}
+		must(vm_running == s->vms[i].s.nr_running, "a VM's running vCPUs");
+		must(vm_waiting == s->vms[i].s.nr_waiting, "a VM's waiting vCPUs");
+		running += vm_running;
+		waiting += vm_waiting;
+	}
+	must(running == s->pool.nr_busy, "busy slots");
+	must(waiting == s->pool.nr_waiting, "waiting vCPUs");
+	must(running <= s->pool.nr_slots, "more run than there are slots");
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The simulator: kmod/sched's core and policies, compiled as they are, on a machine
+ * made of numbers.
+ *
+ * What it is for: to see what a policy does with any number of CPUs and vCPUs, the same
+ *	in each run. What enters: a machine with VMs and what their vCPUs do. What leaves:
+ *	the figures that the core keeps, and work done. It must not know how a policy works.
+ */
+#ifndef SIM_H
+#define SIM_H
+
+#include "sched/core.h"
+
+enum job {
+	JOB_SPIN,	/* runs for ever */
+	JOB_ONCE,	/* runs @length from @start on */
+	JOB_CYCLE,	/* runs about @length, sleeps about @pause */
+	JOB_PERIODIC,	/* @length in each @pause; late ones are counted */
+	JOB_LOCK,	/* @length of its own, then @pause holding its VM's lock; spins for it */
+};
+
+struct sim_vm;
+
+/**
+ * struct sim_vcpu - a vCPU
+ * @job, @length, @pause, @start: what it does
+ * @left: CPU time to the end of its present stretch
+ * @began: on a CPU since then, or since it was last charged
+ * @deadline: JOB_PERIODIC: end of the present period
+ * @ended: JOB_ONCE: when
+ * @spinning, @locked: JOB_LOCK
+ * @work: stretches completed; @late: after the end of their period
+ * @serial: an event of another serial is void
+ */
+struct sim_vcpu {
+	struct lhv_sched_vcpu s;
+	struct sim *sim;
+	struct sim_vm *vm;
+	enum job job;
+	u64 length, pause, start, left, began, deadline, ended;
+	bool asleep, spinning, locked, kicked;
+	u64 work, late;
+	u32 serial;
+};
+
+struct sim_vm {
+	struct lhv_sched_vm s;
+	struct sim_vcpu *vcpus;
+	unsigned int n;
+	struct sim_vcpu *holder;	/* of the VM's lock */
+	u64 both, any;			/* time that all of its ready vCPUs ran; that one did */
+};
+
+struct event {
+	u64 when, seq;
+	struct sim_vcpu *v;		/* NULL: the pool's timer */
+	u32 serial;
+	u8 what;
+};
+
+struct sim {
+	struct lhv_sched_pool pool;
+	u64 now, seq, random;
+	struct event *heap;
+	size_t n, room;
+	u32 timer_serial;
+	struct sim_vm *vms;
+	unsigned int nr_vms;
+	u64 busy, busy_since;		/* slot time used */
+	u64 overrun;			/* the most that a cap was exceeded by, ns */
+	u64 ops;			/* decisions taken */
+	bool watch_gangs;
+	u64 watched;
+};
+
+void sim_init(struct sim *s, u32 slots, unsigned int nr_vms);
+struct sim_vm *sim_vm(struct sim *s, unsigned int i, unsigned int nr_vcpus, enum job job,
+		      u64 length, u64 pause);
+int sim_policy(struct sim *s, const struct lhv_sched_ops *ops);
+void sim_run(struct sim *s, u64 until);
+void sim_free(struct sim *s);
+u64 sim_random(struct sim *s, u64 below);
+/* Ends the program if the core's and the machine's idea differ. */
+void sim_check(struct sim *s);
+
+#endif

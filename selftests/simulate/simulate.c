@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * make simulate: each policy on a set of workloads, as tables in Markdown on standard
+ * output. Exits 1 when an invariant or one of the targets of Documentation/scheduling.md
+ * is not met.
+ */
+#include <stdlib.h>
+
+#include "sim.h"
+
+#define MS	LHV_SCHED_MS
+#define SEC	(1000 * MS)
+#define COUNT(a)	(sizeof(a) / sizeof((a)[0]))
+
+static const struct lhv_sched_ops * const policies[] = {
+	&lhv_sched_fcfs, &lhv_sched_sjf, &lhv_sched_prio, &lhv_sched_rr, &lhv_sched_credit,
+	&lhv_sched_gang, &lhv_sched_edf,
+};
+
+static int failures;
+
+static void expect(bool ok, const char *policy, const char *what)
+{
+	if (ok)
+		return;
+	fprintf(stderr, "simulate: %s: %s\n", policy, what);
+	failures++;
+}
+
+struct sums {
+	u64 run, wait, response, wakeups, turnaround, bursts, misses, p99;
+};
+
+static struct sums sum_up(struct sim *s)
+{
+	static u32 hist[LHV_SCHED_HIST];
+	struct sums t = { 0 };
+	unsigned int i, b;
+
+	memset(hist, 0, sizeof(hist));
+	for (i = 0; i < s->nr_vms; i++) {
+		const struct lhv_sched_figures *f = &s->vms[i].s.fig;
+
+		t.run += f->run;
+		t.wait += f->wait;
+		t.response += f->response;
+		t.wakeups += f->wakeups;
+		t.turnaround += f->turnaround;
+		t.bursts += f->bursts;
+		t.misses += f->misses;
+		for (b = 0; b < LHV_SCHED_HIST; b++)
+			hist[b] += f->latency[b];
+	}
+	t.p99 = lhv_sched_percentile(hist, 990);
+	return t;
+}
+
+static double ms(u64 ns, u64 n)
+{
+	return n ? ns / 1e6 / n : 0;
+}
+
+static void head(const char *title)
+{
+	printf("\n### %s\n\n", title);
+	printf("| policy | response ms | p99 ms | wait ms | turnaround ms | bursts/s | utilisation | Jain |\n");
+	printf("|---|---|---|---|---|---|---|---|\n");
+}
+
+static void line(struct sim *s, const char *name, u64 time)
+{
+	struct sums t = sum_up(s);
+
+	printf("| %s | %.3f | %.2f | %.2f | %.2f | %.0f | %.1f %% | %.4f |\n", name,
+	       ms(t.response, t.wakeups), t.p99 / 1e6, ms(t.wait, t.wakeups),
+	       ms(t.turnaround, t.bursts), t.bursts / (time / 1e9),
+	       100.0 * s->busy / ((double)time * s->pool.nr_slots), lhv_sched_jain(&s->pool) / 1e6);
+}
+
+/* Run all policies on what @setup makes; @check looks at each. */
+static void compare(const char *title, void (*setup)(struct sim *s), u64 time,
+		    void (*check)(struct sim *s, const char *name))
+{
+	struct sim s;
+	unsigned int i, step;
+
+	head(title);
+	for (i = 0; i < COUNT(policies); i++) {
+		setup(&s);
+		if (sim_policy(&s, policies[i])) {
+			sim_free(&s);
+			continue;
+		}
+		for (step = 1; step <= 100; step++) {
+			sim_run(&s, MS + time / 100 * step);
+			sim_check(&s);
+		}
+		line(&s, policies[i]->name, time);
+		if (check)
+			check(&s, policies[i]->name);
+		sim_free(&s);
+	}
+}
+
+/* ---- jobs that come at once: what is the least mean wait? ---- */
+
+#define JOBS	40
+
+static u64 job_length(unsigned int i)
+{
+	return (1 + i * 7 % JOBS) * MS;
+}
+
+static void setup_jobs(struct sim *s)
+{
+	unsigned int i;
+
+	sim_init(s, 1, JOBS);
+	for (i = 0; i < JOBS; i++) {
+		struct sim_vm *vm = sim_vm(s, i, 1, JOB_ONCE, job_length(i), 0);
+
+		vm->s.attrs.length = job_length(i);
+		vm->s.attrs.priority = 99 - job_length(i) / MS;
+	}
+}
+
+static u64 least_turnaround(void)
+{
+	u64 sum = 0, i;
+
+	/* Lengths are 1 to JOBS ms, each once; the shortest first. */
+	for (i = 1; i <= JOBS; i++)
+		sum += i * (JOBS - i + 1) * MS;
+	return sum;
+}
+
+static void check_jobs(struct sim *s, const char *name)
+{
+	struct sums t = sum_up(s);
+
+	expect(t.bursts == JOBS, name, "all jobs come to their end");
+	/* The first to come gets the slot before there is a second; that costs a little. */
+	if (!strcmp(name, "sjf"))
+		expect(t.turnaround <= least_turnaround() * 101 / 100 && t.turnaround >= least_turnaround(),
+		       name, "the least mean turnaround");
+	expect(t.turnaround >= least_turnaround(), name, "nothing is better than the optimum");
+}
+
+/* ---- shares ---- */
+
+static void setup_shares(struct sim *s)
+{
+	unsigned int i;
+
+	sim_init(s, 1, 3);
+	for (i = 0; i < 3; i++)
+		sim_vm(s, i, 1, JOB_SPIN, SEC, 0)->s.attrs.weight = 100 << i;
+}
+
+static void check_shares(struct sim *s, const char *name)
+{
+	unsigned int i;
+
+	printf("| | shares %.2f %% %.2f %% %.2f %% | | | | | | |\n", s->vms[0].s.fig.run / 1e7,
+	       s->vms[1].s.fig.run / 1e7, s->vms[2].s.fig.run / 1e7);
+	for (i = 0; i < 3 && !strcmp(name, "credit"); i++) {
+		double want = (1 << i) * 1e9 / 7, is = s->vms[i].s.fig.run;
+
+		expect(is > want * .99 && is < want * 1.01, name, "1:2:4 within 1 % over 1 s");
+	}
+}
+
+static void setup_equal(struct sim *s)
+{
+	unsigned int i;
+
+	sim_init(s, 8, 64);
+	for (i = 0; i < 64; i++)
+		sim_vm(s, i, 1, JOB_SPIN, SEC, 0);
+}
+
+static void check_equal(struct sim *s, const char *name)
+{
+	if (!strcmp(name, "credit") || !strcmp(name, "rr"))
+		expect(lhv_sched_jain(&s->pool) >= 999000, name, "Jain's index of 64 is 0.999");
+	if (strcmp(name, "fcfs") && strcmp(name, "sjf"))
+		expect(lhv_sched_jain(&s->pool) >= 900000, name, "nobody starves");
+	expect(s->busy > 8 * 10 * SEC * .999, name, "no slot is free while somebody waits");
+}
+
+/* ---- mixed: interactive ones among heavy ones ---- */
+
+static void setup_mixed(struct sim *s)
+{
+	unsigned int i;
+
+	sim_init(s, 4, 24);
+	for (i = 0; i < 24; i++) {
+		if (i < 6)
+			sim_vm(s, i, 2, JOB_CYCLE, 200 * MS, 5 * MS);
+		else if (i < 12)
+			sim_vm(s, i, 1, JOB_CYCLE, 20 * MS, 60 * MS);
+		else
+			sim_vm(s, i, 1, JOB_CYCLE, MS / 2, 20 * MS)->s.attrs.priority = 80;
+	}
+}
+
+static void check_mixed(struct sim *s, const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->nr_vms; i++)
+		expect(s->vms[i].s.fig.run, name, "everybody ran");
+}
+
+/* ---- spinlocks ---- */
+
+static void setup_locks(struct sim *s)
+{
+	unsigned int i;
+
+	sim_init(s, 4, 9);
+	for (i = 0; i < 3; i++)
+		sim_vm(s, i, 4, JOB_LOCK, 200000, 40000);
+	/* Others come and go, so that siblings do not stay in step by chance. */
+	for (; i < 9; i++)
+		sim_vm(s, i, 1, JOB_CYCLE, 3 * MS, 20 * MS);
+	s->watch_gangs = true;
+}
+
+static void check_locks(struct sim *s, const char *name)
+{
+	u64 work = 0, both = 0, any = 0;
+	unsigned int i, j;
+
+	for (i = 0; i < 3; i++) {
+		for (j = 0; j < s->vms[i].n; j++)
+			work += s->vms[i].vcpus[j].work;
+		both += s->vms[i].both;
+		any += s->vms[i].any;
+	}
+	printf("| | %llu critical sections, together %.1f %% | | | | | | |\n", work, 100.0 * both / any);
+	if (!strcmp(name, "gang"))
+		expect(both >= any * .95, name, "siblings run together 95 % of the time");
+}
+
+/* ---- reservations ---- */
+
+static unsigned int edf_load;
+
+static void setup_periodic(struct sim *s)
+{
+	static const u64 period[] = { 5 * MS, 10 * MS, 20 * MS, 50 * MS };
+	unsigned int i;
+
+	sim_init(s, 1, 6);
+	for (i = 0; i < 4; i++) {
+		u64 budget = period[i] * edf_load / 400;
+		struct sim_vm *vm = sim_vm(s, i, 1, JOB_PERIODIC, budget, period[i]);
+
+		vm->s.attrs.period = period[i];
+		vm->s.attrs.budget = budget;
+		vm->s.attrs.priority = 80 - i;
+	}
+	/* And two without a promise, that would take all they can get. */
+	for (; i < 6; i++)
+		sim_vm(s, i, 1, JOB_SPIN, SEC, 0);
+}
+
+static u64 late_jobs(struct sim *s, u64 *jobs)
+{
+	u64 late = 0;
+	unsigned int i;
+
+	*jobs = 0;
+	for (i = 0; i < 4; i++) {
+		late += s->vms[i].vcpus[0].late;
+		*jobs += s->vms[i].vcpus[0].work;
+	}
+	return late;
+}
+
+static void check_periodic(struct sim *s, const char *name)
+{
+	u64 jobs, late = late_jobs(s, &jobs);
+
+	printf("| | %llu of %llu jobs late | | | | | | |\n", late, jobs);
+	if (!strcmp(name, "edf")) {
+		expect(!late && !sum_up(s).misses, name, "no deadline is missed");
+		expect(jobs > 1500, name, "jobs were done");
+	}
+}
+
+/* ---- caps ---- */
+
+static void caps(void)
+{
+	unsigned int i;
+
+	printf("\n### A cap of 25 %% of a CPU on a VM of two spinning vCPUs, two slots, 100 periods\n\n");
+	printf("| policy | got | most overrun us |\n|---|---|---|\n");
+	for (i = 0; i < COUNT(policies); i++) {
+		struct lhv_sched_attrs attrs;
+		struct sim s;
+		double got;
+
+		sim_init(&s, 2, 2);
+		sim_vm(&s, 0, 2, JOB_SPIN, SEC, 0);
+		sim_vm(&s, 1, 1, JOB_SPIN, SEC, 0);
+		attrs = s.vms[0].s.attrs;
+		attrs.cap = 250;
+		lhv_sched_vm_set(&s.vms[0].s, &attrs, s.now);
+		sim_policy(&s, policies[i]);
+		sim_run(&s, MS + 100 * LHV_SCHED_CAP_PERIOD);
+		sim_check(&s);
+		got = s.vms[0].s.fig.run / (100.0 * LHV_SCHED_CAP_PERIOD);
+		printf("| %s | %.2f %% | %.1f |\n", policies[i]->name, 100 * got, s.overrun / 1e3);
+		expect(got < .2525, policies[i]->name, "no more than the cap and 1 %");
+		/* A gang of two waits until the third vCPU's turn is over. */
+		if (strcmp(policies[i]->name, "gang"))
+			expect(got > .2475, policies[i]->name, "no less than the cap less 1 %");
+		sim_free(&s);
+	}
+}
+
+/* ---- random: invariants, with everything changing ---- */
+
+static void disturb(struct sim *s)
+{
+	struct sim_vm *vm = &s->vms[sim_random(s, s->nr_vms)];
+	struct lhv_sched_attrs attrs = vm->s.attrs;
+	char why[LHV_SCHED_WHY_MAX];
+
+	switch (sim_random(s, 5)) {
+	case 0:
+		sim_policy(s, policies[sim_random(s, COUNT(policies))]);
+		break;
+	case 1:
+		lhv_sched_pool_set_slots(&s->pool, 1 + sim_random(s, 12), s->now);
+		break;
+	case 2:
+		attrs.cap = sim_random(s, 2) ? 0 : 100 + sim_random(s, 3000);
+		break;
+	case 3:
+		attrs.period = (5 + sim_random(s, 20)) * MS;
+		attrs.budget = attrs.period / 20;
+		attrs.hybrid = sim_random(s, 2);
+		break;
+	default:
+		attrs.weight = 1 + sim_random(s, 1000);
+		attrs.priority = sim_random(s, 100);
+	}
+	if (!s->pool.ops->adjust || !s->pool.ops->adjust(&s->pool, &vm->s, &attrs, why))
+		lhv_sched_vm_set(&vm->s, &attrs, s->now);
+}
+
+static void random_walk(void)
+{
+	static const enum job jobs[] = { JOB_SPIN, JOB_CYCLE, JOB_PERIODIC, JOB_LOCK };
+	struct sim s;
+	unsigned int i, j, step;
+	u64 last[40] = { 0 };
+
+	sim_init(&s, 6, 40);
+	for (i = 0; i < 40; i++) {
+		struct sim_vm *vm = sim_vm(&s, i, 1 + sim_random(&s, 6), jobs[i % COUNT(jobs)],
+					   (1 + sim_random(&s, 30)) * MS / 4, 20 * MS);
+
+		for (j = 0; j < vm->n; j++)
+			vm->vcpus[j].start = sim_random(&s, 50 * MS);
+	}
+	sim_policy(&s, &lhv_sched_credit);
+	for (step = 0; step < 20000; step++) {
+		sim_run(&s, s.now + sim_random(&s, 5 * MS));
+		disturb(&s);
+		sim_run(&s, s.now);
+		if (s.pool.nr_busy <= s.pool.nr_slots)
+			sim_check(&s);
+	}
+	/* It all comes to life under each that does not let anybody starve. */
+	lhv_sched_pool_set_slots(&s.pool, 6, s.now);
+	for (i = 0; i < COUNT(policies); i++) {
+		const char *name = policies[i]->name;
+
+		if (!strcmp(name, "fcfs") || !strcmp(name, "sjf") || sim_policy(&s, policies[i]))
+			continue;
+		for (j = 0; j < 40; j++)
+			last[j] = s.vms[j].s.fig.run;
+		sim_run(&s, s.now + 20 * SEC);
+		sim_check(&s);
+		for (j = 0; j < 40; j++)
+			expect(s.vms[j].s.fig.run > last[j], name, "nobody starves after the storm");
+	}
+	sim_free(&s);
+}
+
+/* ---- size ---- */
+
+static void setup_huge(struct sim *s)
+{
+	unsigned int i;
+
+	sim_init(s, 1024, 25000);
+	for (i = 0; i < 25000; i++)
+		sim_vm(s, i, 4, i % 2 ? JOB_CYCLE : JOB_SPIN, 5 * MS, 100 * MS);
+}
+
+int main(int argc, char **argv)
+{
+	static const unsigned int loads[] = { 50, 90, 100 };
+	char title[80];
+	unsigned int i;
+
+	compare("40 jobs at once on one slot, 1 to 40 ms, lengths declared", setup_jobs, SEC, check_jobs);
+	printf("\nThe least mean turnaround there is: %.2f ms (shortest first).\n",
+	       ms(least_turnaround(), JOBS));
+	compare("Weights 100, 200, 400 on one slot, all spinning, 1 s", setup_shares, SEC, check_shares);
+	printf("\nProportional: 14.29 %%, 28.57 %%, 57.14 %%.\n");
+	compare("64 equal vCPUs on 8 slots, all spinning, 10 s", setup_equal, 10 * SEC, check_equal);
+	compare("24 VMs on 4 slots: 6 heavy, 6 bursty, 12 interactive, 20 s", setup_mixed, 20 * SEC,
+		check_mixed);
+	compare("3 VMs of 4 vCPUs with a spinlock each, 4 slots, 10 s", setup_locks, 10 * SEC, check_locks);
+	for (i = 0; i < COUNT(loads); i++) {
+		edf_load = loads[i];
+		snprintf(title, sizeof(title), "Periodic, load %u %%, beside two that spin, one slot, 5 s",
+			 edf_load);
+		compare(title, setup_periodic, 5 * SEC, check_periodic);
+	}
+	printf("\nThe bound of EDF on one slot is a load of 100 %%.\n");
+	caps();
+	random_walk();
+	if (argc > 1 && !strcmp(argv[1], "huge"))
+		compare("100,000 vCPUs on 1,024 slots, half of them spinning, 2 s", setup_huge, 2 * SEC,
+			NULL);
+	if (failures)
+		fprintf(stderr, "simulate: %d failed\n", failures);
+	return !!failures;
+}
