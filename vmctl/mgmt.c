@@ -110,7 +110,7 @@ static int on_error(struct sockaddr_nl *addr, struct nlmsgerr *err, void *arg)
 }
 
 /* Sends @msg and consumes it. 0 or -errno. */
-static int talk(struct mgmt *m, struct nl_msg *msg, nl_recvmsg_msg_cb_t fn, void *arg)
+int mgmt_talk(struct mgmt *m, struct nl_msg *msg, nl_recvmsg_msg_cb_t fn, void *arg)
 {
 	struct nl_cb *cb = nl_cb_alloc(NL_CB_DEFAULT);
 	int ret = 1, err;
@@ -144,7 +144,7 @@ static int talk(struct mgmt *m, struct nl_msg *msg, nl_recvmsg_msg_cb_t fn, void
 	return ret;
 }
 
-static struct nl_msg *request(struct mgmt *m, int cmd, int flags)
+struct nl_msg *mgmt_request(struct mgmt *m, int cmd, int flags)
 {
 	struct nl_msg *msg = nlmsg_alloc();
 
@@ -247,6 +247,7 @@ void mgmt_parse_vm(struct vm_info *vm, struct nlattr **tb)
 	vm->resident = mgmt_u64(tb, LHV_A_VM_RESIDENT);
 	vm->tables = mgmt_u64(tb, LHV_A_VM_TABLES);
 	vm->created = mgmt_u64(tb, LHV_A_VM_CREATED);
+	mgmt_parse_sched(&vm->sched, tb[LHV_A_VM_SCHED]);
 	vm->can_stop = tb[LHV_A_VM_CAN_STOP];
 	parse_owner(vm, tb[LHV_A_VM_OWNER]);
 }
@@ -301,7 +302,7 @@ int mgmt_list(struct mgmt *m, struct vm_list *list)
 
 	for (i = 0; i < DUMP_TRIES && ret == -EAGAIN; i++) {
 		memset(list, 0, sizeof(*list));
-		ret = talk(m, request(m, LHV_CMD_VM_GET, NLM_F_DUMP), on_list, list);
+		ret = mgmt_talk(m, mgmt_request(m, LHV_CMD_VM_GET, NLM_F_DUMP), on_list, list);
 		if (ret == -EAGAIN && i + 1 < DUMP_TRIES)
 			vm_list_free(list);
 	}
@@ -315,14 +316,14 @@ int mgmt_list(struct mgmt *m, struct vm_list *list)
 
 int mgmt_get(struct mgmt *m, uint64_t id, struct vm_info *vm)
 {
-	struct nl_msg *msg = request(m, LHV_CMD_VM_GET, 0);
+	struct nl_msg *msg = mgmt_request(m, LHV_CMD_VM_GET, 0);
 
 	memset(vm, 0, sizeof(*vm));
 	if (msg && nla_put_u64(msg, LHV_A_VM_ID, id) < 0) {
 		nlmsg_free(msg);
 		return -ENOMEM;
 	}
-	return talk(m, msg, on_vm, vm);
+	return mgmt_talk(m, msg, on_vm, vm);
 }
 
 static bool is_number(const char *s)
@@ -359,7 +360,7 @@ int mgmt_find(struct mgmt *m, const char *id_or_name, struct vm_info *vm)
 	if (is_number(id_or_name)) {
 		ret = mgmt_get(m, strtoull(id_or_name, NULL, 10), vm);
 	} else {
-		msg = request(m, LHV_CMD_VM_GET, 0);
+		msg = mgmt_request(m, LHV_CMD_VM_GET, 0);
 		memset(vm, 0, sizeof(*vm));
 		if (msg && (strlen(id_or_name) > LHV_NAME_MAX ||
 			    nla_put_string(msg, LHV_A_VM_NAME, id_or_name) < 0)) {
@@ -367,7 +368,7 @@ int mgmt_find(struct mgmt *m, const char *id_or_name, struct vm_info *vm)
 			report("%s: no VM has such a name", id_or_name);
 			return -ENOENT;
 		}
-		ret = talk(m, msg, on_vm, vm);
+		ret = mgmt_talk(m, msg, on_vm, vm);
 	}
 	if (ret)
 		report("%s: %s", id_or_name, *m->error ? m->error : strerror(-ret));
@@ -384,25 +385,25 @@ int mgmt_find(struct mgmt *m, const char *id_or_name, struct vm_info *vm)
  */
 int mgmt_command(struct mgmt *m, int cmd, uint64_t id)
 {
-	struct nl_msg *msg = request(m, cmd, 0);
+	struct nl_msg *msg = mgmt_request(m, cmd, 0);
 
 	if (msg && nla_put_u64(msg, LHV_A_VM_ID, id) < 0) {
 		nlmsg_free(msg);
 		return -ENOMEM;
 	}
-	return talk(m, msg, NULL, NULL);
+	return mgmt_talk(m, msg, NULL, NULL);
 }
 
 int mgmt_rename(struct mgmt *m, uint64_t id, const char *name)
 {
-	struct nl_msg *msg = request(m, LHV_CMD_VM_SET, 0);
+	struct nl_msg *msg = mgmt_request(m, LHV_CMD_VM_SET, 0);
 
 	if (msg && (nla_put_u64(msg, LHV_A_VM_ID, id) < 0 ||
 		    nla_put_string(msg, LHV_A_VM_NAME, name) < 0)) {
 		nlmsg_free(msg);
 		return -ENOMEM;
 	}
-	return talk(m, msg, NULL, NULL);
+	return mgmt_talk(m, msg, NULL, NULL);
 }
 
 /* ---- vCPUs ---- */
@@ -431,7 +432,7 @@ static int on_vcpu(struct nl_msg *msg, void *arg)
 
 int mgmt_vcpus(struct mgmt *m, uint64_t id, struct vcpu_info *vcpus, size_t room, size_t *n)
 {
-	struct nl_msg *msg = request(m, LHV_CMD_VCPU_GET, NLM_F_DUMP);
+	struct nl_msg *msg = mgmt_request(m, LHV_CMD_VCPU_GET, NLM_F_DUMP);
 	struct vcpu_sink sink = { vcpus, 0, room };
 	int ret;
 
@@ -439,7 +440,7 @@ int mgmt_vcpus(struct mgmt *m, uint64_t id, struct vcpu_info *vcpus, size_t room
 		nlmsg_free(msg);
 		return -ENOMEM;
 	}
-	ret = talk(m, msg, on_vcpu, &sink);
+	ret = mgmt_talk(m, msg, on_vcpu, &sink);
 	*n = sink.n;
 	return ret == -EAGAIN ? 0 : ret;
 }
@@ -525,7 +526,7 @@ static int on_stats(struct nl_msg *msg, void *arg)
  */
 int mgmt_stats(struct mgmt *m, uint64_t id, int vcpu, struct vm_stats *stats)
 {
-	struct nl_msg *msg = request(m, LHV_CMD_STATS_GET, 0);
+	struct nl_msg *msg = mgmt_request(m, LHV_CMD_STATS_GET, 0);
 
 	memset(stats, 0, sizeof(*stats));
 	if (msg && (nla_put_u64(msg, LHV_A_STATS_VM_ID, id) < 0 ||
@@ -533,7 +534,7 @@ int mgmt_stats(struct mgmt *m, uint64_t id, int vcpu, struct vm_stats *stats)
 		nlmsg_free(msg);
 		return -ENOMEM;
 	}
-	return talk(m, msg, on_stats, stats);
+	return mgmt_talk(m, msg, on_stats, stats);
 }
 
 static int on_host(struct nl_msg *msg, void *arg)
@@ -549,5 +550,5 @@ static int on_host(struct nl_msg *msg, void *arg)
 int mgmt_host_vms(struct mgmt *m, uint32_t *vms)
 {
 	*vms = 0;
-	return talk(m, request(m, LHV_CMD_HOST_GET, 0), on_host, vms);
+	return mgmt_talk(m, mgmt_request(m, LHV_CMD_HOST_GET, 0), on_host, vms);
 }

@@ -20,6 +20,35 @@ struct mgmt;
 #define REASONS_MAX	64
 #define REASON_NAME_MAX	16
 
+/* A VM's scheduling, named as in the specification; times in ns. */
+struct sched_info {
+	uint32_t pool, weight, cap, priority, hybrid;
+	uint64_t length, period, budget;
+	uint64_t run, wait, throttled, slices, wakeups, response, bursts, turnaround, misses;
+	uint64_t p50, p99;
+};
+
+#define POOL_NAME_MAX	32
+#define POLICY_MAX	16
+#define POOLS_MAX	64
+#define LIST_MAX	512
+
+/** struct pool_info - a pool, named as in the specification */
+struct pool_info {
+	uint32_t id, slots, busy, waiting, vms, jain;
+	char name[POOL_NAME_MAX], policy[POLICY_MAX];
+	char cpus[LIST_MAX / 2], status[LIST_MAX / 4], policies[LIST_MAX];
+	uint64_t quantum;
+};
+
+/** struct setting - an attribute to set, by the name that users type */
+struct setting {
+	int attr;
+	bool wide;		/* 64 bits */
+	const char *text;	/* a string, in place of @value */
+	uint64_t value;
+};
+
 /**
  * struct vm_info - a VM
  * @pid: 0 when its owner has no process id here
@@ -35,6 +64,7 @@ struct vm_info {
 	uint64_t start_time, cgroup;
 	char comm[COMM_MAX];
 	bool can_stop, owner_gone;
+	struct sched_info sched;
 };
 
 struct vm_list {
@@ -118,6 +148,10 @@ int mgmt_get(struct mgmt *m, uint64_t id, struct vm_info *vm);
 int mgmt_find(struct mgmt *m, const char *id_or_name, struct vm_info *vm);
 int mgmt_command(struct mgmt *m, int cmd, uint64_t id);
 int mgmt_rename(struct mgmt *m, uint64_t id, const char *name);
+int mgmt_pools(struct mgmt *m, struct pool_info *pools, size_t room, size_t *n);
+/* @name names the pool; a flag is a setting with neither text nor value. */
+int mgmt_set_pool(struct mgmt *m, const char *name, const struct setting *set, size_t n);
+int mgmt_set_sched(struct mgmt *m, uint64_t id, const struct setting *set, size_t n);
 int mgmt_vcpus(struct mgmt *m, uint64_t id, struct vcpu_info *vcpus, size_t room, size_t *n);
 int mgmt_stats(struct mgmt *m, uint64_t id, int vcpu, struct vm_stats *stats);
 int mgmt_host_vms(struct mgmt *m, uint32_t *vms);

@@ -20,4 +20,9 @@ uint64_t mgmt_u64(struct nlattr **tb, int attr);
 uint32_t mgmt_u32(struct nlattr **tb, int attr);
 void mgmt_parse_vm(struct vm_info *vm, struct nlattr **tb);
 
+/* Sends @msg and consumes it; @fn gets what comes back. 0 or -errno. */
+int mgmt_talk(struct mgmt *m, struct nl_msg *msg, nl_recvmsg_msg_cb_t fn, void *arg);
+struct nl_msg *mgmt_request(struct mgmt *m, int cmd, int flags);
+void mgmt_parse_sched(struct sched_info *s, struct nlattr *nest);
+
 #endif

@@ -15,6 +15,22 @@ static inline struct nlattr **lhv_host_dump_attrs(struct netlink_callback *cb)
 #endif
 }
 
+/* A refusal in words that are put together. */
+static inline void lhv_host_extack(struct netlink_ext_ack *extack, const char *text)
+{
+#ifdef LHV_HAVE_EXTACK_FMT
+	NL_SET_ERR_MSG_FMT(extack, "%s", text);
+#else
+	/* Read until the request is answered: another one may put its words here meanwhile. */
+	static char said[NETLINK_MAX_COOKIE_LEN * 6];
+
+	if (!extack)
+		return;
+	strscpy(said, text, sizeof(said));
+	extack->_msg = said;
+#endif
+}
+
 /*
  * May listeners be chosen one by one? Where they can't, joining a group needs
  * CAP_SYS_ADMIN over the network namespace.

@@ -53,6 +53,12 @@ struct caller {
 	bool admin;
 };
 
+/* What concerns the whole host: who may change that? */
+bool lhv_nl_is_host_admin(const struct sk_buff *skb)
+{
+	return netlink_ns_capable(skb, &init_user_ns, CAP_SYS_ADMIN);
+}
+
 static struct caller caller_of(const struct sk_buff *skb)
 {
 	struct user_namespace *ns = sk_user_ns(NETLINK_CB(skb).sk);
@@ -77,7 +83,7 @@ static struct lhv_view view_of(const struct caller *who)
 /* ---- which VM ---- */
 
 /* With a reference for the caller, or ERR_PTR with the reason in the extended ack. */
-static struct lhv_vm *find_vm(struct sk_buff *skb, struct genl_info *info, int attr)
+struct lhv_vm *lhv_nl_find_vm(struct sk_buff *skb, struct genl_info *info, int attr)
 {
 	struct caller who = caller_of(skb);
 	struct lhv_vm *vm;
@@ -130,7 +136,7 @@ static struct lhv_vm *find_by_name(struct sk_buff *skb, struct genl_info *info)
 
 /* ---- replies ---- */
 
-static struct sk_buff *new_reply(struct genl_info *info, void **head, u8 cmd)
+struct sk_buff *lhv_nl_new_reply(struct genl_info *info, void **head, u8 cmd)
 {
 	struct sk_buff *skb = genlmsg_new(LHV_REPLY_ROOM, GFP_KERNEL);
 
@@ -140,7 +146,7 @@ static struct sk_buff *new_reply(struct genl_info *info, void **head, u8 cmd)
 	return skb;
 }
 
-static int send_reply(struct sk_buff *skb, struct genl_info *info, void *head, int ret)
+int lhv_nl_send_reply(struct sk_buff *skb, struct genl_info *info, void *head, int ret)
 {
 	if (ret) {
 		nlmsg_free(skb);
@@ -185,7 +191,7 @@ int lhv_nl_host_get_doit(struct sk_buff *skb, struct genl_info *info)
 	void *head;
 	int ret;
 
-	reply = new_reply(info, &head, LHV_CMD_HOST_GET);
+	reply = lhv_nl_new_reply(info, &head, LHV_CMD_HOST_GET);
 	if (!reply)
 		return -ENOMEM;
 	ret = !head ||
@@ -197,7 +203,7 @@ int lhv_nl_host_get_doit(struct sk_buff *skb, struct genl_info *info)
 	      nla_put_u32(reply, LHV_A_HOST_LATENCY, lhv_latency_on()) ||
 	      nla_put_u32(reply, LHV_A_HOST_STUCK_SECONDS, lhv_stuck_seconds()) ||
 	      (info->attrs[LHV_A_HOST_VERBOSE] && put_features(reply));
-	return send_reply(reply, info, head, ret);
+	return lhv_nl_send_reply(reply, info, head, ret);
 }
 
 /* ---- VMs ---- */
@@ -212,12 +218,12 @@ int lhv_nl_vm_get_doit(struct sk_buff *skb, struct genl_info *info)
 	int ret;
 
 	if (info->attrs[LHV_A_VM_ID] || !info->attrs[LHV_A_VM_NAME])
-		vm = find_vm(skb, info, LHV_A_VM_ID);
+		vm = lhv_nl_find_vm(skb, info, LHV_A_VM_ID);
 	else
 		vm = find_by_name(skb, info);
 	if (IS_ERR(vm))
 		return PTR_ERR(vm);
-	reply = new_reply(info, &head, LHV_CMD_VM_GET);
+	reply = lhv_nl_new_reply(info, &head, LHV_CMD_VM_GET);
 	if (!reply) {
 		lhv_vm_put(vm);
 		return -ENOMEM;
@@ -226,34 +232,46 @@ int lhv_nl_vm_get_doit(struct sk_buff *skb, struct genl_info *info)
 	ret = !head || lhv_put_vm(reply, vm, &view);
 	mutex_unlock(&lhv_vms_lock);
 	lhv_vm_put(vm);
-	return send_reply(reply, info, head, ret);
+	return lhv_nl_send_reply(reply, info, head, ret);
 }
 
-int lhv_nl_vm_set_doit(struct sk_buff *skb, struct genl_info *info)
+static int rename(struct genl_info *info, struct lhv_vm *vm)
 {
 	const struct nlattr *attr = info->attrs[LHV_A_VM_NAME];
 	char old[LHV_NAME_MAX + 1], name[LHV_NAME_MAX + 1];
-	struct lhv_vm *vm;
 	int ret;
 
-	if (!attr) {
-		NL_SET_ERR_MSG(info->extack, "nothing to set: there is no name");
-		return -EINVAL;
-	}
 	nla_strscpy(name, attr, sizeof(name));
 	if (!lhv_name_valid(name)) {
 		NL_SET_ERR_MSG_ATTR(info->extack, attr,
 				    "not a name: a letter or '_', then letters, digits, '.', '-', '_'");
 		return -EINVAL;
 	}
-	vm = find_vm(skb, info, LHV_A_VM_ID);
-	if (IS_ERR(vm))
-		return PTR_ERR(vm);
 	ret = lhv_registry_rename(vm, name, old);
 	if (ret)
 		NL_SET_ERR_MSG_ATTR(info->extack, attr, "its owner has another VM of this name");
 	else if (strcmp(old, name))
 		lhv_tell_renamed(vm, old);
+	return ret;
+}
+
+int lhv_nl_vm_set_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	const struct nlattr *sched = info->attrs[LHV_A_VM_SCHED];
+	struct lhv_vm *vm;
+	int ret = 0;
+
+	if (!info->attrs[LHV_A_VM_NAME] && !sched) {
+		NL_SET_ERR_MSG(info->extack, "nothing to set: there is no name and no sched");
+		return -EINVAL;
+	}
+	vm = lhv_nl_find_vm(skb, info, LHV_A_VM_ID);
+	if (IS_ERR(vm))
+		return PTR_ERR(vm);
+	if (sched)
+		ret = lhv_nl_set_sched(skb, info, vm, sched);
+	if (!ret && info->attrs[LHV_A_VM_NAME])
+		ret = rename(info, vm);
 	lhv_vm_put(vm);
 	return ret;
 }
@@ -261,7 +279,7 @@ int lhv_nl_vm_set_doit(struct sk_buff *skb, struct genl_info *info)
 /* The four that change what a VM does, and what most of their refusals mean. */
 static int steer(struct sk_buff *skb, struct genl_info *info, int (*fn)(struct lhv_vm *vm))
 {
-	struct lhv_vm *vm = find_vm(skb, info, LHV_A_VM_ID);
+	struct lhv_vm *vm = lhv_nl_find_vm(skb, info, LHV_A_VM_ID);
 	int ret;
 
 	if (IS_ERR(vm))
@@ -338,7 +356,7 @@ static struct dump *dump_of(struct netlink_callback *cb)
 	return d;
 }
 
-static void *dump_head(struct sk_buff *skb, struct netlink_callback *cb, u8 cmd)
+void *lhv_nl_dump_head(struct sk_buff *skb, struct netlink_callback *cb, u8 cmd)
 {
 	void *head = genlmsg_put(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq,
 				 &lhv_nl_family, NLM_F_MULTI, cmd);
@@ -348,7 +366,7 @@ static void *dump_head(struct sk_buff *skb, struct netlink_callback *cb, u8 cmd)
 	return head;
 }
 
-static int dump_end(struct sk_buff *skb, void *head, int ret)
+int lhv_nl_dump_end(struct sk_buff *skb, void *head, int ret)
 {
 	if (ret) {
 		genlmsg_cancel(skb, head);
@@ -384,8 +402,8 @@ int lhv_nl_vm_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 	cb->seq = lhv_registry_version();
 	while ((vm = lhv_registry_next(d->vm))) {
 		if (may_see(vm, &d->who) && wanted(vm, attrs, &d->who)) {
-			head = dump_head(skb, cb, LHV_CMD_VM_GET);
-			if (!head || dump_end(skb, head, lhv_put_vm(skb, vm, &view)))
+			head = lhv_nl_dump_head(skb, cb, LHV_CMD_VM_GET);
+			if (!head || lhv_nl_dump_end(skb, head, lhv_put_vm(skb, vm, &view)))
 				break;
 		}
 		d->vm = vm->id;
@@ -413,8 +431,8 @@ static int dump_vcpus(struct sk_buff *skb, struct netlink_callback *cb, struct n
 	while ((vm = lhv_registry_next(d->vm))) {
 		if (may_see(vm, &d->who) && (!only || vm->id == nla_get_u64(only))) {
 			for (; d->vcpu < lhv_nr_vcpus(vm); d->vcpu++) {
-				head = dump_head(skb, cb, cmd);
-				if (!head || dump_end(skb, head,
+				head = lhv_nl_dump_head(skb, cb, cmd);
+				if (!head || lhv_nl_dump_end(skb, head,
 						      put(skb, vm->vcpus[d->vcpu], &view)))
 					goto full;
 			}
@@ -447,7 +465,7 @@ static struct lhv_vcpu *find_vcpu(struct genl_info *info, struct lhv_vm *vm, int
 
 int lhv_nl_vcpu_get_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	struct lhv_vm *vm = find_vm(skb, info, LHV_A_VCPU_VM_ID);
+	struct lhv_vm *vm = lhv_nl_find_vm(skb, info, LHV_A_VCPU_VM_ID);
 	struct caller who = caller_of(skb);
 	struct lhv_view view = view_of(&who);
 	struct sk_buff *reply = NULL;
@@ -460,11 +478,11 @@ int lhv_nl_vcpu_get_doit(struct sk_buff *skb, struct genl_info *info)
 	vcpu = find_vcpu(info, vm, LHV_A_VCPU_ID);
 	ret = PTR_ERR_OR_ZERO(vcpu);
 	if (!ret) {
-		reply = new_reply(info, &head, LHV_CMD_VCPU_GET);
+		reply = lhv_nl_new_reply(info, &head, LHV_CMD_VCPU_GET);
 		ret = reply ? 0 : -ENOMEM;
 	}
 	if (!ret)
-		ret = send_reply(reply, info, head, !head || lhv_put_vcpu(reply, vcpu, &view));
+		ret = lhv_nl_send_reply(reply, info, head, !head || lhv_put_vcpu(reply, vcpu, &view));
 	lhv_vm_put(vm);
 	return ret;
 }
@@ -480,7 +498,7 @@ int lhv_nl_vcpu_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 
 int lhv_nl_stats_get_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	struct lhv_vm *vm = find_vm(skb, info, LHV_A_STATS_VM_ID);
+	struct lhv_vm *vm = lhv_nl_find_vm(skb, info, LHV_A_STATS_VM_ID);
 	struct lhv_vcpu *vcpu = NULL;
 	struct sk_buff *reply = NULL;
 	void *head;
@@ -493,11 +511,11 @@ int lhv_nl_stats_get_doit(struct sk_buff *skb, struct genl_info *info)
 		ret = PTR_ERR_OR_ZERO(vcpu);
 	}
 	if (!ret) {
-		reply = new_reply(info, &head, LHV_CMD_STATS_GET);
+		reply = lhv_nl_new_reply(info, &head, LHV_CMD_STATS_GET);
 		ret = reply ? 0 : -ENOMEM;
 	}
 	if (!ret)
-		ret = send_reply(reply, info, head,
+		ret = lhv_nl_send_reply(reply, info, head,
 				 !head || lhv_put_stats(reply, vm, vcpu, true));
 	lhv_vm_put(vm);
 	return ret;
@@ -522,8 +540,8 @@ int lhv_nl_stats_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 	cb->seq = lhv_registry_version();
 	while ((vm = lhv_registry_next(d->vm))) {
 		if (may_see(vm, &d->who)) {
-			head = dump_head(skb, cb, LHV_CMD_STATS_GET);
-			if (!head || dump_end(skb, head, lhv_put_stats(skb, vm, NULL, false)))
+			head = lhv_nl_dump_head(skb, cb, LHV_CMD_STATS_GET);
+			if (!head || lhv_nl_dump_end(skb, head, lhv_put_stats(skb, vm, NULL, false)))
 				break;
 		}
 		d->vm = vm->id;

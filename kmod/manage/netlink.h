@@ -36,6 +36,19 @@ int lhv_put_regs(struct sk_buff *skb, const struct lhv_regs *regs);
 /* @vcpu NULL: the sum over all of them. @all: what takes room or time, too. */
 int lhv_put_stats(struct sk_buff *skb, struct lhv_vm *vm, struct lhv_vcpu *vcpu, bool all);
 
+/* netlink.c: for requests of other files */
+struct lhv_vm *lhv_nl_find_vm(struct sk_buff *skb, struct genl_info *info, int attr);
+struct sk_buff *lhv_nl_new_reply(struct genl_info *info, void **head, u8 cmd);
+int lhv_nl_send_reply(struct sk_buff *skb, struct genl_info *info, void *head, int ret);
+void *lhv_nl_dump_head(struct sk_buff *skb, struct netlink_callback *cb, u8 cmd);
+int lhv_nl_dump_end(struct sk_buff *skb, void *head, int ret);
+bool lhv_nl_is_host_admin(const struct sk_buff *skb);
+
+/* netlink_sched.c */
+int lhv_put_sched(struct sk_buff *skb, struct lhv_vm *vm);
+int lhv_nl_set_sched(struct sk_buff *skb, struct genl_info *info, struct lhv_vm *vm,
+		     const struct nlattr *nest);
+
 /* netlink.c */
 bool lhv_nl_may_see(struct lhv_vm *vm, kuid_t uid, struct user_namespace *ns, bool admin);
 

@@ -10,6 +10,30 @@
 
 #include <uapi/linux/lhv_netlink.h>
 
+/* Common nested types */
+const struct nla_policy lhv_sched_nl_policy[LHV_A_SCHED_ENTITLED_NS + 1] = {
+	[LHV_A_SCHED_POOL] = { .type = NLA_U32, },
+	[LHV_A_SCHED_WEIGHT] = NLA_POLICY_RANGE(NLA_U32, 1, 10000),
+	[LHV_A_SCHED_CAP] = { .type = NLA_U32, },
+	[LHV_A_SCHED_PRIORITY] = NLA_POLICY_MAX(NLA_U32, 99),
+	[LHV_A_SCHED_LENGTH] = { .type = NLA_U64, },
+	[LHV_A_SCHED_PERIOD] = { .type = NLA_U64, },
+	[LHV_A_SCHED_BUDGET] = { .type = NLA_U64, },
+	[LHV_A_SCHED_HYBRID] = NLA_POLICY_MAX(NLA_U32, 1),
+	[LHV_A_SCHED_RUN_NS] = { .type = NLA_U64, },
+	[LHV_A_SCHED_WAIT_NS] = { .type = NLA_U64, },
+	[LHV_A_SCHED_THROTTLED_NS] = { .type = NLA_U64, },
+	[LHV_A_SCHED_SLICES] = { .type = NLA_U64, },
+	[LHV_A_SCHED_WAKEUPS] = { .type = NLA_U64, },
+	[LHV_A_SCHED_RESPONSE_NS] = { .type = NLA_U64, },
+	[LHV_A_SCHED_BURSTS] = { .type = NLA_U64, },
+	[LHV_A_SCHED_TURNAROUND_NS] = { .type = NLA_U64, },
+	[LHV_A_SCHED_MISSES] = { .type = NLA_U64, },
+	[LHV_A_SCHED_P50_NS] = { .type = NLA_U64, },
+	[LHV_A_SCHED_P99_NS] = { .type = NLA_U64, },
+	[LHV_A_SCHED_ENTITLED_NS] = { .type = NLA_U64, },
+};
+
 /* LHV_CMD_HOST_GET - do */
 const struct nla_policy lhv_host_get_nl_policy[LHV_A_HOST_VERBOSE + 1] = {
 	[LHV_A_HOST_VERBOSE] = { .type = NLA_FLAG, },
@@ -24,9 +48,10 @@ const struct nla_policy lhv_vm_get_nl_policy[LHV_A_VM_UID + 1] = {
 };
 
 /* LHV_CMD_VM_SET - do */
-const struct nla_policy lhv_vm_set_nl_policy[LHV_A_VM_NAME + 1] = {
+const struct nla_policy lhv_vm_set_nl_policy[LHV_A_VM_SCHED + 1] = {
 	[LHV_A_VM_ID] = NLA_POLICY_MIN(NLA_U64, 1),
 	[LHV_A_VM_NAME] = { .type = NLA_NUL_STRING, .len = 63, },
+	[LHV_A_VM_SCHED] = NLA_POLICY_NESTED(lhv_sched_nl_policy),
 };
 
 /* LHV_CMD_VM_PAUSE - do */
@@ -61,8 +86,26 @@ const struct nla_policy lhv_stats_get_nl_policy[LHV_A_STATS_VCPU_ID + 1] = {
 	[LHV_A_STATS_VCPU_ID] = { .type = NLA_U32, },
 };
 
+/* LHV_CMD_POOL_GET - do */
+const struct nla_policy lhv_pool_get_nl_policy[LHV_A_POOL_NAME + 1] = {
+	[LHV_A_POOL_ID] = { .type = NLA_U32, },
+	[LHV_A_POOL_NAME] = { .type = NLA_NUL_STRING, .len = 31, },
+};
+
+/* LHV_CMD_POOL_SET - do */
+const struct nla_policy lhv_pool_set_nl_policy[LHV_A_POOL_REMOVE + 1] = {
+	[LHV_A_POOL_ID] = { .type = NLA_U32, },
+	[LHV_A_POOL_NAME] = { .type = NLA_NUL_STRING, .len = 31, },
+	[LHV_A_POOL_CREATE] = { .type = NLA_FLAG, },
+	[LHV_A_POOL_REMOVE] = { .type = NLA_FLAG, },
+	[LHV_A_POOL_POLICY] = { .type = NLA_NUL_STRING, .len = 15, },
+	[LHV_A_POOL_CPUS] = { .type = NLA_NUL_STRING, .len = 255, },
+	[LHV_A_POOL_SLOTS] = { .type = NLA_U32, },
+	[LHV_A_POOL_QUANTUM] = { .type = NLA_U64, },
+};
+
 /* Ops table for lhv */
-const struct genl_ops lhv_nl_ops[9] = {
+const struct genl_ops lhv_nl_ops[11] = {
 	{
 		.cmd		= LHV_CMD_HOST_GET,
 		.doit		= lhv_nl_host_get_doit,
@@ -80,7 +123,7 @@ const struct genl_ops lhv_nl_ops[9] = {
 		.cmd		= LHV_CMD_VM_SET,
 		.doit		= lhv_nl_vm_set_doit,
 		.policy		= lhv_vm_set_nl_policy,
-		.maxattr	= LHV_A_VM_NAME,
+		.maxattr	= LHV_A_VM_SCHED,
 	},
 	{
 		.cmd		= LHV_CMD_VM_PAUSE,
@@ -119,6 +162,19 @@ const struct genl_ops lhv_nl_ops[9] = {
 		.dumpit		= lhv_nl_stats_get_dumpit,
 		.policy		= lhv_stats_get_nl_policy,
 		.maxattr	= LHV_A_STATS_VCPU_ID,
+	},
+	{
+		.cmd		= LHV_CMD_POOL_GET,
+		.doit		= lhv_nl_pool_get_doit,
+		.dumpit		= lhv_nl_pool_get_dumpit,
+		.policy		= lhv_pool_get_nl_policy,
+		.maxattr	= LHV_A_POOL_NAME,
+	},
+	{
+		.cmd		= LHV_CMD_POOL_SET,
+		.doit		= lhv_nl_pool_set_doit,
+		.policy		= lhv_pool_set_nl_policy,
+		.maxattr	= LHV_A_POOL_REMOVE,
 	},
 };
 

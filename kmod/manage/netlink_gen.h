@@ -11,11 +11,14 @@
 
 #include <uapi/linux/lhv_netlink.h>
 
+/* Common nested types */
+extern const struct nla_policy lhv_sched_nl_policy[LHV_A_SCHED_ENTITLED_NS + 1];
+
 extern const struct nla_policy lhv_host_get_nl_policy[LHV_A_HOST_VERBOSE + 1];
 
 extern const struct nla_policy lhv_vm_get_nl_policy[LHV_A_VM_UID + 1];
 
-extern const struct nla_policy lhv_vm_set_nl_policy[LHV_A_VM_NAME + 1];
+extern const struct nla_policy lhv_vm_set_nl_policy[LHV_A_VM_SCHED + 1];
 
 extern const struct nla_policy lhv_vm_pause_nl_policy[LHV_A_VM_ID + 1];
 
@@ -29,8 +32,12 @@ extern const struct nla_policy lhv_vcpu_get_nl_policy[LHV_A_VCPU_ID + 1];
 
 extern const struct nla_policy lhv_stats_get_nl_policy[LHV_A_STATS_VCPU_ID + 1];
 
+extern const struct nla_policy lhv_pool_get_nl_policy[LHV_A_POOL_NAME + 1];
+
+extern const struct nla_policy lhv_pool_set_nl_policy[LHV_A_POOL_REMOVE + 1];
+
 /* Ops table for lhv */
-extern const struct genl_ops lhv_nl_ops[9];
+extern const struct genl_ops lhv_nl_ops[11];
 
 int lhv_nl_host_get_doit(struct sk_buff *skb, struct genl_info *info);
 int lhv_nl_vm_get_doit(struct sk_buff *skb, struct genl_info *info);
@@ -44,6 +51,9 @@ int lhv_nl_vcpu_get_doit(struct sk_buff *skb, struct genl_info *info);
 int lhv_nl_vcpu_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
 int lhv_nl_stats_get_doit(struct sk_buff *skb, struct genl_info *info);
 int lhv_nl_stats_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
+int lhv_nl_pool_get_doit(struct sk_buff *skb, struct genl_info *info);
+int lhv_nl_pool_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
+int lhv_nl_pool_set_doit(struct sk_buff *skb, struct genl_info *info);
 
 enum {
 	LHV_NLGRP_VM,

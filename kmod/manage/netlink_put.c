@@ -70,7 +70,8 @@ int lhv_put_vm(struct sk_buff *skb, struct lhv_vm *vm, const struct lhv_view *vi
 	    put_u64(skb, RESIDENT, lhv_mem_mapped_bytes(vm), VM) ||
 	    put_u64(skb, TABLES, lhv_mem_table_bytes(vm), VM) ||
 	    put_u64(skb, CREATED, vm->manage.created, VM) ||
-	    (READ_ONCE(vm->manage.stop) && nla_put_flag(skb, LHV_A_VM_CAN_STOP)))
+	    (READ_ONCE(vm->manage.stop) && nla_put_flag(skb, LHV_A_VM_CAN_STOP)) ||
+	    lhv_put_sched(skb, vm))
 		return -EMSGSIZE;
 	return 0;
 }
