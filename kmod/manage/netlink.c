@@ -433,7 +433,7 @@ static int dump_vcpus(struct sk_buff *skb, struct netlink_callback *cb, struct n
 			for (; d->vcpu < lhv_nr_vcpus(vm); d->vcpu++) {
 				head = lhv_nl_dump_head(skb, cb, cmd);
 				if (!head || lhv_nl_dump_end(skb, head,
-						      put(skb, vm->vcpus[d->vcpu], &view)))
+							     put(skb, vm->vcpus[d->vcpu], &view)))
 					goto full;
 			}
 		}
@@ -482,7 +482,8 @@ int lhv_nl_vcpu_get_doit(struct sk_buff *skb, struct genl_info *info)
 		ret = reply ? 0 : -ENOMEM;
 	}
 	if (!ret)
-		ret = lhv_nl_send_reply(reply, info, head, !head || lhv_put_vcpu(reply, vcpu, &view));
+		ret = lhv_nl_send_reply(reply, info, head,
+					!head || lhv_put_vcpu(reply, vcpu, &view));
 	lhv_vm_put(vm);
 	return ret;
 }
@@ -516,7 +517,7 @@ int lhv_nl_stats_get_doit(struct sk_buff *skb, struct genl_info *info)
 	}
 	if (!ret)
 		ret = lhv_nl_send_reply(reply, info, head,
-				 !head || lhv_put_stats(reply, vm, vcpu, true));
+					!head || lhv_put_stats(reply, vm, vcpu, true));
 	lhv_vm_put(vm);
 	return ret;
 }
@@ -541,7 +542,8 @@ int lhv_nl_stats_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 	while ((vm = lhv_registry_next(d->vm))) {
 		if (may_see(vm, &d->who)) {
 			head = lhv_nl_dump_head(skb, cb, LHV_CMD_STATS_GET);
-			if (!head || lhv_nl_dump_end(skb, head, lhv_put_stats(skb, vm, NULL, false)))
+			if (!head ||
+			    lhv_nl_dump_end(skb, head, lhv_put_stats(skb, vm, NULL, false)))
 				break;
 		}
 		d->vm = vm->id;

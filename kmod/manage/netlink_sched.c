@@ -241,7 +241,7 @@ int lhv_nl_pool_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 	return skb->len ?: pool ? -EMSGSIZE : 0;
 }
 
-static struct lhv_pool *create(struct genl_info *info)
+static struct lhv_pool *make_pool(struct genl_info *info)
 {
 	char name[LHV_POOL_NAME_MAX + 1], why[LHV_SCHED_WHY_MAX] = "";
 	struct lhv_pool *pool;
@@ -263,7 +263,7 @@ static struct lhv_pool *create(struct genl_info *info)
 }
 
 /* What of the request concerns a pool that is there. Under lhv_pools_lock. */
-static int change(struct genl_info *info, struct lhv_pool *pool, struct cpumask *cpus)
+static int change_pool(struct genl_info *info, struct lhv_pool *pool, struct cpumask *cpus)
 {
 	char policy[LHV_SCHED_NAME_MAX + 1], list[CPUS_ROOM], why[LHV_SCHED_WHY_MAX] = "";
 	struct nlattr **a = info->attrs;
@@ -322,10 +322,10 @@ int lhv_nl_pool_set_doit(struct sk_buff *skb, struct genl_info *info)
 	if (!zalloc_cpumask_var(&cpus, GFP_KERNEL))
 		return -ENOMEM;
 	mutex_lock(&lhv_pools_lock);
-	pool = created ? create(info) : find_pool(info);
+	pool = created ? make_pool(info) : find_pool(info);
 	ret = PTR_ERR_OR_ZERO(pool);
 	if (!ret) {
-		ret = change(info, pool, cpus);
+		ret = change_pool(info, pool, cpus);
 		/* All of it or nothing. */
 		if (ret && created)
 			lhv_pool_remove(pool, why);

@@ -66,7 +66,8 @@ static int refuse(u64 sum, const struct lhv_sched_pool *pool, char *why)
 {
 	if (sum <= pool->nr_slots * SHARE_ONE)
 		return 0;
-	snprintf(why, LHV_SCHED_WHY_MAX, "reservations would take %llu.%02llu of the pool's %u slots",
+	snprintf(why, LHV_SCHED_WHY_MAX,
+		 "reservations would take %llu.%02llu of the pool's %u slots",
 		 div_u64(sum, SHARE_ONE), div_u64(sum, SHARE_ONE / 100) % 100, pool->nr_slots);
 	return -EBUSY;
 }
@@ -100,6 +101,16 @@ static void replenish(struct lhv_sched_vcpu *v, u64 now)
 							      now + a->period;
 		e->budget = min_t(s64, e->budget, 0) + a->budget;
 	}
+}
+
+/* Is what is left of its budget more than its share of what is left of its period? */
+static bool exceeds_share(struct lhv_sched_vcpu *v, u64 now)
+{
+	const struct lhv_sched_attrs *a = &v->vm->attrs;
+	const struct edf_vcpu *e = VCPU(v);
+
+	return e->budget > 0 && div_u64(e->budget, 1000) * div_u64(a->period, 1000) >
+				div_u64(e->deadline - now, 1000) * div_u64(a->budget, 1000);
 }
 
 /* It wanted to run all the time and did not get what it was promised. */
@@ -150,9 +161,8 @@ static u64 edf_wake(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 n
 
 	if (reserved(v)) {
 		replenish(v, now);
-		/* budget / (deadline - now) > a->budget / a->period: it would exceed its share */
-		if (v->woken == now && e->budget > 0 && div_u64(e->budget, 1000) * div_u64(a->period, 1000) >
-		    div_u64(e->deadline - now, 1000) * div_u64(a->budget, 1000)) {
+		/* Who was only parked goes on in its periods. */
+		if (v->woken == now && exceeds_share(v, now)) {
 			e->deadline = now + a->period;
 			e->budget = a->budget;
 		}

@@ -14,7 +14,7 @@
 
 #include "lhv.h"
 
-DEFINE_MUTEX(lhv_pools_lock);
+DEFINE_MUTEX(lhv_pools_lock);	/* see gate.h */
 
 static struct lhv_pool *pools[LHV_POOLS_MAX];	/* entries are set once */
 static struct cpumask usable;			/* CPUs on which guests can run */
@@ -304,7 +304,7 @@ static struct lhv_pool *new_pool(u32 id)
 	lhv_sched_pool_init(&pool->core, &lhv_gate_host, 1);
 	lhv_host_hrtimer_setup(&pool->timer, pool_timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_HARD);
 	pool->id = id;
-	smp_store_release(&pools[id], pool);
+	smp_store_release(&pools[id], pool);	/* for lhv_pools_cpu() */
 	return pool;
 }
 

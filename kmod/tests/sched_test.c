@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit: a pool's logic and the policies on a world made of numbers. What the simulator
+ * (selftests/simulate) checks at length is checked here in the kernel's own arithmetic,
+ * lists and trees.
+ */
+#include <kunit/test.h>
+#include <linux/prandom.h>
+#include <linux/string.h>
+
+#include "sched/core.h"
+
+#define SLOTS	3
+#define VMS	6
+#define VCPUS	18		/* three of each VM */
+#define MS	LHV_SCHED_MS
+
+static const struct lhv_sched_ops * const policies[] = {
+	&lhv_sched_fcfs, &lhv_sched_sjf, &lhv_sched_prio, &lhv_sched_rr, &lhv_sched_credit,
+	&lhv_sched_gang, &lhv_sched_edf,
+};
+
+static struct world {
+	struct lhv_sched_pool pool;
+	struct lhv_sched_vm vm[VMS];
+	struct lhv_sched_vcpu vcpu[VCPUS];
+	bool wants[VCPUS], kicked[VCPUS];
+	u64 now, timer;
+	struct rnd_state rnd;
+} *w;
+
+static void granted(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v)
+{
+}
+
+static void kick(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v)
+{
+	w->kicked[v - w->vcpu] = true;
+}
+
+static void set_timer(struct lhv_sched_pool *pool, u64 when)
+{
+	w->timer = when;
+}
+
+static const struct lhv_sched_host host = { .granted = granted, .kick = kick, .timer = set_timer };
+
+static int sched_init(struct kunit *test)
+{
+	int i;
+
+	w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, w);
+	prandom_seed_state(&w->rnd, 1);
+	w->now = MS;
+	lhv_sched_pool_init(&w->pool, &host, SLOTS);
+	for (i = 0; i < VMS; i++) {
+		lhv_sched_vm_init(&w->vm[i], i);
+		lhv_sched_vm_join(&w->pool, &w->vm[i], w->now);
+	}
+	for (i = 0; i < VCPUS; i++)
+		lhv_sched_vcpu_add(&w->vm[i % VMS], &w->vcpu[i]);
+	return 0;
+}
+
+static u32 random(u32 below)
+{
+	return prandom_u32_state(&w->rnd) % below;
+}
+
+static void want(int i)
+{
+	w->wants[i] = true;
+	if (w->vcpu[i].state == LHV_SCHED_OUT)
+		lhv_sched_want(&w->vcpu[i], w->now);
+}
+
+static void enough(int i)
+{
+	w->wants[i] = false;
+	lhv_sched_enough(&w->vcpu[i], w->now);
+}
+
+/* Time passes for those that run; whose slice is over comes back. */
+static void pass(u64 ns)
+{
+	int i;
+
+	w->now += ns;
+	for (i = 0; i < VCPUS; i++) {
+		if (w->vcpu[i].state == LHV_SCHED_RUNNING)
+			lhv_sched_charge(&w->vcpu[i], ns, w->now);
+	}
+	if (w->timer && w->timer <= w->now) {
+		w->timer = 0;
+		lhv_sched_timer(&w->pool, w->now);
+	}
+	for (i = 0; i < VCPUS; i++) {
+		w->kicked[i] = false;
+		if (w->vcpu[i].state == LHV_SCHED_RUNNING && !lhv_sched_left(&w->vcpu[i], w->now))
+			lhv_sched_requeue(&w->vcpu[i], w->now);
+	}
+}
+
+static void check(struct kunit *test, bool conserving)
+{
+	u32 running = 0, waiting = 0;
+	int i;
+
+	for (i = 0; i < VCPUS; i++) {
+		running += w->vcpu[i].state == LHV_SCHED_RUNNING;
+		waiting += w->vcpu[i].state == LHV_SCHED_WAITING;
+		KUNIT_ASSERT_EQ(test, w->vcpu[i].state != LHV_SCHED_OUT, w->wants[i]);
+	}
+	KUNIT_ASSERT_EQ(test, running, w->pool.nr_busy);
+	KUNIT_ASSERT_EQ(test, waiting, w->pool.nr_waiting);
+	KUNIT_ASSERT_LE(test, running, w->pool.nr_slots);
+	/* No slot is free while somebody waits, but for a gang that waits for more slots. */
+	if (conserving && waiting)
+		KUNIT_ASSERT_EQ(test, running, w->pool.nr_slots);
+}
+
+/* Each policy, with vCPUs that come and go at random. */
+static void invariants(struct kunit *test)
+{
+	int i, p, step;
+
+	for (p = 0; p < ARRAY_SIZE(policies); p++) {
+		lhv_sched_pool_set_policy(&w->pool, policies[p], w->now);
+		for (step = 0; step < 3000; step++) {
+			i = random(VCPUS);
+			if (w->wants[i])
+				enough(i);
+			else
+				want(i);
+			pass(random(3 * MS));
+			check(test, policies[p] != &lhv_sched_gang);
+		}
+	}
+}
+
+/* With all of them always ready, all of them get on; under policies that promise it. */
+static void nobody_starves(struct kunit *test)
+{
+	u64 before[VMS];
+	int i, p, step;
+
+	for (i = 0; i < VMS; i++)
+		w->vm[i].attrs.priority = 20 * i;
+	for (p = 2; p < ARRAY_SIZE(policies); p++) {
+		lhv_sched_pool_set_policy(&w->pool, policies[p], w->now);
+		for (i = 0; i < VCPUS; i++)
+			want(i);
+		for (i = 0; i < VMS; i++)
+			before[i] = w->vm[i].fig.run;
+		for (step = 0; step < 20000; step++)
+			pass(MS / 2);
+		for (i = 0; i < VMS; i++)
+			KUNIT_EXPECT_GT(test, w->vm[i].fig.run, before[i]);
+	}
+}
+
+/* Everything that an administrator can do, at any time. */
+static void changes(struct kunit *test)
+{
+	const struct lhv_sched_ops *ops;
+	struct lhv_sched_attrs attrs;
+	char why[LHV_SCHED_WHY_MAX];
+	struct lhv_sched_vm *vm;
+	int i, step;
+
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_rr, w->now);
+	for (step = 0; step < 5000; step++) {
+		vm = &w->vm[random(VMS)];
+		attrs = vm->attrs;
+		attrs.weight = 1 + random(1000);
+		attrs.cap = random(2) ? random(2000) : 0;
+		attrs.period = random(2) ? 20 * MS : 0;
+		attrs.budget = attrs.period / 10;
+		ops = w->pool.ops;
+		if (!ops->adjust || !ops->adjust(&w->pool, vm, &attrs, why))
+			lhv_sched_vm_set(vm, &attrs, w->now);
+		ops = policies[random(ARRAY_SIZE(policies))];
+		if (!ops->init || !ops->init(&w->pool, why))
+			lhv_sched_pool_set_policy(&w->pool, ops, w->now);
+		lhv_sched_pool_set_slots(&w->pool, 1 + random(5), w->now);
+		i = random(VCPUS);
+		if (w->wants[i])
+			enough(i);
+		else
+			want(i);
+		pass(random(MS));
+		pass(0);
+		check(test, false);
+	}
+	for (i = 0; i < VCPUS; i++)
+		enough(i);
+	check(test, true);
+	KUNIT_EXPECT_EQ(test, w->pool.nr_busy, 0);
+}
+
+/* Over many periods the cap is kept; within one it is exceeded by a step at most. */
+static void cap(struct kunit *test)
+{
+	int step;
+
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_credit, w->now);
+	w->vm[0].attrs.cap = 500;
+	w->vm[0].cap_refill = w->now;
+	want(0);
+	want(VMS);	/* two of its vCPUs, and slots for both */
+	for (step = 0; step < 20000; step++) {
+		pass(MS / 20);
+		KUNIT_ASSERT_GE(test, w->vm[0].cap_budget, (s64)-2 * (MS / 20));
+	}
+	KUNIT_EXPECT_LE(test, w->vm[0].fig.run, 505 * MS);
+	KUNIT_EXPECT_GE(test, w->vm[0].fig.run, 495 * MS);
+	KUNIT_EXPECT_GT(test, w->vm[0].fig.throttled, 0);
+}
+
+/* Of those that wait, the one with the earliest deadline is next. */
+static void edf_order(struct kunit *test)
+{
+	static const int period[VMS] = { 50, 30, 10, 40, 20, 60 };
+	int i, next;
+
+	w->pool.nr_slots = 1;
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
+	for (i = 0; i < VMS; i++) {
+		w->vm[i].attrs.period = period[i] * MS;
+		w->vm[i].attrs.budget = MS;
+		want(i);
+	}
+	/* The first took the slot and gave it to the first with an earlier deadline, and so on. */
+	pass(0);
+	for (next = 10; next <= 60; next += 10) {
+		for (i = 0; i < VMS && w->vcpu[i].state != LHV_SCHED_RUNNING; i++)
+			;
+		KUNIT_ASSERT_LT(test, i, VMS);
+		KUNIT_EXPECT_EQ(test, period[i], next);
+		enough(i);
+	}
+}
+
+static void edf_admission(struct kunit *test)
+{
+	struct lhv_sched_attrs attrs = w->vm[0].attrs;
+	char why[LHV_SCHED_WHY_MAX] = "";
+
+	/* Three vCPUs each: three times 0.9 slots fit in three, but not once more 0.4. */
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
+	attrs.period = 10 * MS;
+	attrs.budget = 9 * MS;
+	KUNIT_EXPECT_EQ(test, lhv_sched_edf.adjust(&w->pool, &w->vm[0], &attrs, why), 0);
+	lhv_sched_vm_set(&w->vm[0], &attrs, w->now);
+	attrs.budget = MS;
+	KUNIT_EXPECT_EQ(test, lhv_sched_edf.adjust(&w->pool, &w->vm[1], &attrs, why), 0);
+	attrs.budget = 2 * MS;
+	KUNIT_EXPECT_EQ(test, lhv_sched_edf.adjust(&w->pool, &w->vm[1], &attrs, why), -EBUSY);
+	KUNIT_EXPECT_STREQ(test, why, "reservations would take 3.30 of the pool's 3 slots");
+}
+
+static void percentiles(struct kunit *test)
+{
+	struct lhv_sched_figures *fig = &w->vm[0].fig;
+	u64 p50, p99;
+	int i;
+
+	KUNIT_EXPECT_EQ(test, lhv_sched_percentile(fig->latency, 990), 0);
+	w->pool.nr_slots = 1;
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_fcfs, w->now);
+	/* vCPU 1 holds the slot; 0 waits for 1 to 100 us. */
+	for (i = 1; i <= 100; i++) {
+		want(1);
+		want(0);
+		pass(i * LHV_SCHED_US);
+		enough(1);
+		enough(0);
+	}
+	p50 = lhv_sched_percentile(fig->latency, 500);
+	p99 = lhv_sched_percentile(fig->latency, 990);
+	KUNIT_EXPECT_GE(test, p50, 43 * LHV_SCHED_US);
+	KUNIT_EXPECT_LE(test, p50, 57 * LHV_SCHED_US);
+	KUNIT_EXPECT_GE(test, p99, 86 * LHV_SCHED_US);
+	KUNIT_EXPECT_LE(test, p99, 112 * LHV_SCHED_US);
+}
+
+static struct kunit_case sched_cases[] = {
+	KUNIT_CASE(invariants),
+	KUNIT_CASE(nobody_starves),
+	KUNIT_CASE(changes),
+	KUNIT_CASE(cap),
+	KUNIT_CASE(edf_order),
+	KUNIT_CASE(edf_admission),
+	KUNIT_CASE(percentiles),
+	{}
+};
+
+static struct kunit_suite sched_suite = {
+	.name = "lhv_sched",
+	.init = sched_init,
+	.test_cases = sched_cases,
+};
+
+kunit_test_suite(sched_suite);
