@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0
+/* See sched.h. */
+#include <time.h>
+
+#include "sched.h"
+
+struct nl *nl;
+
+void sleep_ms(unsigned int ms)
+{
+	struct timespec ts = { ms / 1000, ms % 1000 * 1000000l };
+
+	while (nanosleep(&ts, &ts))
+		;
+}
+
+int pool_set(const char *pool, const char *policy, int slots, const char *cpus)
+{
+	struct msg *m = msg_new(LHV_CMD_POOL_SET);
+
+	msg_str(m, LHV_A_POOL_NAME, pool);
+	if (policy)
+		msg_str(m, LHV_A_POOL_POLICY, policy);
+	if (slots >= 0)
+		msg_u32(m, LHV_A_POOL_SLOTS, slots);
+	if (cpus)
+		msg_str(m, LHV_A_POOL_CPUS, cpus);
+	return nl_do(nl, m, NULL, NULL);
+}
+
+static int want_attr;
+static uint64_t got;
+
+static void on_pool(void *arg, int cmd, const struct attrs *a)
+{
+	(void)arg;
+	(void)cmd;
+	got = attr_u32(a, want_attr);
+}
+
+uint64_t pool_get(const char *pool, int attr)
+{
+	struct msg *m = msg_new(LHV_CMD_POOL_GET);
+
+	msg_str(m, LHV_A_POOL_NAME, pool);
+	want_attr = attr;
+	CHECK_EQ(nl_do(nl, m, on_pool, NULL), 0);
+	return got;
+}
+
+static bool is_wide(int attr)
+{
+	return attr == LHV_A_SCHED_LENGTH || attr == LHV_A_SCHED_PERIOD ||
+	       attr == LHV_A_SCHED_BUDGET || attr > LHV_A_SCHED_PAD;
+}
+
+static size_t put(void *to, int attr, uint64_t value)
+{
+	struct nlattr *a = to;
+	size_t len = is_wide(attr) ? 8 : 4;
+
+	a->nla_type = attr;
+	a->nla_len = NLA_HDRLEN + len;
+	memcpy((char *)to + NLA_HDRLEN, &value, len);
+	return NLA_ALIGN(a->nla_len);
+}
+
+int sched_set(uint64_t id, int attr, uint64_t value, int attr2, uint64_t value2)
+{
+	struct msg *m = msg_new(LHV_CMD_VM_SET);
+	uint8_t nest[64];
+	size_t n = put(nest, attr, value);
+
+	if (attr2)
+		n += put(nest + n, attr2, value2);
+	msg_u64(m, LHV_A_VM_ID, id);
+	msg_put(m, LHV_A_VM_SCHED | NLA_F_NESTED, nest, n);
+	return nl_do(nl, m, NULL, NULL);
+}
+
+static void on_vm(void *arg, int cmd, const struct attrs *a)
+{
+	struct attrs s;
+
+	(void)arg;
+	(void)cmd;
+	CHECK(a->at[LHV_A_VM_SCHED]);
+	attrs_nest(&s, a->at[LHV_A_VM_SCHED]);
+	got = is_wide(want_attr) ? attr_u64(&s, want_attr) : attr_u32(&s, want_attr);
+}
+
+uint64_t sched_get(uint64_t id, int attr)
+{
+	struct msg *m = msg_new(LHV_CMD_VM_GET);
+
+	msg_u64(m, LHV_A_VM_ID, id);
+	want_attr = attr;
+	CHECK_EQ(nl_do(nl, m, on_vm, NULL), 0);
+	return got;
+}
+
+void sched_setup(const char *policy, uint32_t slots)
+{
+	nl = nl_open();
+	CHECK_EQ(pool_set("default", policy, slots, ""), 0);
+	CHECK_EQ(pool_get("default", LHV_A_POOL_SLOTS), slots);
+}
+
+void crew_start(struct crew *c, int vcpus, guest_fn fn)
+{
+	int i;
+
+	memset(c, 0, sizeof(*c));
+	c->vm = machine(0);
+	c->id = vm_id(c->vm->fd);
+	c->n = vcpus;
+	for (i = 0; i < vcpus; i++)
+		runner_start(&c->runner[i], machine_vcpu(c->vm, fn));
+}
+
+uint64_t crew_work(const struct crew *c)
+{
+	volatile uint64_t *work = guest_ptr(c->vm, g_work);
+	uint64_t sum = 0;
+	int i;
+
+	for (i = 0; i < c->n; i++)
+		sum += work[i];
+	return sum;
+}
+
+void crew_end(struct crew *c)
+{
+	int i;
+
+	CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_KILL, c->id), 0);
+	for (i = 0; i < c->n; i++) {
+		runner_join(&c->runner[i]);
+		/* Or the signal of runner_join(), if that found it between two looks at its requests. */
+		CHECK(c->runner[i].err == EIO || c->runner[i].err == EINTR);
+		CHECK_ERR(ioctl(c->vm->vcpus[i].fd, KVM_RUN, 0), EIO);
+	}
+}

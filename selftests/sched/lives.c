@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0
+/* vCPUs that wait at the gate, and everything that ends that. Policies that change. */
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "sched.h"
+
+/* fcfs on one slot: the first spins for ever, the second waits for ever. */
+static void one_waits(struct crew *runs, struct crew *waits)
+{
+	sched_setup("fcfs", 1);
+	crew_start(runs, 1, g_spin);
+	while (!crew_work(runs))
+		sleep_ms(1);
+	crew_start(waits, 1, g_spin);
+	while (pool_get("default", LHV_A_POOL_WAITING) != 1)
+		sleep_ms(1);
+	CHECK_EQ(crew_work(waits), 0);
+}
+
+TEST(wait_kill)
+{
+	struct crew a, b;
+
+	one_waits(&a, &b);
+	crew_end(&b);
+	CHECK_EQ(pool_get("default", LHV_A_POOL_WAITING), 0);
+	crew_end(&a);
+	CHECK_EQ(pool_get("default", LHV_A_POOL_BUSY), 0);
+}
+
+TEST(wait_pause)
+{
+	struct crew a, b;
+
+	one_waits(&a, &b);
+	CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_PAUSE, b.id), 0);
+	while (pool_get("default", LHV_A_POOL_WAITING))
+		sleep_ms(1);
+	CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_RESUME, b.id), 0);
+	while (pool_get("default", LHV_A_POOL_WAITING) != 1)
+		sleep_ms(1);
+	/* The slot of a paused VM is free for others. */
+	CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_PAUSE, a.id), 0);
+	while (!crew_work(&b))
+		sleep_ms(1);
+	CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_RESUME, a.id), 0);
+	crew_end(&b);
+	crew_end(&a);
+}
+
+static volatile int signals;
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	signals++;
+}
+
+static void *run_once(void *arg)
+{
+	struct vcpu *v = arg;
+
+	CHECK_ERR(ioctl(v->fd, KVM_RUN, 0), EINTR);
+	return NULL;
+}
+
+TEST(wait_signal)
+{
+	struct sigaction sa = { .sa_handler = on_signal };
+	struct crew a, b;
+	struct vm *vm;
+	pthread_t t;
+
+	CHECK_OK(sigaction(SIGUSR2, &sa, NULL));
+	one_waits(&a, &b);
+	vm = machine(0);
+	CHECK(!pthread_create(&t, NULL, run_once, machine_vcpu(vm, g_spin)));
+	while (pool_get("default", LHV_A_POOL_WAITING) != 2)
+		sleep_ms(1);
+	CHECK(!pthread_kill(t, SIGUSR2));
+	CHECK(!pthread_join(t, NULL));
+	CHECK_EQ(signals, 1);
+	CHECK_EQ(pool_get("default", LHV_A_POOL_WAITING), 1);
+	crew_end(&a);
+	while (!crew_work(&b))
+		sleep_ms(1);
+	crew_end(&b);
+}
+
+TEST(wait_switch)
+{
+	struct crew a, b;
+
+	one_waits(&a, &b);
+	CHECK_EQ(pool_set("default", "none", -1, NULL), 0);
+	while (!crew_work(&b))
+		sleep_ms(1);
+	crew_end(&a);
+	crew_end(&b);
+}
+
+TEST(wait_slots)
+{
+	struct crew a, b;
+
+	one_waits(&a, &b);
+	CHECK_EQ(pool_set("default", NULL, 2, NULL), 0);
+	while (!crew_work(&b))
+		sleep_ms(1);
+	CHECK_EQ(pool_set("default", NULL, 1, NULL), 0);
+	while (pool_get("default", LHV_A_POOL_WAITING) != 1)
+		sleep_ms(1);
+	crew_end(&a);
+	crew_end(&b);
+}
+
+static bool cpu1(const char *online)
+{
+	int fd = open("/sys/devices/system/cpu/cpu1/online", O_WRONLY);
+	bool ok = fd >= 0 && write(fd, online, 1) == 1;
+
+	close(fd);
+	return ok;
+}
+
+TEST(cpu_goes, .timeout = 60)
+{
+	struct crew a, b;
+	uint64_t work;
+	int i;
+
+	sched_setup("credit", 2);
+	crew_start(&a, 1, g_spin);
+	crew_start(&b, 1, g_spin);
+	for (i = 0; i < 5; i++) {
+		if (!cpu1("0"))
+			test_skip("CPU 1 cannot be switched off");
+		CHECK_EQ(pool_get("default", LHV_A_POOL_SLOTS), 1);
+		work = crew_work(&a);
+		while (crew_work(&a) == work)
+			sleep_ms(1);
+		work = crew_work(&b);
+		while (crew_work(&b) == work)
+			sleep_ms(1);
+		CHECK(cpu1("1"));
+		CHECK_EQ(pool_get("default", LHV_A_POOL_SLOTS), 2);
+		sleep_ms(50);
+	}
+	crew_end(&a);
+	crew_end(&b);
+}
+
+/* ---- pools ---- */
+
+TEST(pools)
+{
+	struct crew c;
+	uint64_t work;
+	struct msg *m;
+	int i;
+
+	sched_setup("none", 2);
+	crew_start(&c, 2, g_spin);
+	m = msg_new(LHV_CMD_POOL_SET);
+	msg_str(m, LHV_A_POOL_NAME, "side");
+	msg_flag(m, LHV_A_POOL_CREATE);
+	msg_str(m, LHV_A_POOL_CPUS, "1");
+	msg_str(m, LHV_A_POOL_POLICY, "rr");
+	i = nl_do(nl, m, NULL, NULL);
+	CHECK(!i || i == -EEXIST);	/* the case is run once more */
+	CHECK_EQ(pool_get("side", LHV_A_POOL_SLOTS), 1);
+	for (i = 0; i < 6; i++) {
+		CHECK_EQ(sched_set(c.id, LHV_A_SCHED_POOL, i % 2 ? 0 :
+				   pool_get("side", LHV_A_POOL_ID), 0, 0), 0);
+		CHECK_EQ(pool_get("side", LHV_A_POOL_VMS), !(i % 2));
+		work = crew_work(&c);
+		while (crew_work(&c) == work)
+			sleep_ms(1);
+		if (!(i % 2))
+			CHECK(pool_get("side", LHV_A_POOL_BUSY) <= 1);
+	}
+	CHECK_EQ(sched_set(c.id, LHV_A_SCHED_POOL, pool_get("side", LHV_A_POOL_ID), 0, 0), 0);
+	m = msg_new(LHV_CMD_POOL_SET);
+	msg_str(m, LHV_A_POOL_NAME, "side");
+	msg_flag(m, LHV_A_POOL_REMOVE);
+	REFUSED(nl, nl_do(nl, m, NULL, NULL), EBUSY, "move them first");
+	CHECK_EQ(sched_set(c.id, LHV_A_SCHED_POOL, 0, 0, 0), 0);
+	crew_end(&c);
+	m = msg_new(LHV_CMD_POOL_SET);
+	msg_str(m, LHV_A_POOL_NAME, "side");
+	msg_flag(m, LHV_A_POOL_REMOVE);
+	CHECK_EQ(nl_do(nl, m, NULL, NULL), 0);
+}
+
+TEST(refusals)
+{
+	struct crew c;
+	struct msg *m;
+
+	sched_setup("none", 2);
+	crew_start(&c, 1, g_spin);
+	REFUSED(nl, pool_set("default", "lottery", -1, NULL), ENOENT, "no policy of this name");
+	REFUSED(nl, pool_set("nowhere", "rr", -1, NULL), ENOENT, "no such pool");
+	REFUSED(nl, pool_set("default", NULL, -1, "0-x"), EINVAL, "not a list of CPUs");
+	REFUSED(nl, pool_set("default", NULL, -1, "8000"), EINVAL, "not a list of CPUs");
+	REFUSED(nl, sched_set(c.id, LHV_A_SCHED_PERIOD, 10 * MS, 0, 0), EINVAL, "a period and a budget");
+	REFUSED(nl, sched_set(c.id, LHV_A_SCHED_PERIOD, 10, LHV_A_SCHED_BUDGET, 5), EINVAL, "1 ms to 10 s");
+	REFUSED(nl, sched_set(c.id, LHV_A_SCHED_CAP, 1 << 30, 0, 0), EINVAL, "255 CPUs");
+	REFUSED(nl, sched_set(c.id, LHV_A_SCHED_POOL, 63, 0, 0), ENOENT, "no pool of this id");
+	CHECK_EQ(sched_set(c.id, LHV_A_SCHED_WEIGHT, 0, 0, 0), -ERANGE);
+	m = msg_new(LHV_CMD_POOL_SET);
+	msg_str(m, LHV_A_POOL_NAME, "default");
+	msg_flag(m, LHV_A_POOL_REMOVE);
+	REFUSED(nl, nl_do(nl, m, NULL, NULL), EBUSY, "has to stay");
+	m = msg_new(LHV_CMD_POOL_SET);
+	msg_str(m, LHV_A_POOL_NAME, "default");
+	msg_flag(m, LHV_A_POOL_CREATE);
+	REFUSED(nl, nl_do(nl, m, NULL, NULL), EEXIST, "a pool of this name");
+	crew_end(&c);
+}
+
+/* ---- everything changes under load ---- */
+
+static void storm(unsigned int seconds)
+{
+	static const char * const names[] = {
+		"credit", "rr", "gang", "edf", "prio", "none", "fcfs", "sjf",
+	};
+	unsigned int n = 0, refused = 0;
+	struct crew c[6];
+	uint64_t end, work[6];
+	int i, ret;
+
+	sched_setup("credit", 2);
+	for (i = 0; i < 6; i++)
+		crew_start(&c[i], 1 + i % 3, g_spin);
+	srandom(1);
+	for (end = now_ns() + seconds * 1000 * MS; now_ns() < end; n++) {
+		i = random() % 6;
+		ret = pool_set("default", names[random() % 8], 1 + random() % 2, NULL);
+		refused += ret == -EBUSY;
+		CHECK(!ret || ret == -EBUSY);
+		CHECK_EQ(sched_set(c[i].id, LHV_A_SCHED_WEIGHT, 1 + random() % 1000,
+				   LHV_A_SCHED_PRIORITY, random() % 100), 0);
+		CHECK_EQ(sched_set(c[i].id, LHV_A_SCHED_CAP, random() % 2 ? 0 : 100 + random() % 1000,
+				   0, 0), 0);
+		ret = random() % 2 ? 20 + random() % 20 : 0;
+		ret = sched_set(c[i].id, LHV_A_SCHED_PERIOD, ret * MS, LHV_A_SCHED_BUDGET, ret * MS / 20);
+		refused += ret == -EBUSY;
+		CHECK(!ret || ret == -EBUSY);
+		if (!(random() % 8)) {
+			CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_PAUSE, c[i].id), 0);
+			CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_RESUME, c[i].id), 0);
+		}
+		usleep(random() % 4000);
+	}
+	test_note("%u changes, %u refused for lack of slots", n, refused);
+	CHECK_EQ(pool_set("default", "credit", 2, NULL), 0);
+	for (i = 0; i < 6; i++) {
+		CHECK_EQ(sched_set(c[i].id, LHV_A_SCHED_CAP, 0, LHV_A_SCHED_WEIGHT, 100), 0);
+		work[i] = crew_work(&c[i]);
+	}
+	for (i = 0; i < 6; i++)
+		while (crew_work(&c[i]) == work[i])
+			sleep_ms(1);
+	for (i = 0; i < 6; i++)
+		crew_end(&c[i]);
+	CHECK_EQ(pool_get("default", LHV_A_POOL_BUSY), 0);
+	CHECK_EQ(pool_get("default", LHV_A_POOL_WAITING), 0);
+}
+
+TEST(storm, .timeout = 60)
+{
+	storm(8);
+}
+
+TEST(storm_long, .timeout = 600)
+{
+	storm(300);
+}
+
+/* ---- a policy in another module ---- */
+
+#define EXAMPLE	"/lab/lottery.ko"
+
+TEST(second_module)
+{
+	struct crew c[2];
+	uint64_t work;
+	int fd, i;
+
+	fd = open(EXAMPLE, O_RDONLY);
+	if (fd < 0)
+		test_skip("no %s", EXAMPLE);
+	sched_setup("none", 1);
+	CHECK_OK(syscall(SYS_finit_module, fd, "", 0));
+	close(fd);
+	for (i = 0; i < 2; i++)
+		crew_start(&c[i], 1, g_spin);
+	CHECK_EQ(pool_set("default", "lottery", -1, NULL), 0);
+	for (i = 0; i < 2; i++) {
+		work = crew_work(&c[i]);
+		while (crew_work(&c[i]) == work)
+			sleep_ms(1);
+	}
+	CHECK_ERR(syscall(SYS_delete_module, "lottery", O_NONBLOCK), EWOULDBLOCK);
+	CHECK_EQ(pool_set("default", "rr", -1, NULL), 0);
+	CHECK_OK(syscall(SYS_delete_module, "lottery", O_NONBLOCK));
+	REFUSED(nl, pool_set("default", "lottery", -1, NULL), ENOENT, "no policy of this name");
+	for (i = 0; i < 2; i++)
+		crew_end(&c[i]);
+}

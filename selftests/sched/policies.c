@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What each policy promises, measured by what the guests did.
+ *
+ * The lab's machine emulates all its CPUs in one thread and its clock is the host's: what a guest does in
+ * a slice there depends on what else the host does. So where work is compared (measure_*) the lab
+ * runs with --icount: one CPU, and an instruction is a nanosecond.
+ */
+#include "sched.h"
+
+#define SLACK_PERCENT	2	/* under emulation */
+
+static bool within(double is, double want, double percent)
+{
+	return is > want * (1 - percent / 100) && is < want * (1 + percent / 100);
+}
+
+/* What each did in @ms, from a moment at which all run. */
+static void measure(struct crew *c, int n, unsigned int ms, double *work)
+{
+	uint64_t before[64];
+	int i;
+
+	sleep_ms(100);
+	for (i = 0; i < n; i++)
+		before[i] = crew_work(&c[i]);
+	sleep_ms(ms);
+	for (i = 0; i < n; i++)
+		work[i] = crew_work(&c[i]) - before[i];
+}
+
+TEST(measure_shares, .timeout = 300)
+{
+	struct crew c[3];
+	double work[3], sum;
+	int i;
+
+	sched_setup("credit", 1);
+	for (i = 0; i < 3; i++) {
+		crew_start(&c[i], 1, g_spin);
+		CHECK_EQ(sched_set(c[i].id, LHV_A_SCHED_WEIGHT, 100 << i, 0, 0), 0);
+	}
+	measure(c, 3, 1000, work);
+	sum = work[0] + work[1] + work[2];
+	test_note("shares %.2f %.2f %.2f %%", 100 * work[0] / sum, 100 * work[1] / sum,
+		  100 * work[2] / sum);
+	for (i = 0; i < 3; i++)
+		CHECK(within(work[i] / sum, (1 << i) / 7.0, SLACK_PERCENT));
+	for (i = 0; i < 3; i++)
+		crew_end(&c[i]);
+}
+
+/* Weights are a VM's, whatever it consists of. */
+TEST(measure_by_vm, .timeout = 300)
+{
+	struct crew c[2];
+	double work[2];
+
+	sched_setup("credit", 1);
+	crew_start(&c[0], 3, g_spin);
+	crew_start(&c[1], 1, g_spin);
+	measure(c, 2, 700, work);
+	test_note("CPU time %llu and %llu ms", (unsigned long long)
+		  sched_get(c[0].id, LHV_A_SCHED_RUN_NS) / MS, (unsigned long long)
+		  sched_get(c[1].id, LHV_A_SCHED_RUN_NS) / MS);
+	test_note("three vCPUs %.2f %%, one %.2f %%", 100 * work[0] / (work[0] + work[1]),
+		  100 * work[1] / (work[0] + work[1]));
+	CHECK(within(work[0] / (work[0] + work[1]), .5, SLACK_PERCENT));
+	crew_end(&c[0]);
+	crew_end(&c[1]);
+}
+
+static void fairness(const char *policy, int n, unsigned int ms, double least)
+{
+	static struct crew c[64];
+	double work[64], sum = 0, squares = 0;
+	int i;
+
+	sched_setup(policy, 1);
+	for (i = 0; i < n; i++)
+		crew_start(&c[i], 1, g_spin);
+	measure(c, n, ms, work);
+	for (i = 0; i < n; i++) {
+		sum += work[i];
+		squares += work[i] * work[i];
+	}
+	test_note("%s: Jain's index of %d vCPUs on one slot: %.5f", policy, n,
+		  sum * sum / n / squares);
+	CHECK(sum * sum / n / squares >= least);
+	for (i = 0; i < n; i++)
+		crew_end(&c[i]);
+}
+
+TEST(measure_fair_64, .timeout = 300)
+{
+	fairness("credit", 64, 2000, .999);
+}
+
+TEST(measure_rr_16, .timeout = 300)
+{
+	fairness("rr", 16, 1600, .99);
+}
+
+TEST(measure_cap, .timeout = 300)
+{
+	uint64_t run, t;
+	struct crew c[2];
+	double work[2];
+	int i;
+
+	sched_setup("credit", 1);
+	for (i = 0; i < 2; i++)
+		crew_start(&c[i], 1, g_spin);
+	CHECK_EQ(sched_set(c[0].id, LHV_A_SCHED_CAP, 250, 0, 0), 0);
+	sleep_ms(200);
+	run = sched_get(c[0].id, LHV_A_SCHED_RUN_NS);
+	t = now_ns();
+	measure(c, 2, 1000, work);
+	run = sched_get(c[0].id, LHV_A_SCHED_RUN_NS) - run;
+	t = now_ns() - t;
+	test_note("capped at 25 %%: got %.2f %% of a CPU; %.2f %% of the work",
+		  100.0 * run / t, 100 * work[0] / (work[0] + work[1]));
+	CHECK(within((double)run / t, .25, SLACK_PERCENT));
+	CHECK(within(work[0] / (work[0] + work[1]), .25, 10));
+	CHECK(sched_get(c[0].id, LHV_A_SCHED_THROTTLED_NS) > t / 2);
+	/* And without it again. */
+	CHECK_EQ(sched_set(c[0].id, LHV_A_SCHED_CAP, 0, 0, 0), 0);
+	measure(c, 2, 500, work);
+	CHECK(within(work[0] / work[1], 1, 5));
+	crew_end(&c[0]);
+	crew_end(&c[1]);
+}
+
+TEST(measure_edf, .timeout = 300)
+{
+	static const struct { uint64_t period, budget; } want[] = {
+		{ 20 * MS, 8 * MS }, { 50 * MS, 25 * MS },
+	};
+	uint64_t misses[2];
+	struct crew c[3];
+	double work[3], sum;
+	int i;
+
+	sched_setup("edf", 1);
+	for (i = 0; i < 3; i++)
+		crew_start(&c[i], 1, g_spin);
+	for (i = 0; i < 2; i++)
+		CHECK_EQ(sched_set(c[i].id, LHV_A_SCHED_PERIOD, want[i].period,
+				   LHV_A_SCHED_BUDGET, want[i].budget), 0);
+	/* The third would make it 1.1 slots. */
+	REFUSED(nl, sched_set(c[2].id, LHV_A_SCHED_PERIOD, 100 * MS, LHV_A_SCHED_BUDGET, 20 * MS),
+		EBUSY, "would take 1.10 of the pool's 1 slots");
+	sleep_ms(200);
+	for (i = 0; i < 2; i++)
+		misses[i] = sched_get(c[i].id, LHV_A_SCHED_MISSES);
+	measure(c, 3, 1000, work);
+	sum = work[0] + work[1] + work[2];
+	test_note("reserved 40 and 50 %%, the rest for the third: %.2f %.2f %.2f %%",
+		  100 * work[0] / sum, 100 * work[1] / sum, 100 * work[2] / sum);
+	for (i = 0; i < 2; i++) {
+		/* Short turns cost more than long ones, which the third pays. */
+		CHECK(work[i] / sum > .98 * want[i].budget / want[i].period);
+		test_note("missed: %llu", (unsigned long long)
+			  (sched_get(c[i].id, LHV_A_SCHED_MISSES) - misses[i]));
+		CHECK_EQ(sched_get(c[i].id, LHV_A_SCHED_MISSES), misses[i]);
+	}
+	/* What is refused leaves no trace, and another policy does not ask. */
+	CHECK_EQ(sched_get(c[2].id, LHV_A_SCHED_PERIOD), 0);
+	CHECK_EQ(pool_set("default", "rr", -1, NULL), 0);
+	CHECK_EQ(sched_set(c[2].id, LHV_A_SCHED_PERIOD, 100 * MS, LHV_A_SCHED_BUDGET, 20 * MS), 0);
+	REFUSED(nl, pool_set("default", "edf", -1, NULL), EBUSY, "1.10");
+	for (i = 0; i < 3; i++)
+		crew_end(&c[i]);
+}
+
+TEST(measure_prio, .timeout = 300)
+{
+	struct crew c[3];
+	double work[3], sum;
+	int i;
+
+	sched_setup("prio", 1);
+	for (i = 0; i < 3; i++) {
+		crew_start(&c[i], 1, g_spin);
+		CHECK_EQ(sched_set(c[i].id, LHV_A_SCHED_PRIORITY, 90 - 40 * i, 0, 0), 0);
+	}
+	measure(c, 3, 1500, work);
+	sum = work[0] + work[1] + work[2];
+	test_note("priorities 90, 50, 10: %.2f %.2f %.2f %%", 100 * work[0] / sum,
+		  100 * work[1] / sum, 100 * work[2] / sum);
+	CHECK(work[0] / sum > .95);
+	CHECK(work[1] > 0 && work[2] > 0);	/* ageing */
+	for (i = 0; i < 3; i++)
+		crew_end(&c[i]);
+}
+
+/* Jobs that end: in which order? */
+
+struct job {
+	struct vm *vm;
+	uint64_t id;
+	pthread_t thread;
+	uint64_t ended;
+};
+
+static void *job_thread(void *arg)
+{
+	struct job *j = arg;
+
+	vcpu_done(&j->vm->vcpus[0]);
+	j->ended = now_ns();
+	return NULL;
+}
+
+/* Three jobs behind one that holds the slot; order[i] is who ends as number i. */
+static void jobs(const char *policy, const uint64_t *length, const int *order)
+{
+	struct crew first;
+	struct job j[3];
+	int i;
+
+	sched_setup(policy, 1);
+	crew_start(&first, 1, g_spin);
+	while (!crew_work(&first))
+		sleep_ms(1);
+	for (i = 0; i < 3; i++) {
+		j[i].vm = machine(0);
+		j[i].id = vm_id(j[i].vm->fd);
+		*(uint64_t *)guest_ptr(j[i].vm, &g_length) = length[i] * 100000;
+		machine_vcpu(j[i].vm, g_job);
+		CHECK_EQ(sched_set(j[i].id, LHV_A_SCHED_LENGTH, length[i] * MS, 0, 0), 0);
+		CHECK(!pthread_create(&j[i].thread, NULL, job_thread, &j[i]));
+		while (pool_get("default", LHV_A_POOL_WAITING) != (uint64_t)i + 1)
+			sleep_ms(1);
+	}
+	crew_end(&first);
+	for (i = 0; i < 3; i++)
+		CHECK(!pthread_join(j[i].thread, NULL));
+	for (i = 1; i < 3; i++)
+		CHECK(j[order[i]].ended > j[order[i - 1]].ended);
+}
+
+TEST(fcfs_order, .timeout = 300)
+{
+	jobs("fcfs", (const uint64_t[]){ 30, 20, 10 }, (const int[]){ 0, 1, 2 });
+}
+
+TEST(sjf_order, .timeout = 300)
+{
+	jobs("sjf", (const uint64_t[]){ 3000, 2000, 1000 }, (const int[]){ 2, 1, 0 });
+}
+
+/* Lock-holder preemption: two VMs of two vCPUs each and one that gets in between, two slots. */
+
+static double locks(const char *policy)
+{
+	struct crew c[3];
+	double work[3];
+	int i;
+
+	sched_setup(policy, 2);
+	for (i = 0; i < 2; i++)
+		crew_start(&c[i], 2, g_lock);
+	crew_start(&c[2], 1, g_spin);
+	measure(c, 3, 3000, work);
+	test_note("%s: %.0f and %.0f critical sections", policy, work[0], work[1]);
+	for (i = 0; i < 3; i++)
+		crew_end(&c[i]);
+	return work[0] + work[1];
+}
+
+TEST(gang_locks, .timeout = 300)
+{
+	double gang = locks("gang"), none = locks("none");
+
+	test_note("gang/none: %.2f", gang / none);
+	CHECK(gang > 0 && none > 0);
+}

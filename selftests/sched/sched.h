@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Scheduling policies on a real kernel, with real guests. What a guest got is what it did: it counts.
+ */
+#ifndef SCHED_TEST_H
+#define SCHED_TEST_H
+
+#include "guest.h"
+#include "../netlink/nl.h"
+
+#define MS	1000000ull
+
+/* A VM whose vCPUs count, and the threads that run them. */
+struct crew {
+	struct vm *vm;
+	uint64_t id;
+	int n;
+	struct runner runner[8];
+};
+
+extern struct nl *nl;
+
+/* Netlink is open, the default pool has one slot (or @slots) and @policy. */
+void sched_setup(const char *policy, uint32_t slots);
+int pool_set(const char *pool, const char *policy, int slots, const char *cpus);
+uint64_t pool_get(const char *pool, int attr);
+
+/* vm-set with one or two attributes; 0 ends. Values of 64 bits by the attribute. */
+int sched_set(uint64_t id, int attr, uint64_t value, int attr2, uint64_t value2);
+uint64_t sched_get(uint64_t id, int attr);
+
+void crew_start(struct crew *c, int vcpus, guest_fn fn);
+uint64_t crew_work(const struct crew *c);
+/* Kills the VM and waits for its threads: each got EIO. */
+void crew_end(struct crew *c);
+void sleep_ms(unsigned int ms);
+
+/* guests.c */
+extern volatile uint64_t g_work[8], g_length;
+void g_spin(void);	/* counts for ever */
+void g_job(void);	/* g_length steps, and ends */
+void g_lock(void);	/* counts under a lock that its siblings want, too */
+
+#endif
