@@ -7,7 +7,7 @@ _vmctl() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=
 	COMPREPLY=()
 	if [ "$COMP_CWORD" = 1 ]; then
-		words="console create events host list metrics pause resume show start stats status
+		words="console create events host list metrics pause resume sched show start stats status
 		       stop top unpause wait"
 	else
 		case $prev in
