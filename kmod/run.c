@@ -513,8 +513,10 @@ int lhv_vcpu_run(struct lhv_vcpu *vcpu)
 
 	if (READ_ONCE(vcpu->vm->bugged))
 		return -EIO;
-	if (unlikely(vcpu->manage.thread != task_pid(current)))
+	if (unlikely(vcpu->manage.thread != task_pid(current))) {
 		lhv_usage_new_thread(vcpu);
+		lhv_gate_new_thread(&vcpu->sched);
+	}
 
 	/*
 	 * A signal that is blocked but for KVM_RUN ends it and is then left pending, for

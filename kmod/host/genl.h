@@ -15,6 +15,8 @@ static inline struct nlattr **lhv_host_dump_attrs(struct netlink_callback *cb)
 #endif
 }
 
+#define LHV_HOST_EXTACK_ROOM	128
+
 /* A refusal in words that are put together. */
 static inline void lhv_host_extack(struct netlink_ext_ack *extack, const char *text)
 {
@@ -22,7 +24,7 @@ static inline void lhv_host_extack(struct netlink_ext_ack *extack, const char *t
 	NL_SET_ERR_MSG_FMT(extack, "%s", text);
 #else
 	/* Read until the request is answered: another one may put its words here meanwhile. */
-	static char said[NETLINK_MAX_COOKIE_LEN * 6];
+	static char said[LHV_HOST_EXTACK_ROOM];
 
 	if (!extack)
 		return;

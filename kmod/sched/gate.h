@@ -132,6 +132,12 @@ static __always_inline void lhv_gate_leave(struct lhv_vcpu *vcpu, int ret)
 		lhv_gate_leave_slow(vcpu, ret);
 }
 
+/* Another thread than before runs the vCPU: it has not followed the pool's CPUs yet. */
+static inline void lhv_gate_new_thread(struct lhv_vcpu_sched *s)
+{
+	s->cpus_pool = LHV_POOLS_MAX;
+}
+
 void lhv_gate_vcpu_init(struct lhv_vcpu *vcpu);
 void lhv_gate_vcpu_add(struct lhv_vcpu *vcpu);
 void lhv_gate_vcpu_destroy(struct lhv_vcpu *vcpu);

@@ -184,7 +184,8 @@ TEST(measure_prio, .timeout = 300)
 		crew_start(&c[i], 1, g_spin);
 		CHECK_EQ(sched_set(c[i].id, LHV_A_SCHED_PRIORITY, 90 - 40 * i, 0, 0), 0);
 	}
-	measure(c, 3, 1500, work);
+	/* 80 levels of 20 ms */
+	measure(c, 3, 2500, work);
 	sum = work[0] + work[1] + work[2];
 	test_note("priorities 90, 50, 10: %.2f %.2f %.2f %%", 100 * work[0] / sum,
 		  100 * work[1] / sum, 100 * work[2] / sum);
