@@ -146,7 +146,7 @@ static void nobody_starves(struct kunit *test)
 	int i, p, step;
 
 	for (i = 0; i < VMS; i++)
-		w->vm[i].attrs.priority = 20 * i;
+		w->vm[i].attrs.priority = 19 * i;
 	for (p = 2; p < ARRAY_SIZE(policies); p++) {
 		lhv_sched_pool_set_policy(&w->pool, policies[p], w->now);
 		for (i = 0; i < VCPUS; i++)
@@ -211,7 +211,7 @@ static void cap(struct kunit *test)
 	want(VMS);	/* two of its vCPUs, and slots for both */
 	for (step = 0; step < 20000; step++) {
 		pass(MS / 20);
-		KUNIT_ASSERT_GE(test, w->vm[0].cap_budget, (s64)-2 * (MS / 20));
+		KUNIT_ASSERT_GE(test, w->vm[0].cap_budget, -(s64)(2 * MS / 20));
 	}
 	KUNIT_EXPECT_LE(test, w->vm[0].fig.run, 505 * MS);
 	KUNIT_EXPECT_GE(test, w->vm[0].fig.run, 495 * MS);
