@@ -9,6 +9,7 @@
 #   make test ALL=1		the same on more kernels, for hours
 #   make abuse			what nobody should do, for an hour, on the debug kernel
 #   make bench [K='6.1 6.12']	instructions per exit, lhv beside KVM
+#   make kvm-selftests		the kernel's own tests of KVM, on KVM and on lhv; writes Documentation/kvm-selftests.md
 #   make demo [INTERACTIVE=1]	a Debian guest on lhv, in an emulated AMD machine
 #   make netlink-gen		policy and uAPI header, anew from Documentation/netlink/specs/lhv.yaml
 #   make netlink-check		are they what the specification says?
@@ -78,6 +79,9 @@ abuse:
 bench:
 	selftests/bench-run $(K)
 
+kvm-selftests:
+	selftests/kvm-selftests $(T)
+
 demo:
 	INTERACTIVE='$(INTERACTIVE)' selftests/demo
 
@@ -100,4 +104,4 @@ clean:
 	rm -rf build
 	$(MAKE) -C vmctl clean
 
-.PHONY: all modules vmctl install uninstall test abuse bench demo simulate netlink-gen netlink-check clean
+.PHONY: all modules vmctl install uninstall test abuse bench kvm-selftests demo simulate netlink-gen netlink-check clean
