@@ -185,6 +185,7 @@ static void g_write_forever(void)
 		n++;
 		*EXTRA(n * 7 % PAGES) = n;
 		beats = n;
+		g_touch_if();
 	}
 	g_done();
 }

@@ -156,6 +156,12 @@ extern const char g_hlt_of_sti[];
 void sti_hlt(void);
 static inline void relax(void) { asm volatile("pause" : : : "memory"); }
 
+/*
+ * For loops with interrupts off that may never exit. Nothing comes through in between; but Bochs
+ * takes none of the host's interrupts before the guest has changed IF (see SPIN in api/run.c).
+ */
+static inline void g_touch_if(void) { asm volatile("sti; cli" : : : "memory"); }
+
 static inline uint64_t rflags(void)
 {
 	uint64_t v;

@@ -190,6 +190,7 @@ static void g_write_forever(void)
 		n++;
 		*EXTRA(n % 64 * PAGE_SIZE) = n;
 		beats = n;
+		g_touch_if();
 	}
 	g_done();
 }
@@ -304,6 +305,7 @@ static void g_read_forever(void)
 		/* Memory says 7, the VMM's MMIO says 0. */
 		G_CHECK(v == 7 || v == 0);
 		beats++;
+		g_touch_if();
 	}
 	g_done();
 }
@@ -506,6 +508,7 @@ static void g_watch_zero(void)
 		if (last && last <= seen)
 			g_fail(__FILE__, __LINE__, "stale value", last, seen);
 		beats++;
+		g_touch_if();
 	}
 	g_done();
 }
