@@ -86,6 +86,7 @@ asm(".text\n"
 enum how { IN_KERNEL, IN_VMM, SLEEPY, NR_HOW };
 
 static enum how how;
+static struct lhv_vm vm;
 static struct lhv_vcpu vcpu;
 static struct xregs_state fpu;
 static u8 trace[4096];		/* device accesses: kind and length, and the address's low byte */
@@ -516,6 +517,7 @@ static void emulate(const struct machine *before, const u8 *memory, unsigned int
 
 	memcpy((void *)BASE, memory, SIZE);
 	memset(&vcpu, 0, sizeof(vcpu));
+	vcpu.vm = &vm;
 	memset(&request, 0, sizeof(request));
 	memcpy(vcpu.regs, before->regs, sizeof(vcpu.regs));
 	vcpu.rflags = before->flags;

@@ -105,7 +105,12 @@ struct lhv_emul {
 	} log[4];
 };
 
+struct lhv_vm {
+	bool exit_on_emulation_failure;
+};
+
 struct lhv_vcpu {
+	struct lhv_vm *vm;
 	u64 regs[LHV_NR_REGS];
 	u64 rip, rflags;
 	unsigned long pending;
