@@ -168,6 +168,7 @@ struct lhv_vcpu {
 	u32 softirqs;		/* O pending when the atomic tier was entered: not ours */
 	unsigned long quiescent; /* O jiffies when RCU last heard of this vCPU's thread */
 	bool atomic;		/* O in the atomic tier of the run loop */
+	u64 pv_eoi;		/* O irq/: MSR_KVM_PV_EOI_EN */
 	bool eoi_offered;	/* O irq/: PV EOI, to be settled after the exit */
 	u8 mp_state;		/* O KVM_MP_STATE_* */
 	u8 cr8;			/* O TPR bits 7:4, as the guest sees in CR8 */

@@ -390,7 +390,7 @@ static int set_clock(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 i
 static int get_pv_eoi(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index,
 		      u64 *data, bool host)
 {
-	*data = lhv_pv_eoi_get(vcpu);
+	*data = vcpu->pv_eoi;
 	return 0;
 }
 
@@ -706,6 +706,7 @@ void lhv_msr_reset(struct lhv_vcpu *vcpu)
 	cpu->tsc_aux = 0;
 	cpu->tsc_adjust = 0;
 	cpu->smbase = SMBASE_RESET;
+	vcpu->pv_eoi = 0;
 	cpu->hwcr = 0;
 	cpu->de_cfg = de_cfg();
 	cpu->ucode_rev = ucode_rev();

@@ -71,7 +71,6 @@ struct lhv_lapic {
 	ktime_t target;		/* when the count reaches 0 */
 	u64 period_ns;		/* O 0: one-shot */
 	u32 divide;		/* O 1 to 128 */
-	u64 pv_eoi;		/* O MSR_KVM_PV_EOI_EN */
 };
 
 /* Module: the workqueue that takes irqfds down. */
@@ -160,7 +159,6 @@ int lhv_irq_ack(struct lhv_vcpu *vcpu);
 bool lhv_irq_masked_by_tpr(struct lhv_vcpu *vcpu);
 
 /* PV EOI: pv_eoi.c. The run loop settles what was offered (vcpu->eoi_offered) after each exit. */
-u64 lhv_pv_eoi_get(struct lhv_vcpu *vcpu);
 int lhv_pv_eoi_set(struct lhv_vcpu *vcpu, u64 data);	/* 0 or -EINVAL (#GP) */
 bool lhv_pv_eoi_settle(struct lhv_vcpu *vcpu);
 

@@ -670,7 +670,7 @@ void lhv_lapic_reset(struct lhv_vcpu *vcpu, bool init)
 	if (l->base_msr & MSR_IA32_APICBASE_BSP)
 		lhv_lapic_set_reg(l, APIC_LVT0, APIC_DM_EXTINT);
 	lhv_lapic_timer_set_divide(l, 0);
-	l->pv_eoi = 0;
+	vcpu->pv_eoi = 0;
 	vcpu->eoi_offered = false;
 	vcpu->cr8 = 0;
 	lhv_apic_map_rebuild(vcpu->vm);

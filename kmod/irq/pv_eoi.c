@@ -14,14 +14,9 @@
 
 #define EOI_MAY_SKIP	BIT(KVM_PV_EOI_BIT)
 
-static gpa_t flag_gpa(const struct lhv_lapic *l)
+static gpa_t flag_gpa(const struct lhv_vcpu *vcpu)
 {
-	return l->pv_eoi & ~(u64)KVM_MSR_ENABLED;
-}
-
-u64 lhv_pv_eoi_get(struct lhv_vcpu *vcpu)
-{
-	return vcpu->lapic ? vcpu->lapic->pv_eoi : 0;
+	return vcpu->pv_eoi & ~(u64)KVM_MSR_ENABLED;
 }
 
 /**
@@ -29,15 +24,14 @@ u64 lhv_pv_eoi_get(struct lhv_vcpu *vcpu)
  * @vcpu: the vCPU; either tier
  * @data: address of the flag, and the enable bit
  *
+ * Where the VMM has the LAPIC it has no effect, as on KVM, which lets a guest set it.
  * Return: 0 or -EINVAL (#GP).
  */
 int lhv_pv_eoi_set(struct lhv_vcpu *vcpu, u64 data)
 {
-	if (!vcpu->lapic)
-		return data ? -EINVAL : 0;
 	if (!IS_ALIGNED(data & ~(u64)KVM_MSR_ENABLED, sizeof(u32)))
 		return -EINVAL;
-	vcpu->lapic->pv_eoi = data;
+	vcpu->pv_eoi = data;
 	return 0;
 }
 
@@ -55,11 +49,11 @@ void lhv_pv_eoi_offer(struct lhv_lapic *l, u8 vector, bool nested)
 	struct lhv_vcpu *vcpu = l->vcpu;
 	u8 flag = EOI_MAY_SKIP;
 
-	if (likely(!(l->pv_eoi & KVM_MSR_ENABLED)))
+	if (likely(!(vcpu->pv_eoi & KVM_MSR_ENABLED)))
 		return;
 	if (nested || lhv_lapic_highest(l, APIC_IRR) >= 0 || lhv_lapic_eoi_matters(l, vector))
 		return;
-	if (!lhv_write_gpa(vcpu, flag_gpa(l), &flag, sizeof(flag)))
+	if (!lhv_write_gpa(vcpu, flag_gpa(vcpu), &flag, sizeof(flag)))
 		vcpu->eoi_offered = true;
 }
 
@@ -75,9 +69,9 @@ bool lhv_pv_eoi_settle(struct lhv_vcpu *vcpu)
 	u8 flag, none = 0;
 	int ret;
 
-	ret = lhv_read_gpa(vcpu, flag_gpa(l), &flag, sizeof(flag));
+	ret = lhv_read_gpa(vcpu, flag_gpa(vcpu), &flag, sizeof(flag));
 	if (!ret && (flag & EOI_MAY_SKIP))
-		ret = lhv_write_gpa(vcpu, flag_gpa(l), &none, sizeof(none));
+		ret = lhv_write_gpa(vcpu, flag_gpa(vcpu), &none, sizeof(none));
 	else if (!ret)
 		lhv_lapic_eoi(l);
 	if (ret == -EAGAIN)
