@@ -515,7 +515,7 @@ int lhv_vcpu_run(struct lhv_vcpu *vcpu)
 		return -EIO;
 	if (unlikely(vcpu->manage.thread != task_pid(current))) {
 		lhv_usage_new_thread(vcpu);
-		lhv_gate_new_thread(&vcpu->sched);
+		lhv_gate_new_thread(vcpu);
 	}
 
 	/*

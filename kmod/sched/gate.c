@@ -14,8 +14,8 @@
  *	the thread sleeps elsewhere (a page comes from a disk): sched_out, which holds the run
  *				queue's lock and so leaves it to irq_work
  *	KVM_RUN returns		lhv_gate_leave(): it keeps it for a while, for most exits to a VMM
- *				are short. Others may take it after LINGER, or at once when the first
- *				of them begins to wait.
+ *				are short. Those who wait by then get it after LINGER, who
+ *				begins to wait later at once.
  *	signal, kill, death	KVM_RUN returns
  *	policy switch		core.c: all have to queue up again
  *
@@ -195,6 +195,10 @@ static void arm_slice(struct lhv_vcpu *vcpu, u64 ns)
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&slice->lock, flags);
+	/* Nobody else would end its lingering. */
+	if (slice->vcpu && slice->vcpu != vcpu &&
+	    READ_ONCE(slice->vcpu->sched.where) == LHV_GATE_LINGERS)
+		slice_end(slice->vcpu, false);
 	slice->vcpu = vcpu;
 	hrtimer_start(&slice->timer, ns_to_ktime(clamp(ns, SHORTEST, LOOK_AGAIN)),
 		      HRTIMER_MODE_REL_PINNED_HARD);
@@ -230,7 +234,7 @@ static void sched_out(struct preempt_notifier *pn, struct task_struct *next)
 	struct lhv_vcpu_sched *s = &notified(pn)->sched;
 
 	count_off(s);
-	if (lhv_host_task_sleeps(current) && READ_ONCE(s->core.state) == LHV_SCHED_RUNNING) {
+	if (lhv_host_task_sleeps(current) && READ_ONCE(s->core.state) != LHV_SCHED_OUT) {
 		WRITE_ONCE(s->asleep, true);
 		irq_work_queue(&s->release);
 	}
@@ -247,7 +251,7 @@ static void release_slot(struct irq_work *work)
 	u64 now;
 
 	pool = lhv_gate_lock(s->core.vm, &flags);
-	if (READ_ONCE(s->asleep) && pool->core.ops && s->core.state == LHV_SCHED_RUNNING) {
+	if (READ_ONCE(s->asleep) && pool->core.ops && s->core.state != LHV_SCHED_OUT) {
 		now = ktime_get_ns();
 		charge(s, now);
 		lhv_sched_enough(&s->core, now);
@@ -318,6 +322,8 @@ static void kick(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v)
 
 static void set_timer(struct lhv_sched_pool *pool, u64 when)
 {
+	/* A policy may say "never". */
+	when = min_t(u64, when, KTIME_MAX);
 	hrtimer_start(&pool_of(pool)->timer, ns_to_ktime(when), HRTIMER_MODE_ABS_HARD);
 }
 
@@ -327,7 +333,50 @@ const struct lhv_sched_host lhv_gate_host = {
 
 /* ---- the gate ---- */
 
-/* A bound pool's threads run on its CPUs; a thread that leaves it may run anywhere again. */
+static void let_go(struct lhv_vcpu_sched *s)
+{
+	free_cpumask_var(s->own_cpus);
+	s->pinned = false;
+	atomic_dec(&nr_attached);
+}
+
+/* On those of @cpus that the thread might use anyway, its cpuset's; on @cpus when there are none. */
+static void bind_thread(struct lhv_vcpu_sched *s, const struct cpumask *cpus)
+{
+	cpumask_var_t both;
+
+	if (!zalloc_cpumask_var(&both, GFP_KERNEL_ACCOUNT))
+		return;
+	if (!s->pinned) {
+		if (!zalloc_cpumask_var(&s->own_cpus, GFP_KERNEL_ACCOUNT))
+			goto out;
+		cpumask_copy(s->own_cpus, current->cpus_ptr);
+		s->pinned = true;
+		atomic_inc(&nr_attached);
+	}
+	cpumask_and(both, cpus, s->own_cpus);
+	/* Fails when they are all gone: then anywhere is better than nowhere. */
+	set_cpus_allowed_ptr(current, cpumask_empty(both) ? cpus : both);
+out:
+	free_cpumask_var(both);
+}
+
+/**
+ * lhv_gate_new_thread() - another thread than before runs the vCPU
+ * @vcpu: the vCPU; its thread
+ *
+ * It has not followed the pool's CPUs yet. The one before stays where it was put.
+ */
+void lhv_gate_new_thread(struct lhv_vcpu *vcpu)
+{
+	struct lhv_vcpu_sched *s = &vcpu->sched;
+
+	s->cpus_pool = LHV_POOLS_MAX;
+	if (s->pinned)
+		let_go(s);
+}
+
+/* A bound pool's threads run on its CPUs; a thread that leaves it has its own again. */
 static void follow_cpus(struct lhv_vcpu *vcpu)
 {
 	struct lhv_vcpu_sched *s = &vcpu->sched;
@@ -339,37 +388,53 @@ static void follow_cpus(struct lhv_vcpu *vcpu)
 	s->cpus_pool = pool->id;
 	s->cpus_version = version;
 	if (READ_ONCE(pool->bound)) {
-		if (!s->pinned)
-			atomic_inc(&nr_attached);
-		s->pinned = true;
-		/* Fails when they are all gone: then anywhere is better than nowhere. */
-		set_cpus_allowed_ptr(current, &pool->cpus);
+		bind_thread(s, &pool->cpus);
 	} else if (s->pinned) {
-		set_cpus_allowed_ptr(current, cpu_possible_mask);
-		s->pinned = false;
-		atomic_dec(&nr_attached);
+		set_cpus_allowed_ptr(current, s->own_cpus);
+		let_go(s);
 	}
 }
 
-/* Somebody began to wait and no slot is free: is one lingering? Under the pool's lock. */
-static void reclaim(struct lhv_pool *pool, u64 now)
+/**
+ * lhv_gate_reclaim() - somebody may have begun to wait: whose slot lingers loses it
+ * @pool: the pool
+ * @now: the time
+ *
+ * Context: under the pool's lock.
+ */
+void lhv_gate_reclaim(struct lhv_pool *pool, u64 now)
 {
 	struct lhv_sched_vcpu *v;
 
+again:
+	if (!pool->core.ops || !pool->core.nr_waiting)
+		return;
 	list_for_each_entry(v, &pool->core.running, of_pool) {
 		if (revoke(&vcpu_of(v)->sched, now))
-			return;
+			goto again;	/* the list is another one now */
 	}
 }
 
+/**
+ * lhv_gate_settle() - the vCPU was queued anew: not while its thread is in the VMM
+ * @v: the vCPU
+ * @now: the time
+ *
+ * Context: under the pool's lock, which has a policy. lhv_gate_leave_slow() has the other half.
+ */
+void lhv_gate_settle(struct lhv_sched_vcpu *v, u64 now)
+{
+	smp_mb();	/* its state was written, @where is read */
+	revoke(&vcpu_of(v)->sched, now);
+}
+
 /*
- * The decision. True: it has a slot, or needs none. @first: nobody waited before.
+ * The decision. True: it has a slot, or needs none.
  * Under the pool's lock, by the vCPU's thread.
  */
 static bool decide(struct lhv_pool *pool, struct lhv_vcpu_sched *s)
 {
 	u64 now = ktime_get_ns(), left;
-	bool first;
 
 	count_time(s);
 	charge(s, now);
@@ -381,10 +446,9 @@ static bool decide(struct lhv_pool *pool, struct lhv_vcpu_sched *s)
 		}
 		lhv_sched_requeue(&s->core, now);
 	} else if (s->core.state == LHV_SCHED_OUT) {
-		first = !pool->core.nr_waiting;
 		lhv_sched_want(&s->core, now);
-		if (first && s->core.state == LHV_SCHED_WAITING)
-			reclaim(pool, now);
+		if (s->core.state == LHV_SCHED_WAITING)
+			lhv_gate_reclaim(pool, now);
 	}
 	if (s->core.state != LHV_SCHED_RUNNING)
 		return false;
@@ -509,10 +573,13 @@ void lhv_gate_leave_slow(struct lhv_vcpu *vcpu, int ret)
 	}
 	local_irq_disable();
 	detach(s);
-	xchg(&s->where, LHV_GATE_LINGERS);	/* a full barrier: reclaim() or we see the other */
+	/* A full barrier: lhv_gate_reclaim() and lhv_gate_settle() or we see the other. */
+	xchg(&s->where, LHV_GATE_LINGERS);
 	if (READ_ONCE(s->core.vm->pool->nr_waiting))
 		arm_slice(vcpu, LINGER);
 	local_irq_enable();
+	if (unlikely(READ_ONCE(s->core.state) != LHV_SCHED_RUNNING))
+		lhv_gate_enough_slow(vcpu);
 }
 
 /* ---- lives ---- */
@@ -563,7 +630,7 @@ void lhv_gate_vcpu_destroy(struct lhv_vcpu *vcpu)
 		raw_spin_unlock_irqrestore(&slice->lock, flags);
 	}
 	if (s->pinned)
-		atomic_dec(&nr_attached);
+		let_go(s);
 }
 
 /* No pool has a policy: does still anybody need lhv_sched_on? Nobody new can come. */

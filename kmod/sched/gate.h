@@ -17,6 +17,7 @@
 
 #include <linux/atomic.h>
 #include <linux/cpumask.h>
+#include <linux/cpumask.h>
 #include <linux/hrtimer.h>
 #include <linux/irq_work.h>
 #include <linux/jump_label.h>
@@ -79,6 +80,7 @@ enum { LHV_GATE_INSIDE, LHV_GATE_LINGERS, LHV_GATE_REVOKED };
  * @counted: P lhv_sched_on has to stay on for this one
  * @where: A LHV_GATE_*
  * @pinned: T the thread's CPUs are those of a pool
+ * @own_cpus: T what they were before
  * @cpus_version, @cpus_pool: T of these
  */
 struct lhv_vcpu_sched {
@@ -95,6 +97,7 @@ struct lhv_vcpu_sched {
 	bool counted;
 	bool registered;
 	bool pinned;
+	cpumask_var_t own_cpus;
 	u32 cpus_version, cpus_pool;
 };
 
@@ -132,12 +135,7 @@ static __always_inline void lhv_gate_leave(struct lhv_vcpu *vcpu, int ret)
 		lhv_gate_leave_slow(vcpu, ret);
 }
 
-/* Another thread than before runs the vCPU: it has not followed the pool's CPUs yet. */
-static inline void lhv_gate_new_thread(struct lhv_vcpu_sched *s)
-{
-	s->cpus_pool = LHV_POOLS_MAX;
-}
-
+void lhv_gate_new_thread(struct lhv_vcpu *vcpu);
 void lhv_gate_vcpu_init(struct lhv_vcpu *vcpu);
 void lhv_gate_vcpu_add(struct lhv_vcpu *vcpu);
 void lhv_gate_vcpu_destroy(struct lhv_vcpu *vcpu);
@@ -145,6 +143,8 @@ void lhv_gate_init(void);
 void lhv_gate_exit(void);
 bool lhv_gate_idle(void);
 void lhv_gate_forget(struct lhv_sched_vcpu *v);
+void lhv_gate_settle(struct lhv_sched_vcpu *v, u64 now);
+void lhv_gate_reclaim(struct lhv_pool *pool, u64 now);
 
 extern const struct lhv_sched_host lhv_gate_host;
 

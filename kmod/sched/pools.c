@@ -198,6 +198,7 @@ static void count_slots(struct lhv_pool *pool)
 	if (pool->slots)
 		n = min(n, pool->slots);
 	lhv_sched_pool_set_slots(&pool->core, max(n, 1U), ktime_get_ns());
+	lhv_gate_reclaim(pool, ktime_get_ns());
 }
 
 /**
@@ -234,23 +235,33 @@ static enum hrtimer_restart pool_timer(struct hrtimer *timer)
 
 	raw_spin_lock_irqsave(&pool->lock, flags);
 	lhv_sched_timer(&pool->core, ktime_get_ns());
+	lhv_gate_reclaim(pool, ktime_get_ns());
 	raw_spin_unlock_irqrestore(&pool->lock, flags);
 	return HRTIMER_NORESTART;
 }
 
-/* All of its vCPUs pass the gate before they enter the guest again. Under its lock. */
+/* The VM's vCPUs pass the gate before they enter the guest again. Under its pool's lock. */
+static void kick_vm(struct lhv_pool *pool, struct lhv_sched_vm *vm)
+{
+	u64 now = ktime_get_ns();
+	struct lhv_sched_vcpu *v;
+
+	list_for_each_entry(v, &vm->vcpus, of_vm) {
+		if (pool->core.ops)
+			lhv_gate_settle(v, now);
+		else
+			lhv_gate_forget(v);
+		lhv_gate_host.kick(&pool->core, v);
+	}
+}
+
 static void kick_all(struct lhv_pool *pool)
 {
-	struct lhv_sched_vcpu *v;
 	struct lhv_sched_vm *vm;
 
-	list_for_each_entry(vm, &pool->core.vms, of_pool) {
-		list_for_each_entry(v, &vm->vcpus, of_vm) {
-			if (!pool->core.ops)
-				lhv_gate_forget(v);
-			lhv_gate_host.kick(&pool->core, v);
-		}
-	}
+	list_for_each_entry(vm, &pool->core.vms, of_pool)
+		kick_vm(pool, vm);
+	lhv_gate_reclaim(pool, ktime_get_ns());
 }
 
 /* ---- what an administrator changes ---- */
@@ -476,7 +487,6 @@ int lhv_pool_move_vm(struct lhv_pool *pool, struct lhv_vm *vm, char *why)
 {
 	struct lhv_pool *from = lhv_pool_of(vm);
 	struct lhv_sched_vm *s = &vm->sched;
-	struct lhv_sched_vcpu *v;
 	int ret = 0;
 	u64 now;
 
@@ -491,11 +501,8 @@ int lhv_pool_move_vm(struct lhv_pool *pool, struct lhv_vm *vm, char *why)
 		now = ktime_get_ns();
 		lhv_sched_vm_part(s, now);
 		lhv_sched_vm_join(&pool->core, s, now);
-		list_for_each_entry(v, &s->vcpus, of_vm) {
-			if (!pool->core.ops)
-				lhv_gate_forget(v);
-			lhv_gate_host.kick(&pool->core, v);
-		}
+		kick_vm(pool, s);
+		lhv_gate_reclaim(pool, ktime_get_ns());
 	}
 	raw_spin_unlock(&pool->lock);
 	raw_spin_unlock(&from->lock);
@@ -524,8 +531,11 @@ int lhv_pool_set_vm(struct lhv_vm *vm, const struct lhv_sched_attrs *attrs, char
 	pool = lhv_gate_lock(s, &flags);
 	if (pool->core.ops && pool->core.ops->adjust)
 		ret = pool->core.ops->adjust(&pool->core, s, attrs, why);
-	if (!ret)
+	if (!ret) {
 		lhv_sched_vm_set(s, attrs, ktime_get_ns());
+		kick_vm(pool, s);
+		lhv_gate_reclaim(pool, ktime_get_ns());
+	}
 	lhv_gate_unlock(pool, flags);
 	return ret;
 }
