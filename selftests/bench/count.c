@@ -8,8 +8,12 @@
  * the median of its samples. Further, all that the host executed from the first VMRUN to the
  * last. Blocks of translated code are counted as a whole when they are entered.
  *
+ * Each iteration of a string instruction with REP counts, as in the emulator's own time; how many
+ * were not an instruction's first is counted apart, because a CPU's counter of retired instructions
+ * has such an instruction once.
+ *
  * At the end writes to the file that the argument out= names, "row N HOST CLASS..." with N counted
- * from 1, and "vmrun NUMBER HOST CLASS...".
+ * from 1, and "vmrun NUMBER HOST CLASS... ITERATIONS".
  */
 #include <inttypes.h>
 #include <stdbool.h>
@@ -33,6 +37,8 @@ static const char *out = "count.out";
 static uint64_t now[COUNTS], from[COUNTS], first[COUNTS], last[COUNTS], vmruns;
 static bool in_guest, sampling;
 static uint64_t resume;		/* where the host goes on */
+static uint64_t repeated;	/* the REP instruction that the last block ended with */
+static uint64_t iterations, first_iterations, last_iterations;
 static uint32_t samples[ROWS][COUNTS][SAMPLES];
 static unsigned int nr_samples[ROWS], nr_rows;
 
@@ -41,22 +47,30 @@ static unsigned int nr_samples[ROWS], nr_rows;
 struct insn {
 	const uint8_t *b;
 	size_t len;
-	bool lock;
+	bool lock, rep;
 };
 
 /* Behind the prefixes. */
 static struct insn strip(const uint8_t *b, size_t len)
 {
-	struct insn i = { b, len, false };
+	struct insn i = { b, len, false, false };
 
 	for (; i.len > 1; i.b++, i.len--) {
 		if (*i.b == 0xf0)
 			i.lock = true;
+		else if (*i.b == 0xf2 || *i.b == 0xf3)
+			i.rep = true;
 		else if (!memchr("\x66\x67\xf2\xf3\x2e\x36\x3e\x26\x64\x65", *i.b, 10) &&
 			 (*i.b & 0xf0) != 0x40)
 			break;
 	}
 	return i;
+}
+
+/* INS, OUTS, MOVS, CMPS, STOS, LODS, SCAS */
+static bool is_repeated(struct insn i)
+{
+	return i.rep && ((*i.b & 0xfc) == 0x6c || (*i.b & 0xfc) == 0xa4 || (*i.b >= 0xaa && *i.b <= 0xaf));
 }
 
 static bool is_vmrun(struct insn i)
@@ -97,6 +111,7 @@ static enum count class_of(struct insn i)
 struct block {
 	uint64_t vaddr;
 	uint32_t n;
+	uint64_t rep;	/* address of the last instruction, if it is repeated */
 };
 
 static void on_block(unsigned int cpu, void *arg)
@@ -105,8 +120,11 @@ static void on_block(unsigned int cpu, void *arg)
 
 	if (in_guest && b->vaddr == resume)
 		in_guest = false;
-	if (!in_guest)
+	if (!in_guest) {
 		now[HOST] += b->n;
+		iterations += b->vaddr == repeated;
+	}
+	repeated = b->rep;
 }
 
 static void on_costly(unsigned int cpu, void *arg)
@@ -122,9 +140,12 @@ static void on_vmrun(unsigned int cpu, void *arg)
 	/* The guest's own would be an exit. */
 	if (in_guest)
 		return;
-	if (!vmruns++)
+	if (!vmruns++) {
 		memcpy(first, now, sizeof(now));
+		first_iterations = iterations;
+	}
 	memcpy(last, now, sizeof(now));
+	last_iterations = iterations;
 	in_guest = true;
 	resume = b->vaddr + VMRUN_LEN;
 }
@@ -154,22 +175,25 @@ static void on_mark(unsigned int cpu, void *arg)
 	}
 }
 
-static void *block(uint64_t vaddr, size_t n)
+static void *block(uint64_t vaddr, size_t n, uint64_t rep)
 {
 	struct block *b = malloc(sizeof(*b));	/* lives as long as QEMU's translation may */
 
 	if (!b)
 		abort();
-	*b = (struct block){ vaddr, n };
+	*b = (struct block){ vaddr, n, rep };
 	return b;
 }
 
 static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
 	size_t n = qemu_plugin_tb_n_insns(tb), i;
+	struct qemu_plugin_insn *end = qemu_plugin_tb_get_insn(tb, n - 1);
+	bool rep = is_repeated(strip(qemu_plugin_insn_data(end), qemu_plugin_insn_size(end)));
 
 	qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, QEMU_PLUGIN_CB_NO_REGS,
-					     block(qemu_plugin_tb_vaddr(tb), n));
+					     block(qemu_plugin_tb_vaddr(tb), n,
+						   rep ? qemu_plugin_insn_vaddr(end) : 0));
 	for (i = 0; i < n; i++) {
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
 		struct insn in = strip(qemu_plugin_insn_data(insn), qemu_plugin_insn_size(insn));
@@ -182,7 +206,7 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 							       (void *)class);
 		if (is_vmrun(in))
 			qemu_plugin_register_vcpu_insn_exec_cb(insn, on_vmrun,
-				QEMU_PLUGIN_CB_NO_REGS, block(qemu_plugin_insn_vaddr(insn), 1));
+				QEMU_PLUGIN_CB_NO_REGS, block(qemu_plugin_insn_vaddr(insn), 1, 0));
 		if (in.len != MARK_LEN || memcmp(in.b, MARK_OPCODE, MARK_LEN - 4))
 			continue;
 		memcpy(&mark, in.b + MARK_LEN - 4, 4);
@@ -221,7 +245,7 @@ static void on_end(qemu_plugin_id_t id, void *arg)
 	fprintf(f, "vmrun %" PRIu64, vmruns);
 	for (i = 0; i < COUNTS; i++)
 		fprintf(f, " %" PRIu64, last[i] - first[i]);
-	fputc('\n', f);
+	fprintf(f, " %" PRIu64 "\n", last_iterations - first_iterations);
 	fclose(f);
 }
 

@@ -20,6 +20,8 @@
 #define ROOM_AGAIN	(RING_SIZE / 2)
 #define DRAIN_SECONDS	5
 #define WRITE_POLL_MS	100
+/* A guest sends a byte at a time: what comes within this goes out together. */
+#define GATHER_NS	2000000
 
 struct console {
 	int in_fd;
@@ -56,6 +58,22 @@ static bool wait_writable(struct console *c)
 	return poll(&p, 1, WRITE_POLL_MS) > 0;
 }
 
+/* Under @lock */
+static void gather(struct console *c)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += GATHER_NS;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	while (ring_used(c) < WRITE_CHUNK && !c->stop)
+		if (pthread_cond_timedwait(&c->wake, &c->lock, &until))
+			break;
+}
+
 static void *writer_thread(void *arg)
 {
 	struct console *c = arg;
@@ -68,6 +86,7 @@ static void *writer_thread(void *arg)
 	for (;;) {
 		while (!ring_used(c) && !c->stop)
 			pthread_cond_wait(&c->wake, &c->lock);
+		gather(c);
 		n = ring_used(c);
 		if (!n)
 			break;
@@ -110,6 +129,7 @@ static void *writer_thread(void *arg)
 struct console *console_create(int in_fd, int out_fd)
 {
 	struct console *c = calloc(1, sizeof(*c));
+	pthread_condattr_t attr;
 	int ret;
 
 	if (!c)
@@ -118,7 +138,10 @@ struct console *console_create(int in_fd, int out_fd)
 	c->out_fd = out_fd;
 	c->attached = true;
 	pthread_mutex_init(&c->lock, NULL);
-	pthread_cond_init(&c->wake, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&c->wake, &attr);
+	pthread_condattr_destroy(&attr);
 	c->room_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (c->room_fd < 0) {
 		free(c);
@@ -199,12 +222,15 @@ static bool con_tx_room(void *arg)
 static void con_tx(void *arg, uint8_t byte)
 {
 	struct console *c = arg;
+	unsigned int used;
 
 	pthread_mutex_lock(&c->lock);
+	used = ring_used(c);
 	/* A guest that ignores a full transmitter overruns it, as on a PC. */
-	if (!c->broken && ring_used(c) < RING_SIZE) {
+	if (!c->broken && used < RING_SIZE) {
 		c->ring[c->head++ % RING_SIZE] = byte;
-		pthread_cond_signal(&c->wake);
+		if (!used || used + 1 == WRITE_CHUNK)
+			pthread_cond_signal(&c->wake);
 	}
 	pthread_mutex_unlock(&c->lock);
 }
