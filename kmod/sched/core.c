@@ -162,7 +162,8 @@ static void enter_state(struct lhv_sched_vcpu *v, u8 state, u64 now)
 	switch (state) {
 	case LHV_SCHED_WAITING:
 		vm->nr_waiting++;
-		vm->pool->nr_waiting++;
+		if (!vm->pool->nr_waiting++ && vm->pool->host->contended)
+			vm->pool->host->contended(vm->pool);
 		break;
 	case LHV_SCHED_RUNNING:
 		vm->nr_running++;

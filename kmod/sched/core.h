@@ -18,11 +18,13 @@
  * @granted: @v waits no more: it has a slot, or the pool's policy is none
  * @kick: @v, RUNNING before, has to come to the gate
  * @timer: call lhv_sched_timer() at @when, in place of any time said before
+ * @contended: (o) somebody waits, for the first time or again
  */
 struct lhv_sched_host {
 	void (*granted)(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v);
 	void (*kick)(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v);
 	void (*timer)(struct lhv_sched_pool *pool, u64 when);
+	void (*contended)(struct lhv_sched_pool *pool);
 };
 
 void lhv_sched_pool_init(struct lhv_sched_pool *pool, const struct lhv_sched_host *host,

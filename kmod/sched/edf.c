@@ -12,7 +12,8 @@
  * Admission: the reservations of a pool may take its slots, no more. On one slot then no
  * deadline is missed. On several that holds while they take no more than
  * slots - (slots - 1) * (the greatest of them): what EDF can do without moving to
- * partitions.
+ * partitions. A vCPU that is made later and has no room any more competes for what is left, like
+ * one without a reservation, until its VM is adjusted or joins anew.
  */
 #include <linux/errno.h>
 #include <linux/kernel.h>
@@ -30,12 +31,15 @@ struct edf_pool {
 	struct rb_root_cached running;	/* by deadline; then those without, at BACKGROUND */
 	struct rb_root_cached rest;	/* waiting without budget, by virtual time */
 	u64 vtime;
+	u64 taken;			/* by those admitted, in SHARE_ONE */
 };
 
 struct edf_vcpu {
 	u64 deadline;			/* end of the period */
 	s64 budget;			/* left of it */
 	u64 vtime;			/* of what it ran without budget */
+	u32 share;			/* of its reservation, as admitted */
+	bool refused;			/* there was no room for its reservation */
 	bool rest;			/* it has no budget now: in or from @rest */
 };
 
@@ -83,11 +87,28 @@ static int edf_adjust(struct lhv_sched_pool *pool, const struct lhv_sched_vm *vm
 	return refuse(taken(pool, vm) + share(attrs, vm->nr_vcpus), pool, why);
 }
 
+static void edf_vcpu_insert(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v)
+{
+	struct edf_pool *p = POOL(pool);
+	struct edf_vcpu *e = VCPU(v);
+
+	e->share = share(&v->vm->attrs, 1);
+	e->refused = e->share && p->taken + e->share > pool->nr_slots * SHARE_ONE;
+	if (e->refused)
+		e->share = 0;
+	p->taken += e->share;
+}
+
+static void edf_vcpu_remove(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v)
+{
+	POOL(pool)->taken -= VCPU(v)->share;
+}
+
 /* ---- budgets ---- */
 
 static bool reserved(const struct lhv_sched_vcpu *v)
 {
-	return v->vm->attrs.period;
+	return v->vm->attrs.period && !VCPU(v)->refused;
 }
 
 static void replenish(struct lhv_sched_vcpu *v, u64 now)
@@ -255,6 +276,8 @@ static u64 edf_expired(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u6
 const struct lhv_sched_ops lhv_sched_edf = {
 	.name = "edf",
 	.init = edf_init,
+	.vcpu_insert = edf_vcpu_insert,
+	.vcpu_remove = edf_vcpu_remove,
 	.wake = edf_wake,
 	.yield = edf_yield,
 	.sleep = edf_sleep,

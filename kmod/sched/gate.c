@@ -16,6 +16,8 @@
  *	KVM_RUN returns		lhv_gate_leave(): it keeps it for a while, for most exits to a VMM
  *				are short. Those who wait by then get it after LINGER, who
  *				begins to wait later at once.
+ *	no CPU for the thread	the host gives it to others (SCHED_IDLE, cpu.max): after STARVED
+ *				it goes to somebody who waits
  *	signal, kill, death	KVM_RUN returns
  *	policy switch		core.c: all have to queue up again
  *
@@ -32,6 +34,7 @@
 #define LINGER		(50 * LHV_SCHED_US)
 #define LOOK_AGAIN	(10 * LHV_SCHED_MS)	/* at least so often a running one is charged */
 #define SHORTEST	(10 * LHV_SCHED_US)
+#define STARVED		(20 * LHV_SCHED_MS)
 
 DEFINE_STATIC_KEY_FALSE(lhv_sched_on);
 
@@ -112,6 +115,7 @@ static void count_off(struct lhv_vcpu_sched *s)
 {
 	count_time(s);
 	s->stamp = 0;
+	WRITE_ONCE(s->off_since, local_clock());
 	WRITE_ONCE(s->on_cpu, -1);
 }
 
@@ -306,6 +310,60 @@ void lhv_gate_forget(struct lhv_sched_vcpu *v)
 		set_counted(s, false);
 }
 
+/* ---- slots of threads that get no CPU ---- */
+
+static bool starved(struct lhv_sched_vcpu *v, u64 now)
+{
+	struct lhv_vcpu_sched *s = &vcpu_of(v)->sched;
+
+	if (READ_ONCE(s->where) != LHV_GATE_INSIDE || READ_ONCE(s->on_cpu) >= 0 ||
+	    now < v->since + STARVED)
+		return false;
+	/* One that is not counted was granted its slot and has not come for it. */
+	return !s->counted || local_clock() > READ_ONCE(s->off_since) + STARVED;
+}
+
+static struct lhv_sched_vcpu *first_starved(struct lhv_pool *pool, u64 now)
+{
+	struct lhv_sched_vcpu *v;
+
+	list_for_each_entry(v, &pool->core.running, of_pool) {
+		if (starved(v, now))
+			return v;
+	}
+	return NULL;
+}
+
+static enum hrtimer_restart watch_fired(struct hrtimer *timer)
+{
+	struct lhv_pool *pool = container_of(timer, struct lhv_pool, watch);
+	struct lhv_sched_vcpu *v;
+	unsigned long flags;
+	u64 now;
+
+	raw_spin_lock_irqsave(&pool->lock, flags);
+	now = ktime_get_ns();
+	while (pool->core.ops && pool->core.nr_waiting && (v = first_starved(pool, now))) {
+		charge(&vcpu_of(v)->sched, now);
+		/* It queues up anew when it gets a CPU. */
+		lhv_sched_enough(v, now);
+		lhv_request(vcpu_of(v), LHV_REQ_GATE);
+	}
+	if (pool->core.nr_waiting)
+		hrtimer_start(timer, ns_to_ktime(STARVED), HRTIMER_MODE_REL_HARD);
+	raw_spin_unlock_irqrestore(&pool->lock, flags);
+	return HRTIMER_NORESTART;
+}
+
+/**
+ * lhv_gate_pool_init() - the gate's part of a pool
+ * @pool: the pool
+ */
+void lhv_gate_pool_init(struct lhv_pool *pool)
+{
+	lhv_host_hrtimer_setup(&pool->watch, watch_fired, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
+}
+
 /* ---- what the pools' logic wants ---- */
 
 static void granted(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v)
@@ -327,8 +385,16 @@ static void set_timer(struct lhv_sched_pool *pool, u64 when)
 	hrtimer_start(&pool_of(pool)->timer, ns_to_ktime(when), HRTIMER_MODE_ABS_HARD);
 }
 
+static void contended(struct lhv_sched_pool *pool)
+{
+	struct hrtimer *watch = &pool_of(pool)->watch;
+
+	if (!hrtimer_is_queued(watch))
+		hrtimer_start(watch, ns_to_ktime(STARVED), HRTIMER_MODE_REL_HARD);
+}
+
 const struct lhv_sched_host lhv_gate_host = {
-	.granted = granted, .kick = kick, .timer = set_timer,
+	.granted = granted, .kick = kick, .timer = set_timer, .contended = contended,
 };
 
 /* ---- the gate ---- */

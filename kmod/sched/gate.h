@@ -37,6 +37,7 @@ struct lhv_vm;
  * @core: slots and policy; under @lock
  * @lock: see Documentation/locking.md
  * @timer: for @core's timer
+ * @watch: looks for slots of threads that get no CPU, while somebody waits
  * @id: index in the table of pools; 0 is the default pool
  * @name: by which it is known
  * @cpus: may run there
@@ -50,7 +51,7 @@ struct lhv_vm;
 struct lhv_pool {
 	struct lhv_sched_pool core;
 	raw_spinlock_t lock;
-	struct hrtimer timer;
+	struct hrtimer timer, watch;
 	u32 id;
 	char name[LHV_POOL_NAME_MAX + 1];
 	struct cpumask cpus;
@@ -75,6 +76,7 @@ enum { LHV_GATE_INSIDE, LHV_GATE_LINGERS, LHV_GATE_REVOKED };
  * @stamp: T on a CPU since then, local_clock(); 0 while it is not counted
  * @slice_left: T on-CPU ns until the gate has to be asked
  * @on_cpu: T where it is counted, -1 nowhere
+ * @off_since: T on no CPU since then, local_clock()
  * @asleep: A the thread went to sleep while it held the slot
  * @look: T LHV_REQ_GATE was served: the slot may be gone
  * @counted: P lhv_sched_on has to stay on for this one
@@ -90,6 +92,7 @@ struct lhv_vcpu_sched {
 	atomic64_t uncharged;
 	u64 stamp;
 	u64 slice_left;
+	u64 off_since;
 	int on_cpu;
 	int where;
 	bool asleep;
@@ -136,6 +139,7 @@ static __always_inline void lhv_gate_leave(struct lhv_vcpu *vcpu, int ret)
 }
 
 void lhv_gate_new_thread(struct lhv_vcpu *vcpu);
+void lhv_gate_pool_init(struct lhv_pool *pool);
 void lhv_gate_vcpu_init(struct lhv_vcpu *vcpu);
 void lhv_gate_vcpu_add(struct lhv_vcpu *vcpu);
 void lhv_gate_vcpu_destroy(struct lhv_vcpu *vcpu);

@@ -314,6 +314,7 @@ static struct lhv_pool *new_pool(u32 id)
 	raw_spin_lock_init(&pool->lock);
 	lhv_sched_pool_init(&pool->core, &lhv_gate_host, 1);
 	lhv_host_hrtimer_setup(&pool->timer, pool_timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_HARD);
+	lhv_gate_pool_init(pool);
 	pool->id = id;
 	smp_store_release(&pools[id], pool);	/* for lhv_pools_cpu() */
 	return pool;
@@ -648,8 +649,10 @@ void lhv_pools_exit(void)
 	cancel_delayed_work_sync(&gate_off);
 	lhv_gate_exit();
 	for (i = 0; i < LHV_POOLS_MAX; i++) {
-		if (pools[i])
+		if (pools[i]) {
 			hrtimer_cancel(&pools[i]->timer);
+			hrtimer_cancel(&pools[i]->watch);
+		}
 		kfree(pools[i]);
 		pools[i] = NULL;
 	}

@@ -260,6 +260,30 @@ static void edf_admission(struct kunit *test)
 	KUNIT_EXPECT_STREQ(test, why, "reservations would take 3.30 of the pool's 3 slots");
 }
 
+/* A vCPU for whose reservation no room is left has what the others leave. */
+static void edf_late_vcpu(struct kunit *test)
+{
+	struct lhv_sched_attrs attrs = w->vm[0].attrs;
+	struct lhv_sched_vcpu *late = &w->vcpu[VCPUS - 1];
+
+	lhv_sched_vcpu_del(late, w->now);
+	w->pool.nr_slots = 2;
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
+	attrs.period = 10 * MS;
+	attrs.budget = 9 * MS;
+	lhv_sched_vm_set(&w->vm[VMS - 1], &attrs, w->now);
+	lhv_sched_vcpu_add(&w->vm[VMS - 1], late);
+	/* It alone: no budget ends its run. */
+	want(VCPUS - 1);
+	pass(100 * MS);
+	KUNIT_EXPECT_EQ(test, late->state, LHV_SCHED_RUNNING);
+	/* Those with budgets come first. */
+	want(VMS - 1);
+	want(2 * VMS - 1);
+	pass(MS);
+	KUNIT_EXPECT_EQ(test, late->state, LHV_SCHED_WAITING);
+}
+
 static void percentiles(struct kunit *test)
 {
 	struct lhv_sched_figures *fig = &w->vm[0].fig;
@@ -292,6 +316,7 @@ static struct kunit_case sched_cases[] = {
 	KUNIT_CASE(cap),
 	KUNIT_CASE(edf_order),
 	KUNIT_CASE(edf_admission),
+	KUNIT_CASE(edf_late_vcpu),
 	KUNIT_CASE(percentiles),
 	{}
 };

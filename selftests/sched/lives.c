@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* vCPUs that wait at the gate, and everything that ends that. Policies that change. */
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -116,6 +117,44 @@ TEST(wait_slots)
 		sleep_ms(1);
 	crew_end(&a);
 	crew_end(&b);
+}
+
+static volatile bool hog_stops;
+
+static void *hog(void *arg)
+{
+	(void)arg;
+	while (!hog_stops)
+		;
+	return NULL;
+}
+
+/* The host gives the CPU of who has the slot to others: it goes to who waits. */
+TEST(wait_starved)
+{
+	struct sched_param idle = { 0 }, fifo = { .sched_priority = 1 };
+	pthread_t thread, t;
+	struct crew a, b;
+	cpu_set_t cpus;
+
+	one_waits(&a, &b);
+	thread = a.runner[0].thread;
+	CPU_ZERO(&cpus);
+	CPU_SET(1, &cpus);
+	CHECK(!pthread_setaffinity_np(thread, sizeof(cpus), &cpus));
+	CHECK(!pthread_setschedparam(thread, SCHED_IDLE, &idle));
+	CHECK(!pthread_create(&t, NULL, hog, NULL));
+	CHECK(!pthread_setaffinity_np(t, sizeof(cpus), &cpus));
+	CHECK(!pthread_setschedparam(t, SCHED_FIFO, &fifo));
+	while (!crew_work(&b))
+		sleep_ms(1);
+	hog_stops = true;
+	CHECK(!pthread_join(t, NULL));
+	/* It comes back to the gate, and waits. */
+	while (pool_get("default", LHV_A_POOL_WAITING) != 1)
+		sleep_ms(1);
+	crew_end(&b);
+	crew_end(&a);
 }
 
 static bool cpu1(const char *online)
