@@ -550,6 +550,9 @@ int lhv_vcpu_run(struct lhv_vcpu *vcpu)
 	else
 		ret = run_loop(vcpu, next);
 out:
+	/* Whatever it met on the way: its memory may have been given up meanwhile. */
+	if (unlikely(READ_ONCE(vcpu->vm->bugged)))
+		ret = -EIO;
 	lhv_gate_leave(vcpu, ret);
 	publish_irq_state(vcpu);
 	if (unlikely(READ_ONCE(run->kvm_valid_regs)))
