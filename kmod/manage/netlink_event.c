@@ -112,18 +112,22 @@ static void send_to(struct net *net, const struct event *e, const struct lhv_vie
 
 	if (!genl_has_listeners(&lhv_nl_family, net, e->group))
 		return;
-	/* Who loses it for want of memory is not told. */
 	skb = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
 	if (!skb)
-		return;
+		goto err_lost;
 	head = genlmsg_put(skb, 0, 0, &lhv_nl_family, 0,
 			   vcpu ? LHV_CMD_VCPU_EVENT : LHV_CMD_VM_EVENT);
 	if (!head || (vcpu ? put_vcpu_event(skb, e) : put_vm_event(skb, e, view))) {
 		nlmsg_free(skb);
-		return;
+		goto err_lost;
 	}
 	genlmsg_end(skb, head);
 	lhv_host_genl_multicast(&lhv_nl_family, net, skb, e->group, refuse, e->vm);
+	return;
+
+err_lost:
+	/* As if their buffers had been full: whoever listens knows that something is missing. */
+	genl_set_err(&lhv_nl_family, net, 0, e->group, -ENOBUFS);
 }
 
 static void send(struct event *e)
