@@ -77,7 +77,10 @@ const struct lhv_stat lhv_vcpu_stats[] = {
 	EXITS("apic_exits", APIC),
 	EXITS("other_exits", OTHER),
 	VCPU("mmio_exits", mem.mmio_faults),
-	VCPU("pf_taken", mem.faults),
+	{
+		.name = "pf_taken", .flags = COUNT, .nr = LHV_NR_FAULT_KINDS,
+		.offset = offsetof(struct lhv_vcpu, mem.faults),
+	},
 	VCPU("injections", nr_injections),
 	VCPU("user_exits", stat.user_exits),
 	VCPU("signal_exits", stat.signal_exits),

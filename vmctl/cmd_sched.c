@@ -63,18 +63,23 @@ static void print_vm(const struct vm_info *vm, uint64_t pool_run)
 
 static void print_pool(const struct pool_info *p, const struct vm_list *list)
 {
+	char quantum[16], fairness[32] = "";
 	uint64_t run = 0;
-	char quantum[16];
-	size_t i;
+	size_t i, n = 0;
 
-	for (i = 0; i < list->n; i++)
-		if (list->vm[i].sched.pool == p->id)
+	for (i = 0; i < list->n; i++) {
+		if (list->vm[i].sched.pool == p->id) {
 			run += list->vm[i].sched.run;
-	printf("pool %s: policy %s, %u slot%s (%u busy, %u waiting), CPUs %s, quantum %s, fairness %.3f%s%s\n",
+			n++;
+		}
+	}
+	if (p->admin)
+		snprintf(fairness, sizeof(fairness), ", fairness %.3f", p->jain / 1e6);
+	printf("pool %s: policy %s, %u slot%s (%u busy, %u waiting), CPUs %s, quantum %s%s%s%s\n",
 	       p->name, p->policy, p->slots, p->slots == 1 ? "" : "s", p->busy, p->waiting,
-	       *p->cpus ? p->cpus : "all", duration(p->quantum, quantum), p->jain / 1e6,
+	       *p->cpus ? p->cpus : "all", duration(p->quantum, quantum), fairness,
 	       *p->status ? ", " : "", p->status);
-	if (!p->vms)
+	if (!n)
 		return;
 	printf("%5s %6s %4s %7s %12s %-*s %6s %7s %7s %7s %s\n", "ID", "WEIGHT", "PRIO", "CAP",
 	       "RESERVED", BAR, "SHARE", "", "WAITED", "RESP", "P99", "NAME");
@@ -100,8 +105,9 @@ static struct json_object *pool_json(const struct pool_info *p)
 	add(o, "busy", p->busy);
 	add(o, "waiting", p->waiting);
 	add(o, "quantum_ns", p->quantum);
-	add(o, "vms", p->vms);
-	add(o, "jain_millionths", p->jain);
+	json_object_object_add(o, "vms", p->admin ? json_object_new_int64(p->vms) : NULL);
+	json_object_object_add(o, "jain_millionths",
+			       p->admin ? json_object_new_int64(p->jain) : NULL);
 	return o;
 }
 

@@ -33,9 +33,10 @@ struct sched_info {
 #define POOLS_MAX	64
 #define LIST_MAX	512
 
-/** struct pool_info - a pool, named as in the specification */
+/** struct pool_info - a pool, named as in the specification; @admin: @vms and @jain were told */
 struct pool_info {
 	uint32_t id, slots, busy, waiting, vms, jain;
+	bool admin;
 	char name[POOL_NAME_MAX], policy[POLICY_MAX];
 	char cpus[LIST_MAX / 2], status[LIST_MAX / 4], policies[LIST_MAX];
 	uint64_t quantum;
@@ -90,7 +91,8 @@ struct vm_stats {
 	uint64_t vm_id;
 	int vcpu_id;		/* -1: of the VM */
 	uint64_t total_exits, injections, halts, halt_poll_hits, wait_ns, run_ns, host_ns;
-	uint64_t steal_ns, faults, mmio_faults, tlb_flushes;
+	uint64_t steal_ns, faults, read_faults, write_faults, exec_faults, protected_faults;
+	uint64_t mmio_faults, tlb_flushes;
 	uint64_t pages_4k, pages_2m, pages_1g, resident, tables, dirty_pages;
 	size_t nexits;
 	struct exit_count exits[REASONS_MAX];

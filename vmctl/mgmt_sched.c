@@ -62,6 +62,7 @@ static int on_pool(struct nl_msg *msg, void *arg)
 	p->busy = mgmt_u32(tb, LHV_A_POOL_BUSY);
 	p->waiting = mgmt_u32(tb, LHV_A_POOL_WAITING);
 	p->vms = mgmt_u32(tb, LHV_A_POOL_VMS);
+	p->admin = tb[LHV_A_POOL_JAIN];
 	p->jain = mgmt_u32(tb, LHV_A_POOL_JAIN);
 	p->quantum = mgmt_u64(tb, LHV_A_POOL_QUANTUM);
 	get_text(p->name, sizeof(p->name), tb, LHV_A_POOL_NAME);

@@ -141,7 +141,8 @@ static const char * const reason_names[] = {
 /* What is counted per vCPU, of one or summed up. */
 struct counters {
 	u64 exits[LHV_NR_EXIT_REASONS];
-	u64 injections, halts, halt_poll_hits, wait_ns, faults, mmio_faults, tlb_flushes;
+	u64 injections, halts, halt_poll_hits, wait_ns, mmio_faults, tlb_flushes;
+	u64 faults[LHV_NR_FAULT_KINDS];
 	struct lhv_usage usage;
 };
 
@@ -158,7 +159,8 @@ static void count_vcpu(struct counters *c, struct lhv_vcpu *vcpu)
 	c->wait_ns += READ_ONCE(vcpu->stat.halt_wait_ns) +
 		      READ_ONCE(vcpu->stat.halt_poll_won_ns) +
 		      READ_ONCE(vcpu->stat.halt_poll_lost_ns);
-	c->faults += READ_ONCE(vcpu->mem.faults);
+	for (i = 0; i < LHV_NR_FAULT_KINDS; i++)
+		c->faults[i] += READ_ONCE(vcpu->mem.faults[i]);
 	c->mmio_faults += READ_ONCE(vcpu->mem.mmio_faults);
 	c->tlb_flushes += READ_ONCE(vcpu->nr_tlb_flushes);
 	c->usage.guest += usage.guest;
@@ -207,6 +209,21 @@ static int put_exits(struct sk_buff *skb, const struct counters *c, struct lhv_v
 	return put_u64(skb, TOTAL_EXITS, total, STATS);
 }
 
+static int put_faults(struct sk_buff *skb, const struct counters *c)
+{
+	u64 total = 0;
+	int i;
+
+	for (i = 0; i < LHV_NR_FAULT_KINDS; i++)
+		total += c->faults[i];
+	return put_u64(skb, FAULTS, total, STATS) ||
+	       put_u64(skb, READ_FAULTS, c->faults[LHV_FAULT_READ], STATS) ||
+	       put_u64(skb, WRITE_FAULTS, c->faults[LHV_FAULT_WRITE], STATS) ||
+	       put_u64(skb, EXEC_FAULTS, c->faults[LHV_FAULT_EXEC], STATS) ||
+	       put_u64(skb, PROTECTED_FAULTS, c->faults[LHV_FAULT_PROTECTED], STATS) ||
+	       put_u64(skb, MMIO_FAULTS, c->mmio_faults, STATS);
+}
+
 static int put_memory(struct sk_buff *skb, struct lhv_vm *vm, bool all)
 {
 	const struct lhv_mem *mem = &vm->mem;
@@ -241,8 +258,7 @@ int lhv_put_stats(struct sk_buff *skb, struct lhv_vm *vm, struct lhv_vcpu *vcpu,
 	    put_u64(skb, RUN_NS, c.usage.guest, STATS) ||
 	    put_u64(skb, HOST_NS, c.usage.host, STATS) ||
 	    put_u64(skb, STEAL_NS, c.usage.delay, STATS) ||
-	    put_u64(skb, FAULTS, c.faults, STATS) ||
-	    put_u64(skb, MMIO_FAULTS, c.mmio_faults, STATS) ||
+	    put_faults(skb, &c) ||
 	    put_u64(skb, TLB_FLUSHES, c.tlb_flushes, STATS) ||
 	    (!vcpu && put_memory(skb, vm, all)))
 		return -EMSGSIZE;

@@ -142,11 +142,25 @@ static int put_policies(struct sk_buff *skb)
 	return nla_put_string(skb, LHV_A_POOL_POLICIES, all);
 }
 
-static int put_pool(struct sk_buff *skb, struct lhv_pool *pool)
+/* What takes a walk over all VMs of the pool, with interrupts off: not for everybody who asks. */
+static int put_pool_vms(struct sk_buff *skb, struct lhv_pool *pool)
+{
+	struct lhv_sched_vm *vm;
+	unsigned long flags;
+	u32 vms = 0, jain;
+
+	raw_spin_lock_irqsave(&pool->lock, flags);
+	jain = lhv_sched_jain(&pool->core);
+	list_for_each_entry(vm, &pool->core.vms, of_pool)
+		vms++;
+	raw_spin_unlock_irqrestore(&pool->lock, flags);
+	return nla_put_u32(skb, LHV_A_POOL_VMS, vms) || nla_put_u32(skb, LHV_A_POOL_JAIN, jain);
+}
+
+static int put_pool(struct sk_buff *skb, struct lhv_pool *pool, bool admin)
 {
 	char cpus[CPUS_ROOM] = "", status[STATUS_ROOM] = "";
-	u32 slots, busy, waiting, vms = 0, jain;
-	struct lhv_sched_vm *vm;
+	u32 slots, busy, waiting;
 	unsigned long flags;
 	u64 quantum;
 
@@ -156,9 +170,6 @@ static int put_pool(struct sk_buff *skb, struct lhv_pool *pool)
 	busy = pool->core.nr_busy;
 	waiting = pool->core.nr_waiting;
 	quantum = pool->core.quantum;
-	jain = lhv_sched_jain(&pool->core);
-	list_for_each_entry(vm, &pool->core.vms, of_pool)
-		vms++;
 	if (pool->core.ops && pool->core.ops->dump)
 		pool->core.ops->dump(&pool->core, status, sizeof(status));
 	raw_spin_unlock_irqrestore(&pool->lock, flags);
@@ -172,8 +183,7 @@ static int put_pool(struct sk_buff *skb, struct lhv_pool *pool)
 	    put_u64(skb, QUANTUM, quantum, POOL) ||
 	    nla_put_u32(skb, LHV_A_POOL_BUSY, busy) ||
 	    nla_put_u32(skb, LHV_A_POOL_WAITING, waiting) ||
-	    nla_put_u32(skb, LHV_A_POOL_VMS, vms) ||
-	    nla_put_u32(skb, LHV_A_POOL_JAIN, jain) ||
+	    (admin && put_pool_vms(skb, pool)) ||
 	    (*status && nla_put_string(skb, LHV_A_POOL_STATUS, status)) ||
 	    put_policies(skb))
 		return -EMSGSIZE;
@@ -215,7 +225,7 @@ int lhv_nl_pool_get_doit(struct sk_buff *skb, struct genl_info *info)
 	mutex_lock(&lhv_pools_lock);
 	pool = find_pool(info);
 	if (!IS_ERR(pool) && head)
-		ret = put_pool(reply, pool);
+		ret = put_pool(reply, pool, lhv_nl_is_host_admin(skb));
 	mutex_unlock(&lhv_pools_lock);
 	if (IS_ERR(pool)) {
 		nlmsg_free(reply);
@@ -227,13 +237,14 @@ int lhv_nl_pool_get_doit(struct sk_buff *skb, struct genl_info *info)
 int lhv_nl_pool_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 {
 	struct lhv_pool *pool;
+	bool admin = lhv_nl_is_host_admin(cb->skb);
 	u32 next = cb->args[0];
 	void *head;
 
 	mutex_lock(&lhv_pools_lock);
 	while ((pool = lhv_pool_next(&next))) {
 		head = lhv_nl_dump_head(skb, cb, LHV_CMD_POOL_GET);
-		if (!head || lhv_nl_dump_end(skb, head, put_pool(skb, pool)))
+		if (!head || lhv_nl_dump_end(skb, head, put_pool(skb, pool, admin)))
 			break;
 		cb->args[0] = next;
 	}

@@ -232,6 +232,13 @@ static noinline enum lhv_next no_table(struct lhv_vcpu *vcpu, gpa_t gpa, u32 acc
 	return lhv_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION, ARRAY_SIZE(data), data);
 }
 
+static enum lhv_fault_kind fault_kind(u32 access)
+{
+	if (access & LHV_ACC_WRITE)
+		return access & LHV_ACC_PRESENT ? LHV_FAULT_PROTECTED : LHV_FAULT_WRITE;
+	return access & LHV_ACC_EXEC ? LHV_FAULT_EXEC : LHV_FAULT_READ;
+}
+
 enum lhv_next lhv_tdp_fault(struct lhv_vcpu *vcpu, gpa_t gpa, u32 access)
 {
 	struct lhv_vm *vm = vcpu->vm;
@@ -257,7 +264,7 @@ enum lhv_next lhv_tdp_fault(struct lhv_vcpu *vcpu, gpa_t gpa, u32 access)
 
 	if (memory) {
 		if (next != LHV_SLEEP)
-			vcpu->mem.faults++;
+			vcpu->mem.faults[fault_kind(access)]++;
 		return next;
 	}
 	/* The guest's own page tables can't be emulated instruction by instruction. */

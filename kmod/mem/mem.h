@@ -137,12 +137,22 @@ struct lhv_dirty_ring {
 	u64 last_offset;
 };
 
+/* What an access that second-stage tables did not allow, and memory answered, was. */
+enum lhv_fault_kind {
+	LHV_FAULT_READ,
+	LHV_FAULT_WRITE,
+	LHV_FAULT_EXEC,
+	LHV_FAULT_PROTECTED,	/* write to a page that was mapped read-only */
+	LHV_NR_FAULT_KINDS
+};
+
 struct lhv_vcpu_mem {
 	struct lhv_code_page code;	/* O */
 	unsigned int slot_hint;		/* O index of the last slot hit; re-checked */
 	struct lhv_tdp_cache cache;	/* O zeroed tables, filled before mmu_lock is taken */
 	struct lhv_dirty_ring ring;
-	u64 faults, mmio_faults;	/* O */
+	u64 faults[LHV_NR_FAULT_KINDS];	/* O */
+	u64 mmio_faults;		/* O */
 };
 
 /**
