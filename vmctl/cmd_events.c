@@ -56,7 +56,7 @@ static struct json_object *regs_json(const struct mgmt_event *e)
 	size_t i;
 
 	for (i = 0; i < e->nregs; i++) {
-		snprintf(text, sizeof(text), "%#" PRIx64, e->regs[i].value);
+		snprintf(text, sizeof(text), "0x%" PRIx64, e->regs[i].value);
 		json_object_object_add(o, e->regs[i].name, json_object_new_string(text));
 	}
 	return o;

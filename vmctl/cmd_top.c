@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <locale.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,36 +19,80 @@
 
 #define LINE_ROOM	256
 #define NS_PER_SEC	1000000000.0
+#define MIB		1048576.0
+#define FIRST_ROW	4	/* below title, help and heads */
 
 /* One VM, and what it used since the last look. Times are shares of one CPU. */
 struct row {
 	struct vm_info vm;
 	struct vm_stats stats;
 	bool fresh;		/* no look before this one */
-	double run, host, steal, exits;
+	bool no_share;		/* its pool has no policy, or nobody ran */
+	double run, host, steal, exits, wait, throttled, share;
 };
 
-enum column { COL_ID, COL_RUN, COL_HOST, COL_STEAL, COL_EXITS, COL_MEM, COL_NAME, NCOLS };
+enum view { USAGE = 1, SCHEDULING = 2, ALL = 3 };
 
-static const struct {
+/**
+ * struct column - what is shown, in this order, and sorted by
+ * @head: above it
+ * @key: sorts by it
+ * @width: without the blank behind it
+ * @digits: behind the point
+ * @views: that show it
+ * @rate: it takes two looks
+ * @value: the number; NULL for text
+ */
+struct column {
 	const char *head;
-	int width;
-} columns[NCOLS] = {
-	[COL_ID] = { "ID", 5 },
-	[COL_RUN] = { "RUN%", 7 },
-	[COL_HOST] = { "HOST%", 7 },
-	[COL_STEAL] = { "STEAL%", 7 },
-	[COL_EXITS] = { "EXITS/S", 9 },
-	[COL_MEM] = { "MEM(MiB)", 9 },
-	[COL_NAME] = { "NAME", 20 },
+	char key;
+	int width, digits;
+	enum view views;
+	bool rate;
+	double (*value)(const struct row *r);
+};
+
+#define VALUE(name, what)						\
+	static double name(const struct row *r)				\
+	{								\
+		return what;						\
+	}
+
+VALUE(get_id, r->vm.id)
+VALUE(get_run, r->run)
+VALUE(get_host, r->host)
+VALUE(get_steal, r->steal)
+VALUE(get_exits, r->exits)
+VALUE(get_mem, r->vm.resident / MIB)
+VALUE(get_share, r->share)
+VALUE(get_wait, r->wait)
+VALUE(get_throttled, r->throttled)
+VALUE(get_p99, r->vm.sched.p99 / 1000.0)
+
+enum { COL_ID, COL_RUN, COL_SHARE = 6, COL_STATE = 10, COL_NAME, NCOLS };
+
+static const struct column columns[NCOLS] = {
+	[COL_ID] = { "ID", 'i', 5, 0, ALL, false, get_id },
+	[COL_RUN] = { "RUN%", 'r', 7, 1, ALL, true, get_run },
+	{ "HOST%", 'h', 7, 1, USAGE, true, get_host },
+	{ "STEAL%", 's', 7, 1, USAGE, true, get_steal },
+	{ "EXITS/S", 'e', 9, 0, USAGE, true, get_exits },
+	{ "MEM(MiB)", 'm', 9, 1, USAGE, false, get_mem },
+	[COL_SHARE] = { "SHARE%", 'a', 7, 1, SCHEDULING, true, get_share },
+	{ "WAIT%", 'w', 7, 1, SCHEDULING, true, get_wait },
+	{ "THROT%", 't', 7, 1, SCHEDULING, true, get_throttled },
+	{ "P99(us)", 'p', 9, 0, SCHEDULING, false, get_p99 },
+	[COL_STATE] = { "STATE", 'S', 8, 0, ALL, false, NULL },
+	[COL_NAME] = { "NAME", 'n', 20, 0, ALL, false, NULL },
 };
 
 struct top {
 	struct row *row;
 	size_t n;
 	double at;
-	enum column sort;
+	int sort;
 	bool reverse;
+	enum view view;
 };
 
 static double now(void)
@@ -71,12 +116,34 @@ static const struct row *before(const struct top *old, uint64_t id)
 static void rate(struct row *r, const struct row *old, double seconds)
 {
 	const struct vm_stats *a = &old->stats, *b = &r->stats;
+	const struct sched_info *c = &old->vm.sched, *d = &r->vm.sched;
+	double percent = 100 / NS_PER_SEC / seconds;
 
-	r->run = (b->run_ns - a->run_ns) / NS_PER_SEC / seconds * 100;
-	r->host = (b->host_ns - a->host_ns) / NS_PER_SEC / seconds * 100;
-	r->steal = (b->steal_ns - a->steal_ns) / NS_PER_SEC / seconds * 100;
+	r->run = (b->run_ns - a->run_ns) * percent;
+	r->host = (b->host_ns - a->host_ns) * percent;
+	r->steal = (b->steal_ns - a->steal_ns) * percent;
 	r->exits = (b->total_exits - a->total_exits) / seconds;
+	r->wait = (d->wait - c->wait) * percent;
+	r->throttled = (d->throttled - c->throttled) * percent;
+	r->share = d->run - c->run;	/* see shares() */
 	r->fresh = false;
+}
+
+/* Of the CPU time that the VMs of a pool had meanwhile, each one's part. */
+static void shares(struct top *t)
+{
+	double sum[POOLS_MAX] = { 0 };
+	size_t i;
+
+	for (i = 0; i < t->n; i++)
+		if (!t->row[i].fresh && t->row[i].vm.sched.pool < POOLS_MAX)
+			sum[t->row[i].vm.sched.pool] += t->row[i].share;
+	for (i = 0; i < t->n; i++) {
+		struct row *r = &t->row[i];
+
+		r->no_share = r->vm.sched.pool >= POOLS_MAX || sum[r->vm.sched.pool] <= 0;
+		r->share = r->no_share ? 0 : r->share / sum[r->vm.sched.pool] * 100;
+	}
 }
 
 /* Look at all VMs; those that went meanwhile are left out. */
@@ -104,6 +171,8 @@ static int look(struct mgmt *m, struct top *t)
 			rate(r, was, t->at - old.at);
 		t->n++;
 	}
+	if (t->row)
+		shares(t);
 	free(old.row);
 	vm_list_free(&list);
 	return t->row ? 0 : -1;
@@ -118,59 +187,59 @@ static int compare(const void *pa, const void *pb, void *arg)
 {
 	const struct row *a = pa, *b = pb;
 	const struct top *t = arg;
+	const struct column *col = &columns[t->sort];
 	int c = 0;
 
-	switch (t->sort) {
-	case COL_RUN:
-		c = compare_numbers(a->run, b->run);
-		break;
-	case COL_HOST:
-		c = compare_numbers(a->host, b->host);
-		break;
-	case COL_STEAL:
-		c = compare_numbers(a->steal, b->steal);
-		break;
-	case COL_EXITS:
-		c = compare_numbers(a->exits, b->exits);
-		break;
-	case COL_MEM:
-		c = compare_numbers(a->vm.resident, b->vm.resident);
-		break;
-	case COL_NAME:
+	if (t->sort == COL_NAME)
 		c = strcmp(a->vm.name, b->vm.name);
-		break;
-	default:
-		break;
-	}
+	else if (t->sort == COL_STATE)
+		c = compare_numbers(a->vm.state, b->vm.state);
+	else if (t->sort != COL_ID)
+		c = compare_numbers(col->value(a), col->value(b));
 	if (!c)
 		c = compare_numbers(b->vm.id, a->vm.id);
 	return t->reverse ? -c : c;
 }
 
-static void head_line(char *line, size_t room)
+static void put_cell(const struct column *col, const struct row *r, char *cell, size_t room)
 {
-	size_t n = 0;
-	int i;
-
-	for (i = 0; i < COL_NAME; i++)
-		n += snprintf(line + n, room - n, "%*s ", columns[i].width, columns[i].head);
-	snprintf(line + n, room - n, "%-8s %s", "STATE", columns[COL_NAME].head);
+	if (col == &columns[COL_NAME])
+		snprintf(cell, room, "%s", r->vm.name);
+	else if (col == &columns[COL_STATE])
+		snprintf(cell, room, "%-*s ", col->width, vm_state_name(r->vm.state));
+	else if ((col->rate && r->fresh) || (col == &columns[COL_SHARE] && r->no_share))
+		snprintf(cell, room, "%*s ", col->width, "-");
+	else
+		snprintf(cell, room, "%*.*f ", col->width, col->digits, col->value(r));
 }
 
-static void row_line(const struct row *r, char *line, size_t room)
+/* @r NULL: the heads */
+static void put_line(enum view view, const struct row *r, char *line, size_t room)
 {
-	const int *w = (const int[]){ 5, 7, 7, 7, 9, 9 };
+	const struct column *col;
+	size_t n = 0;
 
-	if (r->fresh)
-		snprintf(line, room, "%*llu %*s %*s %*s %*s %*.1f %-8s %s", w[0],
-			 (unsigned long long)r->vm.id, w[1], "-", w[2], "-", w[3], "-", w[4],
-			 "-", w[5], r->vm.resident / 1048576.0, vm_state_name(r->vm.state),
-			 r->vm.name);
-	else
-		snprintf(line, room, "%*llu %*.1f %*.1f %*.1f %*.0f %*.1f %-8s %s", w[0],
-			 (unsigned long long)r->vm.id, w[1], r->run, w[2], r->host, w[3],
-			 r->steal, w[4], r->exits, w[5], r->vm.resident / 1048576.0,
-			 vm_state_name(r->vm.state), r->vm.name);
+	line[0] = '\0';
+	for (col = columns; col < columns + NCOLS; col++) {
+		if (!(col->views & view))
+			continue;
+		if (r)
+			put_cell(col, r, line + n, room - n);
+		else
+			snprintf(line + n, room - n, col->value ? "%*s " : "%-*s ", col->width,
+				 col->head);
+		n = strlen(line);
+	}
+}
+
+static int width_of(enum view view)
+{
+	int i, n = 0;
+
+	for (i = 0; i < NCOLS; i++)
+		if (columns[i].views & view)
+			n += columns[i].width + 1;
+	return n;
 }
 
 static void print_page(struct top *t)
@@ -178,10 +247,10 @@ static void print_page(struct top *t)
 	char line[LINE_ROOM];
 	size_t i;
 
-	head_line(line, sizeof(line));
+	put_line(ALL, NULL, line, sizeof(line));
 	puts(line);
 	for (i = 0; i < t->n; i++) {
-		row_line(&t->row[i], line, sizeof(line));
+		put_line(ALL, &t->row[i], line, sizeof(line));
 		puts(line);
 	}
 	putchar('\n');
@@ -190,20 +259,25 @@ static void print_page(struct top *t)
 
 static void draw(struct top *t, unsigned int seconds)
 {
+	enum view view = COLS >= width_of(ALL) ? ALL : t->view;
 	char line[LINE_ROOM];
 	size_t i;
 
 	erase();
-	mvprintw(0, 0, "%zu VM%s, every %u s, sorted by %s%s", t->n, t->n == 1 ? "" : "s",
-		 seconds, columns[t->sort].head, t->reverse ? ", reversed" : "");
-	mvprintw(1, 0, "i r h s e m n: sort by a column, R: reverse, q: quit");
+	snprintf(line, sizeof(line), "%zu VM%s, every %u s, sorted by %s%s", t->n,
+		 t->n == 1 ? "" : "s", seconds, columns[t->sort].head,
+		 t->reverse ? ", reversed" : "");
+	mvaddnstr(0, 0, line, COLS);
+	mvaddnstr(1, 0, view == ALL ? "i r h s e m a w t p S n: sort by a column, R: reverse, q: quit" :
+		  view == USAGE ? "i r h s e m S n: sort by a column, R: reverse, v: scheduling, q: quit" :
+		  "i r a w t p S n: sort by a column, R: reverse, v: usage, q: quit", COLS);
+	put_line(view, NULL, line, sizeof(line));
 	attron(A_REVERSE);
-	head_line(line, sizeof(line));
-	mvprintw(3, 0, "%-*.*s", COLS, COLS, line);
+	mvprintw(FIRST_ROW - 1, 0, "%-*.*s", COLS, COLS, line);
 	attroff(A_REVERSE);
-	for (i = 0; i < t->n && (int)i + 4 < LINES; i++) {
-		row_line(&t->row[i], line, sizeof(line));
-		mvprintw(4 + i, 0, "%.*s", COLS, line);
+	for (i = 0; i < t->n && (int)i + FIRST_ROW < LINES; i++) {
+		put_line(view, &t->row[i], line, sizeof(line));
+		mvaddnstr(FIRST_ROW + i, 0, line, COLS);
 	}
 	refresh();
 }
@@ -211,17 +285,43 @@ static void draw(struct top *t, unsigned int seconds)
 /* False: quit. */
 static bool key(struct top *t, int c)
 {
-	static const char keys[NCOLS + 1] = "irhsemn";
-	const char *p;
+	int i;
 
 	if (c == 'q' || c == 'Q')
 		return false;
 	if (c == 'R')
 		t->reverse = !t->reverse;
-	p = c > 0 && c < 128 && c != 'R' ? strchr(keys, c) : NULL;
-	if (p)
-		t->sort = p - keys;
+	if (c == 'v')
+		t->view = t->view == USAGE ? SCHEDULING : USAGE;
+	for (i = 0; i < NCOLS; i++)
+		if (columns[i].key == c)
+			t->sort = i;
 	return true;
+}
+
+/* Nobody types any more: the terminal is gone. */
+static bool hung_up(void)
+{
+	struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
+
+	return poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR | POLLNVAL);
+}
+
+static int pages(struct mgmt *m, struct top *t, unsigned int seconds, unsigned int times)
+{
+	unsigned int n;
+
+	for (n = 0; !times || n < times; n++) {
+		if (n)
+			sleep(seconds);
+		if (look(m, t))
+			return -1;
+		qsort_r(t->row, t->n, sizeof(*t->row), compare, t);
+		print_page(t);
+		if (ferror(stdout))
+			break;
+	}
+	return 0;
 }
 
 static int screen(struct mgmt *m, struct top *t, unsigned int seconds, unsigned int times)
@@ -231,10 +331,8 @@ static int screen(struct mgmt *m, struct top *t, unsigned int seconds, unsigned 
 	int ret = 0, c;
 
 	setlocale(LC_ALL, "");
-	if (!newterm(NULL, stdout, stdin)) {
-		report("this terminal (TERM=%s) cannot be drawn on", getenv("TERM") ?: "");
-		return -1;
-	}
+	if (!newterm(NULL, stdout, stdin))
+		return pages(m, t, seconds, times);	/* it can't be drawn on */
 	cbreak();
 	noecho();
 	curs_set(0);
@@ -256,35 +354,20 @@ static int screen(struct mgmt *m, struct top *t, unsigned int seconds, unsigned 
 		c = getch();		/* KEY_RESIZE too: drawn anew with the new size */
 		if (c != ERR && !key(t, c))
 			break;
-		/* Nobody types any more. */
-		if (c == ERR && left > 0 && feof(stdin))
+		if (c == ERR && hung_up())
 			break;
 	}
 	endwin();
+	/* What was said meanwhile may have gone with the screen. */
+	if (ret)
+		report("%s", *mgmt_error(m) ? mgmt_error(m) : "cannot list VMs");
 	return ret;
-}
-
-static int pages(struct mgmt *m, struct top *t, unsigned int seconds, unsigned int times)
-{
-	unsigned int n;
-
-	for (n = 0; !times || n < times; n++) {
-		if (n)
-			sleep(seconds);
-		if (look(m, t))
-			return -1;
-		qsort_r(t->row, t->n, sizeof(*t->row), compare, t);
-		print_page(t);
-		if (ferror(stdout))
-			break;
-	}
-	return 0;
 }
 
 int cmd_top(int argc, char **argv)
 {
 	unsigned int seconds = 2, times = 0;
-	struct top t = { .sort = COL_RUN };
+	struct top t = { .sort = COL_RUN, .view = USAGE };
 	struct mgmt *m;
 	int c, ret;
 
