@@ -7,6 +7,7 @@
 #   make install | uninstall	PREFIX=/usr/local, DESTDIR= for packagers
 #   make test [T=PATTERN]	everything, or the tests whose name has PATTERN
 #   make test ALL=1		the same on more kernels, for hours
+#   make netlink-long		fuzz and storms of management requests in full, on the debug kernel
 #   make abuse			what nobody should do, for an hour, on the debug kernel
 #   make bench [K='6.1 6.12']	instructions per exit, lhv beside KVM
 #   make kvm-selftests		the kernel's own tests of KVM, on KVM and on lhv; writes Documentation/kvm-selftests.md
@@ -89,6 +90,11 @@ simulate:
 	@$(MAKE) -s -C selftests/simulate
 	@build/simulate/simulate huge
 
+netlink-long:
+	$(MAKE) -C selftests
+	selftests/lab --cpu amd --kernel debug --mem 3072 --add build/selftests/netlink --timeout 5400 -- \
+		sh -c 'TAP_PATIENCE=6 NETLINK_FULL=1 build/selftests/netlink -x "measure_*"'
+
 netlink-gen:
 	selftests/netlink-gen
 
@@ -104,4 +110,4 @@ clean:
 	rm -rf build
 	$(MAKE) -C vmctl clean
 
-.PHONY: all modules vmctl install uninstall test abuse bench kvm-selftests demo simulate netlink-gen netlink-check clean
+.PHONY: all modules vmctl install uninstall test abuse bench kvm-selftests demo simulate netlink-long netlink-gen netlink-check clean

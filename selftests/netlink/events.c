@@ -178,7 +178,7 @@ TEST(stuck, .timeout = 120)
 	write_param("stuck_seconds", "1");
 	deaf = vm_create(0);
 	busy = vm_create(0);
-	GUEST(deaf, CLI_SPIN);
+	GUEST(deaf, DEAF_SPIN);
 	GUEST(busy, OUT_LOOP);
 	runner_start(&r[0], &deaf->vcpus[0]);
 	runner_start(&r[1], &busy->vcpus[0]);
@@ -427,4 +427,115 @@ TEST(user_events)
 		test_note("this kernel cannot choose among listeners: users may not listen");
 	else
 		CHECK_EQ(WEXITSTATUS(status), 0);
+}
+
+static void on_uid(void *arg, int cmd, const struct attrs *a)
+{
+	struct attrs o;
+
+	(void)cmd;
+	attrs_nest(&o, a->at[LHV_A_VM_OWNER]);
+	*(uint32_t *)arg = attr_u32(&o, LHV_A_OWNER_UID);
+}
+
+/* In a container of its own: 4 when there are none here. */
+static int container(void)
+{
+	static const int life[] = { LHV_VM_EVENT_CREATED, LHV_VM_EVENT_PAUSED,
+				    LHV_VM_EVENT_RESUMED, LHV_VM_EVENT_STOPPED };
+	int sys = dev_open(), fd;
+	struct attrs a, owner;
+	struct nl *nl, *ear;
+	uint32_t uid = 0;
+	unsigned int i;
+	struct msg *m;
+	uint64_t id;
+
+	become(SOMEBODY);
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNET))
+		return 4;
+	nl = nl_open();
+	ear = listener();
+	/* Root's VMs come and go meanwhile. */
+	usleep(300000);
+	fd = CHECK_OK(ioctl(sys, KVM_CREATE_VM, 0));
+	id = vm_id(fd);
+	CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_PAUSE, id), 0);
+	CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_RESUME, id), 0);
+	m = msg_new(LHV_CMD_VM_GET);
+	msg_u64(m, LHV_A_VM_ID, id);
+	CHECK_EQ(nl_do(nl, m, on_uid, &uid), 0);
+	close(fd);
+	for (i = 0; i < sizeof(life) / sizeof(life[0]); i++) {
+		CHECK_EQ(nl_event(ear, WAIT_MS, &a), LHV_CMD_VM_EVENT);
+		CHECK_EQ(attr_u64(&a, LHV_A_VM_ID), id);
+		CHECK_EQ(attr_u32(&a, LHV_A_VM_EVENT), life[i]);
+		/* Nobody has mapped a user id into the container: it sees the overflow id. */
+		attrs_nest(&owner, a.at[LHV_A_VM_OWNER]);
+		CHECK_EQ(attr_u32(&owner, LHV_A_OWNER_UID), uid);
+		CHECK_EQ(attr_u32(&owner, LHV_A_OWNER_PID), getpid());
+	}
+	CHECK_EQ(uid, 65534);
+	return 0;
+}
+
+/* A container's agent hears of the container's VMs, as they are called there, and of no others. */
+TEST(container_events)
+{
+	int status;
+	pid_t pid;
+
+	pid = CHECK_OK(fork());
+	if (!pid)
+		_exit(container());
+	while (!waitpid(pid, &status, WNOHANG)) {
+		close(vm_create(0)->fd);
+		usleep(10000);
+	}
+	CHECK(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 4)
+		test_skip("no user or network namespaces here");
+	CHECK_EQ(WEXITSTATUS(status), 0);
+}
+
+static void on_pool(void *arg, int cmd, const struct attrs *a)
+{
+	(void)cmd;
+	CHECK(attr_u32(a, LHV_A_POOL_SLOTS));
+	CHECK_EQ(!!a->at[LHV_A_POOL_JAIN], *(bool *)arg);
+	CHECK_EQ(!!a->at[LHV_A_POOL_VMS], *(bool *)arg);
+}
+
+static void look_at_pools(bool admin)
+{
+	struct msg *m = msg_new(LHV_CMD_POOL_GET);
+	struct nl *nl = nl_open();
+
+	msg_u32(m, LHV_A_POOL_ID, 0);
+	CHECK_EQ(nl_do(nl, m, on_pool, &admin), 0);
+	CHECK_EQ(nl_dump(nl, msg_new(LHV_CMD_POOL_GET), on_pool, &admin), 0);
+}
+
+/* Who is not the host's administrator may look at pools, not change them; nor make lhv look at every VM. */
+TEST(pools_of_others)
+{
+	int status;
+	pid_t pid;
+
+	look_at_pools(true);
+	pid = CHECK_OK(fork());
+	if (!pid) {
+		struct msg *m = msg_new(LHV_CMD_POOL_SET);
+		struct nl *nl;
+
+		become(SOMEBODY);
+		nl = nl_open();
+		msg_u32(m, LHV_A_POOL_ID, 0);
+		msg_str(m, LHV_A_POOL_POLICY, "none");
+		REFUSED(nl, nl_do(nl, m, NULL, NULL), EPERM, "administrator");
+		look_at_pools(false);
+		_exit(0);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK(WIFEXITED(status) && !WEXITSTATUS(status));
 }

@@ -7,7 +7,8 @@
 #include "nl.h"
 
 #define MESSAGES	100000
-#define SECONDS		60
+#define SOMEBODY	1000	/* a user id */
+#define SECONDS		60	/* on a slow machine fewer, unless in full */
 
 static uint64_t state;
 
@@ -28,7 +29,7 @@ static uint32_t below(uint32_t n)
 /* Mostly what exists, sometimes anything. */
 static void add_attr(struct msg *m, const uint64_t *ids, int nids, int depth)
 {
-	int type = below(8) ? below(28) : any() & 0xffff;
+	int type = below(8) ? below(33) : any() & 0xffff;
 	uint8_t data[300];
 	size_t len;
 	uint64_t id;
@@ -95,7 +96,7 @@ static void bend(struct msg *m)
 
 static void one(struct nl *nl, const uint64_t *ids, int nids)
 {
-	struct msg *m = msg_new(below(10) ? below(16) : any() & 0xff);
+	struct msg *m = msg_new(below(10) ? below(20) : any() & 0xff);
 	size_t sent;
 	int n;
 
@@ -114,23 +115,24 @@ static void one(struct nl *nl, const uint64_t *ids, int nids)
 		;
 }
 
-static void fuzz(uint64_t seed)
+static void fuzz(uint64_t seed, int messages, uid_t uid)
 {
-	uint64_t ids[6], end = now_ns() + SECONDS * 1000000000ULL;
-	int sys = dev_open(), i, j;
-	struct nl *nl = nl_open();
-	struct attrs a;
+	uint64_t ids[6], end = in_full() ? ~0ULL : now_ns() + SECONDS * 1000000000ULL;
+	int sys = dev_open(), fd[6], i, j;
+	struct nl *nl;
 
+	CHECK_OK(setgid(uid));
+	CHECK_OK(setuid(uid));
+	nl = nl_open();
 	state = seed;
-	for (i = 0; i < MESSAGES && now_ns() < end; i++) {
+	for (i = 0; i < messages && now_ns() < end; i++) {
 		/* Some get killed: new ones now and then. */
 		if (i % 2000 == 0) {
 			for (j = 0; j < 6; j++) {
-				int fd = CHECK_OK(ioctl(sys, KVM_CREATE_VM, 0));
-
-				ids[j] = vm_id(fd);
 				if (i)
-					continue;
+					close(fd[j]);
+				fd[j] = CHECK_OK(ioctl(sys, KVM_CREATE_VM, 0));
+				ids[j] = vm_id(fd[j]);
 			}
 		}
 		if (i % 5000 == 0) {
@@ -142,7 +144,6 @@ static void fuzz(uint64_t seed)
 		one(nl, ids, 6);
 	}
 	test_note("%d messages from seed %#llx", i, (unsigned long long)seed);
-	(void)a;
 	/* It still does what it should. */
 	nl_close(nl);
 	nl = nl_open();
@@ -151,4 +152,5 @@ static void fuzz(uint64_t seed)
 	CHECK_EQ(vm_state(nl, vm_id(j)), LHV_VM_STATE_PAUSED);
 }
 
-TEST(fuzz, .timeout = 300) { fuzz(0x1234567887654321ULL); }
+TEST(fuzz, .timeout = 900) { fuzz(0x1234567887654321ULL, MESSAGES, 0); }
+TEST(fuzz_user, .timeout = 300) { fuzz(0x8765432112345678ULL, MESSAGES / 5, SOMEBODY); }

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -337,6 +338,77 @@ int vm_state(struct nl *nl, uint64_t id)
 	msg_u64(m, LHV_A_VM_ID, id);
 	CHECK_EQ(nl_do(nl, m, on_state, &state), 0);
 	return state;
+}
+
+/* ---- many VMs ---- */
+
+int new_vm(int sys)
+{
+	int fd;
+
+	do {
+		fd = ioctl(sys, KVM_CREATE_VM, 0);
+	} while (fd < 0 && errno == EINTR);
+	return CHECK_OK(fd);
+}
+
+void raise_files(void)
+{
+	struct rlimit r = { 65536, 65536 };
+
+	CHECK_OK(setrlimit(RLIMIT_NOFILE, &r));
+}
+
+void vms_come_and_go(int *sys, volatile bool *over)
+{
+	int fd[8], i;
+
+	while (!*over) {
+		for (i = 0; i < 8; i++)
+			fd[i] = new_vm(*sys);
+		for (i = 0; i < 8; i++)
+			close(fd[i]);
+	}
+}
+
+static void count(void *arg, int cmd, const struct attrs *a)
+{
+	(void)cmd;
+	(void)a;
+	++*(int *)arg;
+}
+
+int count_vms(struct nl *nl, int attr, uint32_t value)
+{
+	struct msg *m = msg_new(LHV_CMD_VM_GET);
+	int n = 0;
+
+	if (attr)
+		msg_u32(m, attr, value);
+	CHECK_EQ(nl_dump(nl, m, count, &n), 0);
+	return n;
+}
+
+void listing_add(void *arg, int cmd, const struct attrs *a)
+{
+	struct listing *l = arg;
+	uint64_t id = attr_u64(a, LHV_A_VM_ID);
+
+	(void)cmd;
+	/* In the order of ids, so none comes twice. */
+	CHECK(id > l->last);
+	l->last = id;
+	if (id >= l->first_lasting && id <= l->last_lasting)
+		l->lasting++;
+	else
+		l->others++;
+}
+
+bool in_full(void)
+{
+	const char *full = getenv("NETLINK_FULL");
+
+	return full && *full;
 }
 
 /* ---- guests ---- */

@@ -77,6 +77,24 @@ int vm_cmd(struct nl *nl, int cmd, uint64_t id);
 uint64_t vm_id(int vm_fd);
 int vm_state(struct nl *nl, uint64_t id);
 
+int new_vm(int sys);
+/* The most open files that root may have. */
+void raise_files(void);
+/* Until *@over. */
+void vms_come_and_go(int *sys, volatile bool *over);
+/* In a dump, with one filter unless @attr is 0. */
+int count_vms(struct nl *nl, int attr, uint32_t value);
+/* All of the work, however long it takes? Else what a slow machine does in some seconds. */
+bool in_full(void);
+
+/* For a dump of VMs: how many there are of those that last, and of others. */
+struct listing {
+	uint64_t last, first_lasting, last_lasting;
+	int lasting, others;
+};
+
+void listing_add(void *arg, int cmd, const struct attrs *a);
+
 #define REFUSED(nl, call, err, text)					\
 	do {								\
 		CHECK_EQ(-(call), err);					\
@@ -88,8 +106,11 @@ int vm_state(struct nl *nl, uint64_t id);
 /* ---- guests ---- */
 
 /* Real-mode code. */
-#define SPIN		"\xeb\xfe"			/* jmp . */
-#define CLI_SPIN	"\xfa\xeb\xfe"			/* cli; jmp . */
+/*
+ * 1: sti; cli; jmp 1b; nothing comes through in between. A loop that never changes IF hangs in Bochs.
+ */
+#define DEAF_SPIN	"\xfb\xfa\xeb\xfc"
+#define SPIN		"\xfb\xeb\xfd"		/* 1: sti; jmp 1b */
 #define HALT		"\xf4\xeb\xfd"			/* 1: hlt; jmp 1b */
 #define OUT_LOOP	"\xba\x00\x02\xee\xeb\xfd"	/* mov $0x200, %dx; 1: out %al, %dx; jmp 1b */
 #define IN_LOOP		"\xba\x40\x00\xec\xeb\xfd"	/* mov $0x40, %dx; 1: in %dx, %al; jmp 1b */

@@ -2,9 +2,11 @@
 /* Every command, what it answers and what it refuses. */
 #include <asm/kvm_para.h>
 #include <linux/lhv.h>
+#include <linux/membarrier.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -388,10 +390,99 @@ static void pause_resume(const char *code, size_t size, unsigned int flags)
 }
 
 TEST(pause_spinning) { pause_resume(SPIN, sizeof(SPIN) - 1, 0); }
-TEST(pause_deaf) { pause_resume(CLI_SPIN, sizeof(CLI_SPIN) - 1, 0); }
+TEST(pause_deaf) { pause_resume(DEAF_SPIN, sizeof(DEAF_SPIN) - 1, 0); }
 TEST(pause_io) { pause_resume(OUT_LOOP, sizeof(OUT_LOOP) - 1, 0); }
 TEST(pause_kernel_io) { pause_resume(IN_LOOP, sizeof(IN_LOOP) - 1, VM_IRQCHIP | VM_PIT); }
 TEST(pause_halted) { pause_resume(HALT, sizeof(HALT) - 1, VM_IRQCHIP); }
+
+/*
+ * How long does a request take until busy vCPUs have left the guest? Two VMs of two vCPUs each, one
+ * deaf, one that exits all the time, more than the machine's CPUs. The median is what the design
+ * promises; what the emulator's own machine puts in between counts in the worst.
+ */
+#define PAUSES		100
+#define PAUSE_MS	10
+#define PAUSE_WORST_MS	1000
+
+static int by_value(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void report_latency(const char *what, uint64_t *t)
+{
+	qsort(t, PAUSES, sizeof(t[0]), by_value);
+	test_note("%s within %llu us (median), %llu us (95 of 100), %llu us (worst)", what,
+		  (unsigned long long)t[PAUSES / 2] / 1000,
+		  (unsigned long long)t[PAUSES * 95 / 100] / 1000,
+		  (unsigned long long)t[PAUSES - 1] / 1000);
+}
+
+static void *spin(void *arg)
+{
+	while (!__atomic_load_n((bool *)arg, __ATOMIC_RELAXED))
+		;
+	return NULL;
+}
+
+/* What the machine takes for the same without any guest: interrupt a busy CPU and wait for it. */
+static void ipi_latency(void)
+{
+	uint64_t t[PAUSES];
+	bool over = false;
+	pthread_t thread[2];
+	int i;
+
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0))
+		return;
+	for (i = 0; i < 2; i++)
+		CHECK_EQ(pthread_create(&thread[i], NULL, spin, &over), 0);
+	for (i = 0; i < PAUSES; i++) {
+		usleep(1000);
+		t[i] = now_ns();
+		CHECK_OK(syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0));
+		t[i] = now_ns() - t[i];
+	}
+	__atomic_store_n(&over, true, __ATOMIC_RELAXED);
+	for (i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+	report_latency("for comparison: threads are interrupted", t);
+}
+
+TEST(pause_latency, .timeout = 100)
+{
+	struct vm *deaf = vm_create(0), *busy = vm_create(0);
+	uint64_t id[2] = { vm_id(deaf->fd), vm_id(busy->fd) }, t[PAUSES];
+	struct nl *nl = nl_open();
+	struct runner r[4];
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		GUEST(deaf, DEAF_SPIN);
+		GUEST(busy, OUT_LOOP);
+	}
+	for (i = 0; i < 2; i++) {
+		runner_start(&r[i], &deaf->vcpus[i]);
+		runner_start(&r[2 + i], &busy->vcpus[i]);
+	}
+	wait_running(nl, id[0]);
+	wait_running(nl, id[1]);
+	for (i = 0; i < PAUSES; i++) {
+		t[i] = now_ns();
+		CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_PAUSE, id[i % 2]), 0);
+		t[i] = now_ns() - t[i];
+		CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_RESUME, id[i % 2]), 0);
+		usleep(1000);
+	}
+	for (i = 0; i < 4; i++)
+		runner_join(&r[i]);
+	report_latency("paused", t);
+	ipi_latency();
+	CHECK(t[PAUSES / 2] < PAUSE_MS * 1000000ULL);
+	CHECK(t[PAUSES - 1] < PAUSE_WORST_MS * 1000000ULL);
+}
 
 /* A vCPU that is made, or comes to KVM_RUN, while the VM is paused waits; signals get through. */
 TEST(pause_first)
@@ -468,7 +559,7 @@ static void kill_guest(const char *code, size_t size, unsigned int flags, bool p
 	CHECK_ERR(ioctl(vm->fd, KVM_CREATE_VCPU, 9), EIO);
 }
 
-TEST(kill_spinning) { kill_guest(CLI_SPIN, sizeof(CLI_SPIN) - 1, 0, false); }
+TEST(kill_spinning) { kill_guest(DEAF_SPIN, sizeof(DEAF_SPIN) - 1, 0, false); }
 TEST(kill_io) { kill_guest(OUT_LOOP, sizeof(OUT_LOOP) - 1, 0, false); }
 TEST(kill_halted) { kill_guest(HALT, sizeof(HALT) - 1, VM_IRQCHIP, false); }
 TEST(kill_paused) { kill_guest(SPIN, sizeof(SPIN) - 1, 0, true); }
@@ -642,6 +733,74 @@ TEST(stats_monotonic)
 		runner_join(&r);
 	}
 	CHECK(last.run + last.host);
+}
+
+struct faults {
+	uint64_t all, read, write, exec, protected, mmio;
+};
+
+static void on_faults(void *arg, int cmd, const struct attrs *a)
+{
+	struct faults *f = arg;
+
+	(void)cmd;
+	f->all = attr_u64(a, LHV_A_STATS_FAULTS);
+	f->read = attr_u64(a, LHV_A_STATS_READ_FAULTS);
+	f->write = attr_u64(a, LHV_A_STATS_WRITE_FAULTS);
+	f->exec = attr_u64(a, LHV_A_STATS_EXEC_FAULTS);
+	f->protected = attr_u64(a, LHV_A_STATS_PROTECTED_FAULTS);
+	f->mmio = attr_u64(a, LHV_A_STATS_MMIO_FAULTS);
+}
+
+static struct faults faults_of(struct nl *nl, uint64_t id)
+{
+	struct msg *m = msg_new(LHV_CMD_STATS_GET);
+	struct faults f;
+
+	msg_u64(m, LHV_A_STATS_VM_ID, id);
+	CHECK_EQ(nl_do(nl, m, on_faults, &f), 0);
+	CHECK_EQ(f.all, f.read + f.write + f.exec + f.protected);
+	return f;
+}
+
+/* A fetch, a read, a write, a write to what is logged, and one where no memory is. */
+TEST(fault_kinds)
+{
+	/* out; mov 0x5000, %ax; out; mov %ax, 0x6000; out; the same; out; mov $0xe000, %ax; mov %ax, %ds; mov %ax, 0 */
+	static const char code[] = "\xba\x00\x02\xee\xa1\x00\x50\xee\xa3\x00\x60\xee"
+		"\xa3\x00\x60\xee\xb8\x00\xe0\x8e\xd8\xa3\x00\x00\xee";
+	struct nl *nl = nl_open();
+	struct vm *vm = vm_create(0);
+	struct faults f, was;
+	struct vcpu *vcpu;
+	uint64_t id = vm_id(vm->fd);
+
+	vm_ram(vm, 0x80000);
+	/* Small pages, all there in the VMM: the host has no reason to hold one back. */
+	madvise(vm->ram, vm->ram_size, MADV_NOHUGEPAGE);
+	memset(vm->ram, 1, vm->ram_size);
+	vcpu = guest_in(vm, code, sizeof(code) - 1);
+	CHECK_OK(ioctl(vcpu->fd, KVM_RUN, 0));
+	was = faults_of(nl, id);
+	CHECK(was.exec >= 1);
+	CHECK_OK(ioctl(vcpu->fd, KVM_RUN, 0));
+	f = faults_of(nl, id);
+	CHECK_EQ(f.read, was.read + 1);
+	CHECK_EQ(f.write, was.write);
+	CHECK_OK(ioctl(vcpu->fd, KVM_RUN, 0));
+	was = faults_of(nl, id);
+	CHECK_EQ(was.write, f.write + 1);
+	CHECK_EQ(was.protected, f.protected);
+	vm_set_slot(vm, 0, KVM_MEM_LOG_DIRTY_PAGES, 0, vm->ram_size, vm->ram);
+	CHECK_OK(ioctl(vcpu->fd, KVM_RUN, 0));
+	f = faults_of(nl, id);
+	CHECK_EQ(f.protected, was.protected + 1);
+	CHECK_EQ(f.mmio, was.mmio);
+	CHECK_OK(ioctl(vcpu->fd, KVM_RUN, 0));
+	CHECK_EQ(vcpu->run->exit_reason, KVM_EXIT_MMIO);
+	was = faults_of(nl, id);
+	CHECK_EQ(was.mmio, f.mmio + 1);
+	CHECK_EQ(was.all, f.all);
 }
 
 static void on_dirty(void *arg, int cmd, const struct attrs *a)

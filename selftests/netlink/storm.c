@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Many VMs, VMs that come and go under a dump, many agents at one VM. */
+/* VMs that come and go under a dump, many agents at one VM. */
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
-#include <sys/resource.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,27 +12,8 @@
 
 #define LASTING		200
 #define DUMPS		60
-#define MANY		1000
-#define MANY_SECONDS	5	/* a slow machine makes fewer in that time */
 #define STEERS		2500	/* by each of four agents */
 #define STEER_SECONDS	30	/* on a slow machine fewer */
-
-static int new_vm(int sys)
-{
-	int fd;
-
-	do {
-		fd = ioctl(sys, KVM_CREATE_VM, 0);
-	} while (fd < 0 && errno == EINTR);
-	return CHECK_OK(fd);
-}
-
-static void raise_files(void)
-{
-	struct rlimit r = { 65536, 65536 };
-
-	CHECK_OK(setrlimit(RLIMIT_NOFILE, &r));
-}
 
 /* ---- dumps ---- */
 
@@ -39,36 +21,8 @@ static volatile bool over;
 
 static void *come_and_go(void *arg)
 {
-	int sys = dev_open(), fd[8], i;
-
-	(void)arg;
-	while (!over) {
-		for (i = 0; i < 8; i++)
-			fd[i] = new_vm(sys);
-		for (i = 0; i < 8; i++)
-			close(fd[i]);
-	}
+	vms_come_and_go(arg, &over);
 	return NULL;
-}
-
-struct listing {
-	uint64_t last, first_lasting, last_lasting;
-	int lasting, others;
-};
-
-static void on_listed(void *arg, int cmd, const struct attrs *a)
-{
-	struct listing *l = arg;
-	uint64_t id = attr_u64(a, LHV_A_VM_ID);
-
-	(void)cmd;
-	/* In the order of ids, so none comes twice. */
-	CHECK(id > l->last);
-	l->last = id;
-	if (id >= l->first_lasting && id <= l->last_lasting)
-		l->lasting++;
-	else
-		l->others++;
 }
 
 /* No VM twice, none missing that lived throughout; and a dump says when it was disturbed. */
@@ -86,11 +40,11 @@ TEST(dump_storm, .timeout = 120)
 		if (!first)
 			first = last;
 	}
-	CHECK_EQ(pthread_create(&thread, NULL, come_and_go, NULL), 0);
+	CHECK_EQ(pthread_create(&thread, NULL, come_and_go, &sys), 0);
 	/* Some of them, and on until both have been seen. */
 	for (i = 0; i < DUMPS || !disturbed || !others; i++) {
 		l = (struct listing){ .first_lasting = first, .last_lasting = last };
-		CHECK_EQ(nl_dump(nl, msg_new(LHV_CMD_VM_GET), on_listed, &l), 0);
+		CHECK_EQ(nl_dump(nl, msg_new(LHV_CMD_VM_GET), listing_add, &l), 0);
 		CHECK_EQ(l.lasting, LASTING);
 		disturbed += nl->intr;
 		others += l.others;
@@ -102,7 +56,7 @@ TEST(dump_storm, .timeout = 120)
 		  others);
 	CHECK(parts > 2 * i);
 	l = (struct listing){ .first_lasting = first, .last_lasting = last };
-	CHECK_EQ(nl_dump(nl, msg_new(LHV_CMD_VM_GET), on_listed, &l), 0);
+	CHECK_EQ(nl_dump(nl, msg_new(LHV_CMD_VM_GET), listing_add, &l), 0);
 	CHECK(!nl->intr && l.lasting == LASTING);
 }
 
@@ -111,17 +65,6 @@ static void count(void *arg, int cmd, const struct attrs *a)
 	(void)cmd;
 	(void)a;
 	++*(int *)arg;
-}
-
-static int count_vms(struct nl *nl, int attr, uint32_t value)
-{
-	struct msg *m = msg_new(LHV_CMD_VM_GET);
-	int n = 0;
-
-	if (attr)
-		msg_u32(m, attr, value);
-	CHECK_EQ(nl_dump(nl, m, count, &n), 0);
-	return n;
 }
 
 TEST(filters)
@@ -157,65 +100,6 @@ TEST(filters)
 	CHECK(nl_dump(nl, m, count, &n) < 0);
 }
 
-static long available_kib(void)
-{
-	char line[128];
-	long kib = 0;
-	FILE *f = fopen("/proc/meminfo", "r");
-
-	CHECK(f);
-	while (fgets(line, sizeof(line), f))
-		sscanf(line, "MemAvailable: %ld", &kib);
-	fclose(f);
-	return kib;
-}
-
-/* A thousand VMs of one vCPU: listed, paused, resumed, killed. Listing is linear. */
-TEST(thousand, .timeout = 240)
-{
-	int sys = dev_open(), i, many;
-	int *vm = calloc(MANY, sizeof(int));
-	uint64_t t[6], tenth = 0;
-	struct nl *nl = nl_open();
-	long before, after;
-
-	raise_files();
-	before = available_kib();
-	t[0] = now_ns();
-	for (many = 0; many < MANY && now_ns() < t[0] + MANY_SECONDS * 1000000000ULL; many++) {
-		vm[many] = new_vm(sys);
-		CHECK_OK(ioctl(vm[many], KVM_CREATE_VCPU, 0));
-		if (many + 1 == MANY / 10) {
-			tenth = now_ns();
-			CHECK(count_vms(nl, 0, 0) >= MANY / 10);
-			tenth = now_ns() - tenth;
-		}
-	}
-	after = available_kib();
-	t[1] = now_ns();
-	CHECK(count_vms(nl, 0, 0) >= many);
-	t[2] = now_ns();
-	for (i = 0; i < many; i++)
-		CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_PAUSE, vm_id(vm[i])), 0);
-	t[3] = now_ns();
-	for (i = 0; i < many; i++)
-		CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_RESUME, vm_id(vm[i])), 0);
-	t[4] = now_ns();
-	/* Killing ends the fd's use: the id is asked for before. */
-	for (i = 0; i < many; i++)
-		CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_KILL, vm_id(vm[i])), 0);
-	t[5] = now_ns();
-	CHECK(count_vms(nl, LHV_A_VM_STATE, LHV_VM_STATE_KILLED) >= many);
-	test_note("%d VMs: created %llu us, listed %llu us (a tenth of them %llu us), paused %llu us, resumed %llu us, killed %llu us each; %ld KiB each",
-		  many, (t[1] - t[0]) / 1000ULL / many, (t[2] - t[1]) / 1000ULL / many,
-		  (unsigned long long)tenth / 1000 / (MANY / 10), (t[3] - t[2]) / 1000ULL / many,
-		  (t[4] - t[3]) / 1000ULL / many, (t[5] - t[4]) / 1000ULL / many,
-		  (before - after) / many);
-	/* Ten times as many may not take a hundred times as long. */
-	if (many == MANY)
-		CHECK(t[2] - t[1] < 40 * tenth + 20000000);
-}
-
 /* ---- many agents at one VM ---- */
 
 struct agent {
@@ -225,9 +109,14 @@ struct agent {
 	pthread_barrier_t *all;
 };
 
+static uint64_t end_of_steering(void)
+{
+	return in_full() ? ~0ULL : now_ns() + STEER_SECONDS * 1000000000ULL;
+}
+
 static void *steer(void *arg)
 {
-	uint64_t end = now_ns() + STEER_SECONDS * 1000000000ULL;
+	uint64_t end = end_of_steering();
 	struct agent *a = arg;
 	struct nl *nl = nl_open();
 	int i, ret;
@@ -275,8 +164,94 @@ static void steer_guest(const char *code, size_t size, unsigned int flags)
 	test_note("%d of %d requests took effect", done, asked);
 }
 
-TEST(steer_storm, .timeout = 120) { steer_guest(OUT_LOOP, sizeof(OUT_LOOP) - 1, 0); }
-TEST(steer_storm_halted, .timeout = 120) { steer_guest(HALT, sizeof(HALT) - 1, VM_IRQCHIP); }
+/* ---- the same, and every kill ends a VM that its VMM makes anew ---- */
+
+#define KILL_EVERY	8
+
+struct lives {
+	uint64_t id;		/* of the VM there is now */
+	bool over;
+	int left;		/* requests, for all agents together */
+	int kills;
+	unsigned int seeds;
+};
+
+static void *one_life_after_another(void *arg)
+{
+	struct lives *l = arg;
+	struct runner r;
+	struct vm *vm;
+
+	while (!__atomic_load_n(&l->over, __ATOMIC_SEQ_CST)) {
+		vm = vm_create(0);
+		GUEST(vm, OUT_LOOP);
+		__atomic_store_n(&l->id, vm_id(vm->fd), __ATOMIC_SEQ_CST);
+		runner_start(&r, &vm->vcpus[0]);
+		pthread_join(r.thread, NULL);
+		CHECK_EQ(r.err, EIO);
+		munmap(vm->vcpus[0].run, vm->run_size);
+		close(vm->vcpus[0].fd);
+		close(vm->fd);
+		close(vm->sys);
+		munmap(vm->ram, vm->ram_size);
+		free(vm);
+	}
+	return NULL;
+}
+
+static void *steer_lives(void *arg)
+{
+	uint64_t end = end_of_steering(), id;
+	struct lives *l = arg;
+	unsigned int seed = __atomic_add_fetch(&l->seeds, 1, __ATOMIC_SEQ_CST);
+	struct nl *nl = nl_open();
+	int ret, cmd;
+
+	while (__atomic_load_n(&l->left, __ATOMIC_SEQ_CST) > 0 && now_ns() < end) {
+		cmd = rand_r(&seed) % KILL_EVERY;
+		cmd = !cmd ? LHV_CMD_VM_KILL : cmd % 2 ? LHV_CMD_VM_PAUSE : LHV_CMD_VM_RESUME;
+		id = __atomic_load_n(&l->id, __ATOMIC_SEQ_CST);
+		ret = vm_cmd(nl, cmd, id);
+		CHECK(!ret || ret == -EALREADY || ret == -ESHUTDOWN || ret == -ENOENT);
+		if (ret && ret != -EALREADY) {
+			/* Its VMM is making another one. */
+			sched_yield();
+			continue;
+		}
+		__atomic_sub_fetch(&l->left, 1, __ATOMIC_SEQ_CST);
+		if (cmd == LHV_CMD_VM_KILL && !ret)
+			__atomic_add_fetch(&l->kills, 1, __ATOMIC_SEQ_CST);
+	}
+	nl_close(nl);
+	return NULL;
+}
+
+TEST(kill_storm, .timeout = 300)
+{
+	struct lives l = { .left = 4 * STEERS };
+	struct nl *nl = nl_open();
+	pthread_t vmm, agent[4];
+	int i;
+
+	CHECK_EQ(pthread_create(&vmm, NULL, one_life_after_another, &l), 0);
+	while (!__atomic_load_n(&l.id, __ATOMIC_SEQ_CST))
+		sched_yield();
+	for (i = 0; i < 4; i++)
+		CHECK_EQ(pthread_create(&agent[i], NULL, steer_lives, &l), 0);
+	for (i = 0; i < 4; i++)
+		pthread_join(agent[i], NULL);
+	__atomic_store_n(&l.over, true, __ATOMIC_SEQ_CST);
+	/* The last one may have been paused, or be followed by one more. */
+	while (pthread_tryjoin_np(vmm, NULL)) {
+		vm_cmd(nl, LHV_CMD_VM_KILL, __atomic_load_n(&l.id, __ATOMIC_SEQ_CST));
+		usleep(1000);
+	}
+	test_note("%d requests, %d kills", 4 * STEERS - (l.left > 0 ? l.left : 0), l.kills);
+	CHECK(l.kills > 4 * STEERS / KILL_EVERY / 20);
+}
+
+TEST(steer_storm, .timeout = 300) { steer_guest(OUT_LOOP, sizeof(OUT_LOOP) - 1, 0); }
+TEST(steer_storm_halted, .timeout = 300) { steer_guest(HALT, sizeof(HALT) - 1, VM_IRQCHIP); }
 
 /* A paused guest is where it was when it is resumed: nothing is lost, nothing done twice. */
 #define COUNT_TO	20000
