@@ -20,6 +20,12 @@ _vmctl() {
 		console|pause|resume|unpause|wait)	words=$(_vmctl_vms) ;;
 		events)			words="--json $(_vmctl_vms)" ;;
 		list|show|status|stats)	words="-v --json $(_vmctl_vms)" ;;
+		sched)
+			case ${COMP_WORDS[2]} in
+			"$cur")	words="--json pool $(_vmctl_vms)" ;;
+			pool)	words="create remove policy= cpus= slots= quantum=" ;;
+			*)	words="pool= weight= cap= priority= length= period= budget= hybrid=" ;;
+			esac ;;
 		stop)			words="-a -f -t -w $(_vmctl_vms)" ;;
 		host)			words="--json --accel" ;;
 		start)			words="-b -c -d -m -p --accel --append --foreground --initrd --no-reboot" ;;
