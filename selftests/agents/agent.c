@@ -254,12 +254,18 @@ static struct heard event(uint64_t id, uint32_t which, const char *who, const ch
 	struct pollfd p = { .fd = nl_socket_get_fd(ear), .events = POLLIN };
 	int64_t end = now_ms() + PATIENCE_MS;
 	struct heard h = { .id = id };
+	int ret = 0;
 
 	nl_socket_modify_cb(ear, NL_CB_VALID, NL_CB_CUSTOM, on_event, &h);
-	while (!h.any && now_ms() < end && poll(&p, 1, end - now_ms()) > 0)
-		if (nl_recvmsgs_default(ear) < 0)
-			break;
+	while (!h.any && ret >= 0 && now_ms() < end && poll(&p, 1, end - now_ms()) > 0)
+		ret = nl_recvmsgs_default(ear);
 	check(h.any && h.event == which, who, what);
+	if (ret < 0)
+		printf("# %s\n", nl_geterror(ret));
+	else if (!h.any)
+		printf("# no event came\n");
+	else if (h.event != which)
+		printf("# event %u came, not %u\n", h.event, which);
 	return h;
 }
 

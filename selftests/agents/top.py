@@ -183,7 +183,7 @@ class Terminal:
 
 def names(screen):
     """The VMs, from top to bottom."""
-    return [m.group(1) for m in re.finditer(r"^ *\d+ .* (\S+)$", screen.text(), re.M)]
+    return [screen.line(n).split()[-1] for n in range(4, screen.rows) if screen.line(n)]
 
 
 def rows_shown(screen):
