@@ -155,8 +155,11 @@ TEST(random_guests, .timeout = 240)
 	struct some s = { .seed = abuse_seed(), .n = 5 };
 	uint64_t end = now() + amount(6000, 300000);
 
-	for (; now() < end; s.from += s.n)
+	for (; now() < end; s.from += s.n) {
 		CHECK_EQ(reap_child(spawn(some_guests, &s), 100), 0);
+		if (s.from % 100 == 95)
+			test_note("at %llu", (unsigned long long)s.from + s.n);
+	}
 	test_note("%llu guests", (unsigned long long)s.from);
 	expect_users(0);
 }

@@ -68,24 +68,27 @@ static size_t read_memory(pid_t pid)
 	char path[32], line[256];
 	size_t sum = 0;
 	FILE *maps;
+	int mem;
 
 	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
 	maps = fopen(path, "r");
 	CHECK(maps);
+	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
+	mem = open(path, O_RDONLY);
+	CHECK(mem >= 0);
 	while (fgets(line, sizeof(line), maps)) {
 		unsigned long from, end;
 
 		if (sscanf(line, "%lx-%lx", &from, &end) != 2)
 			continue;
 		for (; from < end; from += sizeof(to)) {
-			struct iovec local = { to, sizeof(to) };
-			struct iovec remote = { (void *)from, sizeof(to) };
-			ssize_t n = process_vm_readv(pid, &local, 1, &remote, 1, 0);
+			ssize_t n = pread(mem, to, sizeof(to), from);
 
 			if (n > 0)
 				sum += n;
 		}
 	}
+	close(mem);
 	fclose(maps);
 	return sum;
 }
