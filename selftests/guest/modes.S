@@ -406,6 +406,22 @@ end_\name:
 
 	guest	prot32, MODE_PROT32
 	body32
+	/* No long mode without PAE; the exit on the way is one that TCG got wrong (lab.d/qemu-svm.patch). */
+	mov	$MSR_EFER, %ecx
+	rdmsr
+	or	$EFER_LME, %eax
+	wrmsr
+	mov	$PORT_DEV, %edx
+	out	%al, %dx
+	mov	%cr0, %eax
+	or	$X86_CR0_PG, %eax
+	TRY(GP, mov %eax, %cr0)
+	xor	$X86_CR0_PG, %eax
+	mov	%cr0, %ecx
+	CHECK(%ecx, %eax)
+	mov	$MSR_EFER, %ecx
+	rdmsr
+	CHECK(%eax, $EFER_LME)
 	endguest prot32
 
 	guest	paged32, MODE_PAGED32
