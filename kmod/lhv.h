@@ -251,6 +251,8 @@ struct lhv_vm {
 	bool hide_platform_info; /* A KVM_CAP_MSR_PLATFORM_INFO: the guest may not read that MSR */
 	bool exception_payload;	/* A KVM_CAP_EXCEPTION_PAYLOAD was enabled */
 	bool triple_fault_event; /* A KVM_CAP_X86_TRIPLE_FAULT_EVENT likewise */
+	struct lhv_vfio *vfio;	/* L passthrough/: KVM's VFIO pseudo-device, while its fd is open */
+	bool noncoherent_dma;	/* A passthrough/: a device may not snoop the CPUs' caches */
 	struct lhv_manage manage; /* management */
 	struct lhv_sched_vm sched; /* sched/ */
 

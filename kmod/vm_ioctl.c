@@ -4,6 +4,7 @@
  */
 #include <linux/anon_inodes.h>
 #include <linux/compat.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -15,6 +16,7 @@
 
 #include "host/kvm_abi.h"
 #include "ioctl.h"
+#include "passthrough/passthrough.h"
 #include "stats.h"
 
 #define LHV_MIN_MMU_PAGES	64	/* as KVM */
@@ -326,6 +328,41 @@ static int vm_enable_cap(void *obj, void *arg)
 	return ret;
 }
 
+/* The fd is shown only once its number has reached the caller. */
+static long vm_create_device(void *obj, unsigned long arg)
+{
+	struct kvm_create_device __user *user = (void __user *)arg;
+	struct kvm_create_device args;
+	struct lhv_vm *vm = obj;
+	struct file *file;
+	int fd;
+
+	if (copy_from_user(&args, user, sizeof(args)))
+		return -EFAULT;
+	if (args.type != KVM_DEV_TYPE_VFIO)
+		return -ENODEV;
+	if (args.flags & ~KVM_CREATE_DEVICE_TEST)
+		return -EINVAL;
+	if (args.flags & KVM_CREATE_DEVICE_TEST)
+		return 0;
+	fd = get_unused_fd_flags(O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+	if (put_user(fd, &user->fd)) {
+		put_unused_fd(fd);
+		return -EFAULT;
+	}
+	mutex_lock(&vm->lock);
+	file = lhv_vfio_create(vm);
+	mutex_unlock(&vm->lock);
+	if (IS_ERR(file)) {
+		put_unused_fd(fd);
+		return PTR_ERR(file);
+	}
+	fd_install(fd, file);
+	return 0;
+}
+
 static long vm_get_stats_fd(void *vm, unsigned long arg)
 {
 	return lhv_stats_open(vm, NULL);
@@ -377,6 +414,7 @@ static const struct lhv_ioctl vm_ioctls[] = {
 	ROW(KVM_SET_IDENTITY_MAP_ADDR, vm_set_identity_map_addr),
 	RAW(KVM_SET_BOOT_CPU_ID, vm_set_boot_cpu_id),
 	ROW(KVM_ENABLE_CAP, vm_enable_cap),
+	RAW(KVM_CREATE_DEVICE, vm_create_device),
 	RAW(KVM_GET_STATS_FD, vm_get_stats_fd),
 	ROW(LHV_GET_VM_ID, vm_get_id),
 	ROW(LHV_SET_STOP_EVENTFD, vm_set_stop_eventfd),

@@ -195,7 +195,8 @@ enum lhv_next lhv_hlt_exec(struct lhv_vcpu *vcpu);
 enum lhv_next lhv_xsetbv_exec(struct lhv_vcpu *vcpu);
 enum lhv_next lhv_hypercall_exec(struct lhv_vcpu *vcpu);
 enum lhv_next lhv_rdpmc_exec(struct lhv_vcpu *vcpu);
-enum lhv_next lhv_nop_exec(struct lhv_vcpu *vcpu);		/* INVD, WBINVD, MONITOR as nop, PAUSE */
+enum lhv_next lhv_nop_exec(struct lhv_vcpu *vcpu);		/* INVD, MONITOR as nop, PAUSE */
+enum lhv_next lhv_wbinvd_exec(struct lhv_vcpu *vcpu);
 enum lhv_next lhv_mwait_exec(struct lhv_vcpu *vcpu);
 enum lhv_next lhv_pause_exec(struct lhv_vcpu *vcpu);		/* pause loop: yield */
 /*

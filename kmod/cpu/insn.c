@@ -2,6 +2,7 @@
 /* lhv cpu/ - stepping over instructions, and the small ones that exit. */
 #include <linux/mm.h>
 #include <linux/sched.h>
+#include <linux/smp.h>
 #include <linux/uaccess.h>
 #include <asm/msr.h>
 
@@ -241,6 +242,20 @@ enum lhv_next lhv_rdpmc_exec(struct lhv_vcpu *vcpu)
 
 enum lhv_next lhv_nop_exec(struct lhv_vcpu *vcpu)
 {
+	return lhv_skip(vcpu);
+}
+
+/*
+ * Write back what a device that does not snoop is to read. The guest's lines may be in the cache
+ * of any CPU that it has been on, so all of them write back.
+ */
+enum lhv_next lhv_wbinvd_exec(struct lhv_vcpu *vcpu)
+{
+	if (READ_ONCE(vcpu->vm->noncoherent_dma)) {
+		if (vcpu->atomic)
+			return LHV_SLEEP;
+		wbinvd_on_all_cpus();
+	}
 	return lhv_skip(vcpu);
 }
 

@@ -296,7 +296,7 @@ enum lhv_next lhv_vmx_handle_exit(struct lhv_vcpu *vcpu)
 	case LHV_EXIT_XSETBV:		return lhv_xsetbv_exec(vcpu);
 	case LHV_EXIT_RDPMC:		return lhv_rdpmc_exec(vcpu);
 	case LHV_EXIT_INVD:		return lhv_nop_exec(vcpu);
-	case LHV_EXIT_WBINVD:		return lhv_nop_exec(vcpu);
+	case LHV_EXIT_WBINVD:		return lhv_wbinvd_exec(vcpu);
 	case LHV_EXIT_MONITOR:		return lhv_nop_exec(vcpu);
 	case LHV_EXIT_MWAIT:		return lhv_mwait_exec(vcpu);
 	case LHV_EXIT_VIRT_INSN:	return lhv_inject_ud(vcpu);

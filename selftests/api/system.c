@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The device itself: version, capabilities, CPUID and MSR lists, VMs. */
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -286,4 +287,60 @@ TEST(unknown_ioctls)
 	CHECK(ioctl(vcpu->fd, KVM_GET_API_VERSION, 0) < 0);
 	/* The right ones with the wrong size */
 	CHECK(ioctl(vcpu->fd, _IOR(KVMIO, _IOC_NR(KVM_GET_REGS), char[8]), NULL) < 0);
+}
+
+/* KVM's pseudo-device for VFIO. What it does with real files: vfio-guest. */
+TEST(vfio_device)
+{
+	struct kvm_create_device dev = { .type = KVM_DEV_TYPE_VFIO, .fd = -1 };
+	struct vm *vm = vm_create(0);
+	int32_t fd = open("/dev/null", O_RDWR), bad = -1;
+	struct kvm_device_attr attr = {
+		.group = KVM_DEV_VFIO_GROUP, .attr = KVM_DEV_VFIO_GROUP_ADD,
+		.addr = (uintptr_t)&fd,
+	};
+	struct rlimit limit = { 0, 1024 };
+
+	CHECK(dev_cap(vm->sys, KVM_CAP_DEVICE_CTRL) > 0);
+	dev.flags = KVM_CREATE_DEVICE_TEST;
+	CHECK_OK(ioctl(vm->fd, KVM_CREATE_DEVICE, &dev));
+	CHECK_EQ(dev.fd, (uint32_t)-1);
+	dev.flags = 0;
+	CHECK_OK(ioctl(vm->fd, KVM_CREATE_DEVICE, &dev));
+	/* One for each VM. */
+	CHECK_ERR(ioctl(vm->fd, KVM_CREATE_DEVICE, &(struct kvm_create_device) {
+			.type = KVM_DEV_TYPE_VFIO }), EBUSY);
+	CHECK_ERR(ioctl(vm->fd, KVM_CREATE_DEVICE, &(struct kvm_create_device) {
+			.type = 0xffff }), ENODEV);
+
+	CHECK_OK(ioctl(dev.fd, KVM_HAS_DEVICE_ATTR, &attr));
+	CHECK_ERR(ioctl(dev.fd, KVM_SET_DEVICE_ATTR, &attr), EINVAL);
+	CHECK_ERR(ioctl(dev.fd, KVM_GET_DEVICE_ATTR, &attr), EPERM);
+	CHECK_ERR(ioctl(dev.fd, KVM_RUN, 0), ENOTTY);
+	attr.addr = (uintptr_t)&bad;
+	CHECK_ERR(ioctl(dev.fd, KVM_SET_DEVICE_ATTR, &attr), EBADF);
+	attr.addr = 8;
+	CHECK_ERR(ioctl(dev.fd, KVM_SET_DEVICE_ATTR, &attr), EFAULT);
+	attr.addr = (uintptr_t)&fd;
+	attr.attr = KVM_DEV_VFIO_GROUP_DEL;
+	CHECK_ERR(ioctl(dev.fd, KVM_SET_DEVICE_ATTR, &attr), ENOENT);
+	attr.attr = 100;
+	CHECK_ERR(ioctl(dev.fd, KVM_HAS_DEVICE_ATTR, &attr), ENXIO);
+	CHECK_ERR(ioctl(dev.fd, KVM_SET_DEVICE_ATTR, &attr), ENXIO);
+	attr.group = 100;
+	CHECK_ERR(ioctl(dev.fd, KVM_HAS_DEVICE_ATTR, &attr), ENXIO);
+
+	/* It goes with its fd, and the next may come, if there is a number for it. */
+	close(dev.fd);
+	CHECK_OK(setrlimit(RLIMIT_NOFILE, &limit));
+	CHECK_ERR(ioctl(vm->fd, KVM_CREATE_DEVICE, &dev), EMFILE);
+	limit.rlim_cur = limit.rlim_max;
+	CHECK_OK(setrlimit(RLIMIT_NOFILE, &limit));
+	CHECK_OK(ioctl(vm->fd, KVM_CREATE_DEVICE, &dev));
+	/* It may outlive the VM's own fd. */
+	close(vm->fd);
+	attr.group = KVM_DEV_VFIO_GROUP;
+	attr.attr = KVM_DEV_VFIO_GROUP_ADD;
+	CHECK_OK(ioctl(dev.fd, KVM_HAS_DEVICE_ATTR, &attr));
+	close(dev.fd);
 }
