@@ -9,6 +9,7 @@
 #   make test ALL=1		the same on more kernels, for hours
 #   make netlink-long		fuzz and storms of management requests in full, on the debug kernel
 #   make abuse			what nobody should do, for an hour, on the debug kernel
+#   make coverage [T=PATTERN]	what of the module the tests run; writes Documentation/coverage.md
 #   make bench [K='6.1 6.12']	instructions per exit, lhv beside KVM
 #   make kvm-selftests		the kernel's own tests of KVM, on KVM and on lhv; writes Documentation/kvm-selftests.md
 #   make demo [INTERACTIVE=1]	a Debian guest on lhv, in an emulated AMD machine
@@ -77,6 +78,9 @@ test:
 abuse:
 	selftests/abuse-run $(K)
 
+coverage:
+	selftests/coverage $(if $(T),'$(T)')
+
 bench:
 	selftests/bench-run $(K)
 
@@ -110,4 +114,4 @@ clean:
 	rm -rf build
 	$(MAKE) -C vmctl clean
 
-.PHONY: all modules vmctl install uninstall test abuse bench kvm-selftests demo simulate netlink-long netlink-gen netlink-check clean
+.PHONY: all modules vmctl install uninstall test abuse coverage bench kvm-selftests demo simulate netlink-long netlink-gen netlink-check clean
