@@ -13,6 +13,7 @@ run_one() { # ID SECONDS COMMAND
 	[ "$(complaints)" = "$before" ] || status=splat
 	echo "lab-test: end $1"
 	# Should the next one take the machine with it
+	echo "$1" >>/lab/tests
 	[ ! -e /lab/save-gcov ] || /lab/save-gcov
 	echo "result $status $1" >/dev/ttyS1
 }
