@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Memory slots and the dirty log, as far as no guest is needed. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -359,4 +362,43 @@ TEST(slot_memory_unmapped)
 	CHECK_OK(set(vm, 0, 0, MIB, MIB, mem));
 	CHECK_OK(set(vm, 0, 0, 0, 0, 0));
 	close(vm->fd);
+}
+
+/* ---- memory without struct pages ---- */
+
+#define BIOS		0xf0000	/* physical, in this machine */
+#define WINDOW		0x10000	/* guest-physical */
+
+/* The guest reads and writes what the VMM has mapped from a device: here, the machine's BIOS. */
+TEST(slot_of_device)
+{
+	/* mov $0x1000, %ax; mov %ax, %ds; mov (0x1234), %al; out %al, $0xe9; mov %al, (0x1234) */
+	static const char code[] = "\xb8\x00\x10\x8e\xd8\xa0\x34\x12\xe6\xe9\xa2\x34\x12";
+	int fd = open("/dev/mem", O_RDONLY);
+	volatile uint8_t *bios;
+	struct vcpu *vcpu;
+	struct vm *vm;
+
+	if (fd < 0)
+		test_skip("no /dev/mem: %s", strerror(errno));
+	bios = mmap(NULL, WINDOW, PROT_READ, MAP_SHARED, fd, BIOS);
+	if (bios == MAP_FAILED)
+		test_skip("/dev/mem can't be mapped: %s", strerror(errno));
+	vm = vm_create(0);
+	vm_ram(vm, WINDOW);
+	CHECK_OK(set(vm, 1, 0, WINDOW, WINDOW, (uintptr_t)bios));
+	vcpu = GUEST(vm, code);
+	CHECK_OK(ioctl(vcpu->fd, KVM_RUN, 0));
+	CHECK_EQ(vcpu->run->exit_reason, KVM_EXIT_IO);
+	CHECK_EQ(*((uint8_t *)vcpu->run + vcpu->run->io.data_offset), bios[0x1234]);
+	/* What the VMM may not write the guest may not either. */
+	CHECK_ERR(ioctl(vcpu->fd, KVM_RUN, 0), EFAULT);
+
+	/* When the mapping goes, so does what the guest had of it. */
+	vm = vm_create(0);
+	vm_ram(vm, WINDOW);
+	CHECK_OK(set(vm, 1, KVM_MEM_READONLY, WINDOW, WINDOW, (uintptr_t)bios));
+	vcpu = GUEST(vm, code);
+	CHECK_OK(munmap((void *)bios, WINDOW));
+	CHECK_ERR(ioctl(vcpu->fd, KVM_RUN, 0), EFAULT);
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -90,6 +91,77 @@ TEST(exit_counters)
 		run_to_io(vcpu);
 	CHECK_EQ(exits_of_newest("PIO"), 10);
 	CHECK_EQ(exits_of_newest("HLT"), 0);
+}
+
+/* ---- tracepoints, in a trace buffer of this test's own ---- */
+
+#define TRACE	"/sys/kernel/tracing/instances/lhv_api"
+
+static void trace_set(const char *knob, const char *value)
+{
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), TRACE "/%s", knob);
+	f = fopen(path, "w");
+	if (!f)
+		FAIL("%s: %s", path, strerror(errno));
+	CHECK(fputs(value, f) >= 0);
+	CHECK(!fclose(f));
+}
+
+/* Entry and exit in turn, as many as there were, each with its vCPU, RIP and reason. */
+static int trace_pairs(const char *reason)
+{
+	char line[512], event[32], name[32], entered[64] = "";
+	unsigned long long vm, rip;
+	FILE *f = fopen(TRACE "/trace", "r");
+	unsigned int vcpu;
+	int pairs = 0;
+	char *at;
+
+	CHECK(f);
+	while (fgets(line, sizeof(line), f)) {
+		at = strstr(line, "lhv_");
+		if (line[0] == '#' || !at)
+			continue;
+		if (sscanf(at, "lhv_entry: vm %llu vcpu %u rip %llx", &vm, &vcpu, &rip) == 3) {
+			snprintf(entered, sizeof(entered), "%llu %u", vm, vcpu);
+			continue;
+		}
+		CHECK_EQ(sscanf(at, "lhv_%31[a-z]: vm %llu vcpu %u reason %31s code %*x rip %llx",
+				event, &vm, &vcpu, name, &rip), 5);
+		CHECK(!strcmp(event, "exit"));
+		snprintf(line, sizeof(line), "%llu %u", vm, vcpu);
+		CHECK(!strcmp(line, entered));
+		entered[0] = 0;
+		if (!strcmp(name, reason)) {
+			CHECK(rip >= GUEST_CODE && rip < GUEST_CODE + sizeof(OUT_LOOP));
+			pairs++;
+		}
+	}
+	fclose(f);
+	return pairs;
+}
+
+TEST(tracepoints)
+{
+	struct vcpu *vcpu;
+	int i, pairs;
+
+	if (on_kvm())
+		test_skip("lhv's own");
+	if (mkdir(TRACE, 0700) && errno != EEXIST)
+		test_skip("no tracing in this kernel: %s", strerror(errno));
+	vcpu = GUEST(vm_create(0), OUT_LOOP);
+	trace_set("events/lhv/enable", "1");
+	for (i = 0; i < 10; i++)
+		run_to_io(vcpu);
+	trace_set("events/lhv/enable", "0");
+	run_to_io(vcpu);
+	pairs = trace_pairs("PIO");
+	rmdir(TRACE);
+	CHECK_EQ(pairs, 10);
 }
 
 TEST(run_without_memory)

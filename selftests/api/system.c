@@ -344,3 +344,30 @@ TEST(vfio_device)
 	CHECK_OK(ioctl(dev.fd, KVM_HAS_DEVICE_ATTR, &attr));
 	close(dev.fd);
 }
+
+/* What the module says of itself, for people: a line per feature. */
+TEST(parameters)
+{
+	char name[64], value[64], line[128];
+	bool svm, npt = false;
+	int lines = 0;
+	FILE *f;
+
+	if (on_kvm())
+		test_skip("lhv's own");
+	f = fopen("/sys/module/lhv/parameters/backend", "r");
+	CHECK(f && fgets(line, sizeof(line), f));
+	svm = !strcmp(line, "svm\n");
+	CHECK(svm || !strcmp(line, "vmx\n"));
+	fclose(f);
+	f = fopen("/sys/module/lhv/parameters/features", "r");
+	CHECK(f);
+	for (; fgets(line, sizeof(line), f); lines++) {
+		CHECK_EQ(sscanf(line, "%63[^:]: %63[^\n]", name, value), 2);
+		npt |= !strcmp(name, "npt") && !strcmp(value, "yes");
+	}
+	fclose(f);
+	/* Without nested paging it had not been loaded. */
+	CHECK(npt == svm);
+	CHECK(lines > 3);
+}
