@@ -4,6 +4,8 @@
  *
  * The file: a header, the object's name, one descriptor per counter, the values. All but the
  * values never change. Whoever holds the fd may read it, wherever it was sent to.
+ *
+ * Names that KVM has for the same thing are KVM's. Rows are only ever added at the end.
  */
 #include <linux/anon_inodes.h>
 #include <linux/file.h>
@@ -13,6 +15,24 @@
 #include <linux/string.h>
 
 #include "stats.h"
+
+#define NAME_SIZE	48	/* with the NUL, as KVM's */
+
+/**
+ * struct stat_row - one counter
+ * @name: what users call it
+ * @flags: KVM_STATS_TYPE_*, KVM_STATS_UNIT_*, KVM_STATS_BASE_*
+ * @exponent: power of the base that one unit is counted in: -9 for nanoseconds
+ * @offset: of the first u64, in struct lhv_vm or struct lhv_vcpu
+ * @nr: how many u64 there are to be summed up
+ */
+struct stat_row {
+	const char *name;
+	u32 flags;
+	s16 exponent;
+	u16 nr;
+	u32 offset;
+};
 
 #define COUNT		(KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10)
 #define NOW		(KVM_STATS_TYPE_INSTANT | KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10)
@@ -31,16 +51,15 @@
 #define VCPU_NS(what, field)	ROW(vcpu, what, field, TIME, NANO)
 #define EXITS(what, reason)	VCPU(what, exits[LHV_EXIT_##reason])
 
-const struct lhv_stat lhv_vm_stats[] = {
+static const struct stat_row vm_stats[] = {
 	VM("pages_4k", mem.nr_pages[0], NOW),
 	VM("pages_2m", mem.nr_pages[1], NOW),
 	VM("pages_1g", mem.nr_pages[2], NOW),
 	VM("table_pages", mem.nr_tables, NOW),
 	VM("pages_zapped", mem.zap_seq, COUNT),
 };
-const unsigned int lhv_nr_vm_stats = ARRAY_SIZE(lhv_vm_stats);
 
-const struct lhv_stat lhv_vcpu_stats[] = {
+static const struct stat_row vcpu_stats[] = {
 	{
 		.name = "exits", .flags = COUNT, .nr = LHV_NR_EXIT_REASONS,
 		.offset = offsetof(struct lhv_vcpu, exits),
@@ -91,9 +110,8 @@ const struct lhv_stat lhv_vcpu_stats[] = {
 	VCPU_NS("halt_poll_fail_ns", stat.halt_poll_lost_ns),
 	VCPU_NS("halt_wait_ns", stat.halt_wait_ns),
 };
-const unsigned int lhv_nr_vcpu_stats = ARRAY_SIZE(lhv_vcpu_stats);
 
-static u64 value(const void *obj, const struct lhv_stat *stat)
+static u64 value(const void *obj, const struct stat_row *stat)
 {
 	const u64 *first = obj + stat->offset;
 	unsigned int i;
@@ -102,16 +120,6 @@ static u64 value(const void *obj, const struct lhv_stat *stat)
 	for (i = 0; i < stat->nr; i++)
 		sum += READ_ONCE(first[i]);
 	return sum;
-}
-
-u64 lhv_vm_stat(struct lhv_vm *vm, const struct lhv_stat *stat)
-{
-	return value(vm, stat);
-}
-
-u64 lhv_vcpu_stat(struct lhv_vcpu *vcpu, const struct lhv_stat *stat)
-{
-	return value(vcpu, stat);
 }
 
 /* ---- the file ---- */
@@ -127,16 +135,16 @@ u64 lhv_vcpu_stat(struct lhv_vcpu *vcpu, const struct lhv_stat *stat)
 struct stats_file {
 	struct lhv_vm *vm;
 	const void *obj;
-	const struct lhv_stat *stats;
+	const struct stat_row *stats;
 	u32 nr;
-	char id[LHV_STATS_NAME_SIZE];
+	char id[NAME_SIZE];
 };
 
 /* The name stands right behind the fixed part, whether or not the header gives it a size. */
 #define DESC_NAME	offsetof(struct kvm_stats_desc, name)
-#define DESC_SIZE	(DESC_NAME + LHV_STATS_NAME_SIZE)
+#define DESC_SIZE	(DESC_NAME + NAME_SIZE)
 #define ID_AT		sizeof(struct kvm_stats_header)
-#define DESC_AT		(ID_AT + LHV_STATS_NAME_SIZE)
+#define DESC_AT		(ID_AT + NAME_SIZE)
 
 static void fill(const struct stats_file *f, void *buf, size_t data_at)
 {
@@ -145,7 +153,7 @@ static void fill(const struct stats_file *f, void *buf, size_t data_at)
 	u32 i;
 
 	*head = (struct kvm_stats_header) {
-		.name_size = LHV_STATS_NAME_SIZE,
+		.name_size = NAME_SIZE,
 		.num_desc = f->nr,
 		.id_offset = ID_AT,
 		.desc_offset = DESC_AT,
@@ -153,14 +161,14 @@ static void fill(const struct stats_file *f, void *buf, size_t data_at)
 	};
 	memcpy(buf + ID_AT, f->id, sizeof(f->id));
 	for (i = 0; i < f->nr; i++) {
-		const struct lhv_stat *stat = &f->stats[i];
+		const struct stat_row *stat = &f->stats[i];
 		struct kvm_stats_desc *desc = buf + DESC_AT + i * DESC_SIZE;
 
 		desc->flags = stat->flags;
 		desc->exponent = stat->exponent;
 		desc->size = 1;
 		desc->offset = i * sizeof(u64);
-		strscpy((char *)desc + DESC_NAME, stat->name, LHV_STATS_NAME_SIZE);
+		strscpy((char *)desc + DESC_NAME, stat->name, NAME_SIZE);
 		data[i] = value(f->obj, stat);
 	}
 }
@@ -211,13 +219,13 @@ int lhv_stats_open(struct lhv_vm *vm, struct lhv_vcpu *vcpu)
 	f->vm = vm;
 	if (vcpu) {
 		f->obj = vcpu;
-		f->stats = lhv_vcpu_stats;
-		f->nr = lhv_nr_vcpu_stats;
+		f->stats = vcpu_stats;
+		f->nr = ARRAY_SIZE(vcpu_stats);
 		snprintf(f->id, sizeof(f->id), "kvm-%d/vcpu-%u", vm->pid, vcpu->id);
 	} else {
 		f->obj = vm;
-		f->stats = lhv_vm_stats;
-		f->nr = lhv_nr_vm_stats;
+		f->stats = vm_stats;
+		f->nr = ARRAY_SIZE(vm_stats);
 		snprintf(f->id, sizeof(f->id), "kvm-%d", vm->pid);
 	}
 

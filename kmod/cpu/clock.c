@@ -131,17 +131,6 @@ void lhv_clock_init_vm(struct lhv_vm *vm)
 	raw_spin_unlock_irqrestore(&clock->lock, flags);
 }
 
-u64 lhv_kvmclock_ns(struct lhv_vm *vm)
-{
-	unsigned long flags;
-	u64 ns, tsc;
-
-	raw_spin_lock_irqsave(&vm->clock.lock, flags);
-	ns = sample(&vm->clock, &tsc);
-	raw_spin_unlock_irqrestore(&vm->clock.lock, flags);
-	return ns;
-}
-
 /* Every page has to be written anew: the base or somebody's TSC offset changed. */
 static void update_all(struct lhv_vm *vm)
 {

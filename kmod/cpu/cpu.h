@@ -314,7 +314,6 @@ int lhv_get_clock(struct lhv_vm *vm, struct kvm_clock_data *data);
 int lhv_set_clock(struct lhv_vm *vm, const struct kvm_clock_data *data);
 int lhv_set_tsc_khz(struct lhv_vcpu *vcpu, u32 khz);
 int lhv_kvmclock_ctrl(struct lhv_vcpu *vcpu);
-u64 lhv_kvmclock_ns(struct lhv_vm *vm);		/* the guest's kvmclock now */
 /* The run loop, slow tier, before it serves requests: asks for LHV_REQ_STEAL when it is due. */
 void lhv_steal_check(struct lhv_vcpu *vcpu);
 void lhv_steal_preempted(struct lhv_vcpu *vcpu);
