@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # Inside the lab: the tests of one boot, each with its verdict on ttyS1.
 
+# Counting takes time, too.
+[ ! -e /lab/save-gcov ] || export TAP_PATIENCE=4
+
 complaints() { dmesg | grep -cE "$(cat /lab/splat)"; }
 
 run_one() { # ID SECONDS COMMAND
