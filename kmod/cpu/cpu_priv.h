@@ -53,7 +53,6 @@ void lhv_cpuid_test_query(struct lhv_cpuid_table *t, u32 *eax, u32 *ebx, u32 *ec
 void lhv_cpuid_test_free(struct lhv_cpuid_table *t);
 bool lhv_msr_test_sorted(void);
 bool lhv_msr_test_known(u32 index);
-bool lhv_msr_test_pat(u64 pat);
 #endif
 
 #endif

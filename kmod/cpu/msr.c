@@ -731,9 +731,4 @@ bool lhv_msr_test_known(u32 index)
 {
 	return find_row(index);
 }
-
-bool lhv_msr_test_pat(u64 pat)
-{
-	return pat_valid(pat);
-}
 #endif
