@@ -633,7 +633,7 @@ TEST(tsc_khz)
 	struct vcpu *vcpu = new_vcpu(0);
 	int khz = CHECK_OK(ioctl(vcpu->fd, KVM_GET_TSC_KHZ, 0));
 
-	CHECK(khz > 100000);
+	CHECK(khz > 50000);	/* the slowest: Bochs in the lab, 100 MHz */
 	/* The host's own frequency is always possible. */
 	CHECK_OK(ioctl(vcpu->fd, KVM_SET_TSC_KHZ, (long)khz));
 	CHECK_OK(ioctl(vcpu->fd, KVM_SET_TSC_KHZ, 0L));

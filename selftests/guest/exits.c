@@ -22,14 +22,6 @@ TEST(boot)
 
 /* cpuid: registers, and the instruction's length under odd prefixes */
 
-static bool g_is_intel(void)
-{
-	uint32_t r[4];
-
-	cpuid(0, 0, r);
-	return r[1] == 0x756e6547;	/* "Genu" */
-}
-
 static void g_cpuid(void)
 {
 	uint32_t r[4], last[4], max;

@@ -138,6 +138,15 @@ static inline void cpuid(uint32_t leaf, uint32_t index, uint32_t *r)
 		     : "a"(leaf), "c"(index) : "memory");
 }
 
+/* Which of the two instructions is a hypercall. */
+static inline bool g_is_intel(void)
+{
+	uint32_t r[4];
+
+	cpuid(0, 0, r);
+	return r[1] == 0x756e6547;	/* "Genu" */
+}
+
 #define READ_CR(n)	({ uint64_t v_; asm volatile("mov %%cr" #n ", %0" : "=r"(v_) : : "memory"); v_; })
 #define WRITE_CR(n, v)	asm volatile("mov %0, %%cr" #n : : "r"((uint64_t)(v)) : "memory")
 #define READ_DR(n)	({ uint64_t v_; asm volatile("mov %%dr" #n ", %0" : "=r"(v_) : : "memory"); v_; })

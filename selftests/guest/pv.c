@@ -211,11 +211,17 @@ static struct {
 	uint8_t preempted, pad[47];
 } __attribute__((aligned(64))) steal[4];
 
+#define HYPERCALL_BY(insn, ret, nr, a, b, c, d)				\
+	asm volatile(insn : "=a"(ret) : "a"(nr), "b"(a), "c"(b), "d"(c), "S"(d) : "memory")
+
+/* KVM would put the CPU's own instruction in the place of the other; lhv leaves code alone. */
 #define HYPERCALL(nr, a, b, c, d)					\
 	({								\
 		int64_t ret_;						\
-		asm volatile("vmmcall" : "=a"(ret_)			\
-			     : "a"(nr), "b"(a), "c"(b), "d"(c), "S"(d) : "memory"); \
+		if (g_is_intel())					\
+			HYPERCALL_BY("vmcall", ret_, nr, a, b, c, d);	\
+		else							\
+			HYPERCALL_BY("vmmcall", ret_, nr, a, b, c, d);	\
 		ret_;							\
 	})
 
@@ -237,12 +243,15 @@ static void sleeper(void)
 	}
 }
 
-/* Who runs is not preempted. */
+/* Who runs is not preempted. With IF off all the time, Debian's Bochs never would (see api/run.c). */
 static void spinner(void)
 {
 	wrmsr(MSR_KVM_STEAL_TIME, (uint64_t)&steal[1] | 1);
-	for (;; spins++)
+	for (;; spins++) {
 		G_EQ(*(volatile uint8_t *)&steal[1].preempted, 0);
+		sti();
+		cli();
+	}
 }
 
 /* Both share a CPU: while this one looks, the other can't run. */
