@@ -14,6 +14,10 @@
 
 #include "vmx.h"
 
+/* Types that SS may have: writable and accessed, growing up or down. */
+#define SS_UP	3
+#define SS_DOWN	7
+
 static const char * const seg_names[LHV_NR_SEGS] = {
 	"es", "cs", "ss", "ds", "fs", "gs", "ldtr", "tr",
 };
@@ -120,6 +124,7 @@ static const char *bad_code_segment(struct lhv_vcpu *vcpu)
 static const char *bad_segments(struct lhv_vcpu *vcpu)
 {
 	const struct lhv_vmx_seg *seg = lhv_vmx(vcpu)->seg;
+	u32 ss_type = seg[LHV_SS].ar & VMX_AR_TYPE_MASK;
 	const char *why;
 	int i;
 
@@ -134,7 +139,7 @@ static const char *bad_segments(struct lhv_vcpu *vcpu)
 	why = bad_code_segment(vcpu);
 	if (why)
 		return why;
-	if (usable(&seg[LHV_SS]) && (seg[LHV_SS].ar & 7) != 3 && (seg[LHV_SS].ar & 7) != 7)
+	if (usable(&seg[LHV_SS]) && ss_type != SS_UP && ss_type != SS_DOWN)
 		return "SS type";
 	if ((!(vcpu->cr0 & X86_CR0_PE) || (seg[LHV_CS].ar & VMX_AR_TYPE_MASK) == 3) &&
 	    VMX_AR_DPL(seg[LHV_SS].ar))
