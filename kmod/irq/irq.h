@@ -153,10 +153,12 @@ int lhv_lapic_pv_unhalt(struct lhv_vm *vm, u32 apic_id);
  * lhv_irq_pending(): is there an interrupt that TPR and ISR let through (LAPIC or ExtINT)?
  * lhv_irq_ack(): takes it (IRR to ISR, or 8259 INTA); vector, or -1.
  * lhv_irq_masked_by_tpr(): an interrupt waits only for a lower TPR.
+ * lhv_irq_waiting_class(): priority class (0 to 15) of the highest vector in a LAPIC's IRR.
  */
 bool lhv_irq_pending(struct lhv_vcpu *vcpu);
 int lhv_irq_ack(struct lhv_vcpu *vcpu);
 bool lhv_irq_masked_by_tpr(struct lhv_vcpu *vcpu);
+u8 lhv_irq_waiting_class(struct lhv_vcpu *vcpu);
 
 /* PV EOI: pv_eoi.c. The run loop settles what was offered (vcpu->eoi_offered) after each exit. */
 int lhv_pv_eoi_set(struct lhv_vcpu *vcpu, u64 data);	/* 0 or -EINVAL (#GP) */

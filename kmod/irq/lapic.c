@@ -177,6 +177,13 @@ bool lhv_irq_masked_by_tpr(struct lhv_vcpu *vcpu)
 	return (vector & 0xf0) <= (tpr(l) & 0xf0);
 }
 
+u8 lhv_irq_waiting_class(struct lhv_vcpu *vcpu)
+{
+	int vector = lhv_lapic_highest(vcpu->lapic, APIC_IRR);
+
+	return vector < 0 ? 0 : vector >> 4;
+}
+
 bool lhv_lapic_eoi_matters(const struct lhv_lapic *l, u8 vector)
 {
 	return test_vector(l, APIC_TMR, vector) || lhv_ioapic_wants_eoi(l->vcpu->vm, vector);

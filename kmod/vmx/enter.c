@@ -169,6 +169,8 @@ static __always_inline void write_state(struct lhv_vcpu *vcpu, u64 rflags)
 	}
 	if (unlikely(vmx->inject_info))
 		write_inject(vmx);
+	if (vmx->tpr && unlikely(*vmx->tpr >> 4 != vcpu->cr8))
+		*vmx->tpr = vcpu->cr8 << 4;
 }
 
 /* ---- the switch ---- */
@@ -309,6 +311,8 @@ static __always_inline void read_state(struct lhv_vcpu *vcpu, u64 entered)
 		vcpu->rflags = vmx->vmcs_rflags & ~(u64)X86_EFLAGS_TF;
 	else
 		vcpu->rflags = vmx->vmcs_rflags;
+	if (vmx->tpr)
+		vcpu->cr8 = *vmx->tpr >> 4;
 	vcpu->exit.shadow = vmx->interruptibility &
 			    (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS);
 }

@@ -88,9 +88,23 @@ void lhv_vmx_nmi_window(struct lhv_vcpu *vcpu)
 	lhv_vmx_control(lhv_vmx(vcpu), CPU, CPU_BASED_NMI_WINDOW_EXITING, true);
 }
 
-/* Every access to CR8 exits. */
+/*
+ * Without TPR shadow every access to CR8 exits. With it, one that lets the vector come through that
+ * waits. The entry refuses a threshold above the TPR.
+ */
 void lhv_vmx_watch_tpr(struct lhv_vcpu *vcpu, bool on)
 {
+	struct lhv_vmx_vcpu *vmx = lhv_vmx(vcpu);
+	u8 threshold = 0;
+
+	if (!vmx->tpr)
+		return;
+	if (on)
+		threshold = min(lhv_irq_waiting_class(vcpu), vcpu->cr8);
+	if (threshold != vmx->tpr_threshold) {
+		vmx->tpr_threshold = threshold;
+		vmx->dirty |= BIT(LHV_VMX_TPR);
+	}
 }
 
 u32 lhv_vmx_get_shadow(struct lhv_vcpu *vcpu)

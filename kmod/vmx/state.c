@@ -267,6 +267,12 @@ static void write_group(struct lhv_vcpu *vcpu, int group)
 	case LHV_VMX_PENDING_DBG:
 		lhv_vmwritel(GUEST_PENDING_DBG_EXCEPTIONS, vmx->pending_dbg);
 		break;
+	case LHV_VMX_TPR:
+		if (vmx->tpr) {
+			lhv_vmwrite64(VIRTUAL_APIC_PAGE_ADDR, virt_to_phys(vcpu->lapic->regs));
+			lhv_vmwrite32(TPR_THRESHOLD, vmx->tpr_threshold);
+		}
+		break;
 	case LHV_VMX_CONSTANT:
 		write_constant(vcpu);
 		break;
@@ -335,6 +341,13 @@ void lhv_vmx_reset(struct lhv_vcpu *vcpu, bool init)
 	}
 	lhv_vmx_initial_controls(vmx);
 	lhv_vmx_control(vmx, CPU2, SECONDARY_EXEC_ENABLE_VPID, vmx->vpid);
+	vmx->tpr_threshold = 0;
+	if (vcpu->lapic && lhv_vmx_has(LHV_VMX_CPU, CPU_BASED_TPR_SHADOW)) {
+		vmx->tpr = vcpu->lapic->regs + APIC_TASKPRI;
+		lhv_vmx_control(vmx, CPU, CPU_BASED_TPR_SHADOW, true);
+		lhv_vmx_control(vmx, CPU, CPU_BASED_CR8_LOAD_EXITING | CPU_BASED_CR8_STORE_EXITING,
+				false);
+	}
 	/*
 	 * #AC and #DB for the host's sake: a guest whose handler raises the same exception while
 	 * it is being delivered would keep the CPU busy without ever letting an interrupt

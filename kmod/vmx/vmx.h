@@ -45,6 +45,7 @@ enum lhv_vmx_group {
 	LHV_VMX_TSC,
 	LHV_VMX_CONTROLS,
 	LHV_VMX_PENDING_DBG,
+	LHV_VMX_TPR,		/* where it is, and how low it may get */
 	LHV_VMX_CONSTANT,	/* what never changes after creation */
 	LHV_VMX_HOST,		/* what differs between CPUs */
 	LHV_VMX_NR_GROUPS
@@ -127,6 +128,13 @@ struct lhv_vmx_vcpu {
 	u32 interruptibility;	/* GUEST_INTR_STATE_*, always known */
 	u32 inject_info, inject_error; /* VM-entry interruption information; 0: none */
 	bool soft_injected;	/* #BP or #OF as by the VMM */
+
+	/*
+	 * The TPR in the LAPIC's register page, which MOV to and from CR8 uses without an exit; NULL
+	 * without TPR shadow or LAPIC.
+	 */
+	u32 *tpr;
+	u8 tpr_threshold;	/* a CR8 below it exits */
 
 	/* Of the last exit. */
 	u32 intr_info, intr_error, vectoring_info, vectoring_error;
@@ -271,7 +279,8 @@ enum lhv_next lhv_vmx_handle_exit(struct lhv_vcpu *vcpu);
 	 BIT_ULL(EXIT_REASON_TRIPLE_FAULT) | BIT_ULL(EXIT_REASON_INIT_SIGNAL) |		\
 	 BIT_ULL(EXIT_REASON_SIPI_SIGNAL) | BIT_ULL(EXIT_REASON_INTERRUPT_WINDOW) |	\
 	 BIT_ULL(EXIT_REASON_NMI_WINDOW) | BIT_ULL(EXIT_REASON_TASK_SWITCH) |		\
-	 BIT_ULL(EXIT_REASON_EPT_VIOLATION) | BIT_ULL(EXIT_REASON_EPT_MISCONFIG))
+	 BIT_ULL(EXIT_REASON_EPT_VIOLATION) | BIT_ULL(EXIT_REASON_EPT_MISCONFIG) |	\
+	 BIT_ULL(EXIT_REASON_TPR_BELOW_THRESHOLD))
 
 /* explain.c */
 const char *lhv_vmx_instruction_error(u32 error);
