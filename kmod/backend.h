@@ -80,6 +80,8 @@ struct lhv_msr_value;
  * @update_debug: guest debugging or DR use changed: recompute the intercepts.
  * @cpuid_changed: userspace set CPUID: recompute intercepts and MSR permissions. May sleep.
  * @set_tsc_offset: guest TSC = host TSC (scaled) + offset.
+ * @set_deadline: while the vCPU runs, exit with LHV_EXIT_TIMER when its TSC reaches this; 0: no
+ *	more. False: the CPU can't. NULL where none of this kind can.
  *
  * Events. All for the next entry only.
  * @inject_exception: vcpu->ev.exc is to be delivered.
@@ -143,6 +145,7 @@ struct lhv_backend {
 	void (*update_debug)(struct lhv_vcpu *vcpu);
 	void (*cpuid_changed)(struct lhv_vcpu *vcpu);
 	void (*set_tsc_offset)(struct lhv_vcpu *vcpu, u64 offset);
+	bool (*set_deadline)(struct lhv_vcpu *vcpu, u64 guest_tsc);
 
 	void (*inject_exception)(struct lhv_vcpu *vcpu);
 	void (*inject_nmi)(struct lhv_vcpu *vcpu);

@@ -165,6 +165,7 @@ static void block(struct lhv_vcpu *vcpu)
 	bool won = false;
 
 	vcpu->nr_halts++;
+	lhv_lapic_timer_block(vcpu);
 	lhv_gate_enough(vcpu);
 	WRITE_ONCE(vcpu->manage.state, vcpu->mp_state == KVM_MP_STATE_HALTED ?
 				       LHV_VCPU_STATE_HALTED : LHV_VCPU_STATE_WAITING);

@@ -68,6 +68,7 @@ struct lhv_lapic {
 
 	struct hrtimer timer;	/* callback in hard interrupt context */
 	u64 tscdeadline;	/* O and the timer's callback, which never run at once */
+	bool in_backend;	/* O the CPU itself watches the deadline, not @timer */
 	ktime_t target;		/* when the count reaches 0 */
 	u64 period_ns;		/* O 0: one-shot */
 	u32 divide;		/* O 1 to 128 */
@@ -173,5 +174,10 @@ bool lhv_lapic_has_events(struct lhv_vcpu *vcpu);
 
 /* The guest's TSC offset changed, or the vCPU was moved: re-arm the deadline timer. */
 void lhv_lapic_restart_timer(struct lhv_vcpu *vcpu);
+
+/* The vCPU stops running for a while, and its timer goes on without it. Slow tier. */
+void lhv_lapic_timer_block(struct lhv_vcpu *vcpu);
+/* LHV_EXIT_TIMER. */
+enum lhv_next lhv_lapic_timer_exec(struct lhv_vcpu *vcpu);
 
 #endif

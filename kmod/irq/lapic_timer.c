@@ -5,6 +5,9 @@
  * An hrtimer in hard interrupt context sets the vector itself; no thread, no
  * work item. The vCPU's own thread changes the timer only after it cancelled
  * it, so the callback and the thread never touch the state at once.
+ *
+ * Where the CPU can end the guest's time by itself, a deadline needs no hrtimer as long as the vCPU
+ * runs: one that is not running learns of it at its next entry. Only HLT needs to be woken.
  */
 #include <asm/msr.h>
 
@@ -69,9 +72,19 @@ void lhv_lapic_timer_init(struct lhv_lapic *l)
 	l->divide = 2;
 }
 
-void lhv_lapic_timer_stop(struct lhv_lapic *l)
+/* Nothing will come of what was armed. */
+static void disarm(struct lhv_lapic *l)
 {
 	hrtimer_cancel(&l->timer);
+	if (l->in_backend) {
+		l->in_backend = false;
+		lhv_backend->set_deadline(l->vcpu, 0);
+	}
+}
+
+void lhv_lapic_timer_stop(struct lhv_lapic *l)
+{
+	disarm(l);
 	l->period_ns = 0;
 	l->tscdeadline = 0;
 }
@@ -84,6 +97,11 @@ static void arm_deadline(struct lhv_lapic *l)
 
 	if (!l->tscdeadline)
 		return;
+	if (l->vcpu->atomic && lhv_backend->set_deadline &&
+	    lhv_backend->set_deadline(l->vcpu, l->tscdeadline)) {
+		l->in_backend = true;
+		return;
+	}
 	/* Both clocks are read together. */
 	local_irq_save(flags);
 	now = ktime_get();
@@ -206,7 +224,7 @@ void lhv_lapic_set_deadline(struct lhv_vcpu *vcpu, u64 tsc)
 	/* Ignored in the other modes. */
 	if (!l || !is_deadline(l))
 		return;
-	hrtimer_cancel(&l->timer);
+	disarm(l);
 	l->tscdeadline = tsc;
 	arm_deadline(l);
 }
@@ -217,6 +235,25 @@ void lhv_lapic_restart_timer(struct lhv_vcpu *vcpu)
 
 	if (!l || !is_deadline(l) || !READ_ONCE(l->tscdeadline))
 		return;
-	hrtimer_cancel(&l->timer);
+	disarm(l);
 	arm_deadline(l);
+}
+
+void lhv_lapic_timer_block(struct lhv_vcpu *vcpu)
+{
+	if (vcpu->lapic && vcpu->lapic->in_backend)
+		lhv_lapic_restart_timer(vcpu);
+}
+
+enum lhv_next lhv_lapic_timer_exec(struct lhv_vcpu *vcpu)
+{
+	struct lhv_lapic *l = vcpu->lapic;
+
+	/* It is the backend's to say it again when it was early. */
+	if (l && l->in_backend && lhv_guest_tsc(vcpu, rdtsc()) >= l->tscdeadline) {
+		disarm(l);
+		l->tscdeadline = 0;
+		lhv_lapic_deliver_lvt(l, APIC_LVTT);
+	}
+	return LHV_RESUME;
 }

@@ -24,6 +24,7 @@ struct lhv_vmx_caps lhv_vmx_caps __ro_after_init;
 #define BASIC_TYPE		GENMASK_ULL(53, 50)
 #define BASIC_INS_OUTS		BIT_ULL(54)
 #define BASIC_TRUE_CONTROLS	BIT_ULL(55)
+#define MISC_TIMER_SHIFT	GENMASK_ULL(4, 0)
 
 /* IA32_VMX_EPT_VPID_CAP: the part about INVVPID. */
 #define VPID_CAP_SHIFT		32
@@ -53,6 +54,7 @@ static const struct {
 	const char *name;
 } names[] = {
 	{ LHV_VMX_PIN, PIN_BASED_VIRTUAL_NMIS, "virtual NMIs" },
+	{ LHV_VMX_PIN, PIN_BASED_VMX_PREEMPTION_TIMER, "preemption timer" },
 	{ LHV_VMX_CPU, CPU_BASED_USE_MSR_BITMAPS, "MSR bitmaps" },
 	{ LHV_VMX_CPU, CPU_BASED_ACTIVATE_SECONDARY_CONTROLS, "secondary controls" },
 	{ LHV_VMX_CPU, CPU_BASED_TPR_SHADOW, "TPR shadow" },
@@ -202,6 +204,7 @@ int lhv_vmx_probe(void)
 	lhv_vmx_caps = (struct lhv_vmx_caps){
 		.revision = basic & BASIC_REVISION,
 		.ins_outs_info = basic & BASIC_INS_OUTS,
+		.timer_shift = lhv_host_rdmsr(MSR_IA32_VMX_MISC) & MISC_TIMER_SHIFT,
 		.cr0_fixed = lhv_host_rdmsr(MSR_IA32_VMX_CR0_FIXED0),
 		.cr4_fixed = lhv_host_rdmsr(MSR_IA32_VMX_CR4_FIXED0),
 	};

@@ -139,6 +139,24 @@ static noinline void flush_translations(struct lhv_vmx_vcpu *vmx)
 	vmx->flush_vpid = false;
 }
 
+/*
+ * SDM Vol 3C "VMX-Preemption Timer": it starts from the field at each entry. Without a deadline it
+ * runs all the same, and once in a while an exit comes of it.
+ */
+static noinline void write_timer(struct lhv_vmx_vcpu *vmx)
+{
+	u64 now = rdtsc() + vmx->tsc_offset;
+	u32 value = U32_MAX;
+
+	if (vmx->deadline)
+		value = vmx->deadline <= now ? 0 :
+			min_t(u64, (vmx->deadline - now) >> lhv_vmx_caps.timer_shift, U32_MAX - 1) + 1;
+	if (value != vmx->vmcs_timer) {
+		vmx->vmcs_timer = value;
+		lhv_vmwrite32(VMX_PREEMPTION_TIMER_VALUE, value);
+	}
+}
+
 static __always_inline void write_state(struct lhv_vcpu *vcpu, u64 rflags)
 {
 	struct lhv_vmx_vcpu *vmx = lhv_vmx(vcpu);
@@ -169,6 +187,8 @@ static __always_inline void write_state(struct lhv_vcpu *vcpu, u64 rflags)
 	}
 	if (unlikely(vmx->inject_info))
 		write_inject(vmx);
+	if (unlikely(vmx->deadline || vmx->vmcs_timer != U32_MAX))
+		write_timer(vmx);
 	if (vmx->tpr && unlikely(*vmx->tpr >> 4 != vcpu->cr8))
 		*vmx->tpr = vcpu->cr8 << 4;
 }

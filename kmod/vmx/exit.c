@@ -62,6 +62,7 @@ const u8 lhv_vmx_reasons[LHV_VMX_NR_REASONS] = {
 	[EXIT_REASON_MONITOR_INSTRUCTION] = R(MONITOR),
 	[EXIT_REASON_PAUSE_INSTRUCTION] = R(PAUSE),
 	[EXIT_REASON_TPR_BELOW_THRESHOLD] = R(APIC),
+	[EXIT_REASON_PREEMPTION_TIMER] = R(TIMER),
 	[EXIT_REASON_EPT_VIOLATION] = R(FAULT),
 	[EXIT_REASON_EPT_MISCONFIG] = R(FAULT),
 	[EXIT_REASON_INVEPT] = R(VIRT_INSN),
@@ -309,6 +310,7 @@ enum lhv_next lhv_vmx_handle_exit(struct lhv_vcpu *vcpu)
 	case LHV_EXIT_MWAIT:		return lhv_mwait_exec(vcpu);
 	case LHV_EXIT_VIRT_INSN:	return lhv_inject_ud(vcpu);
 	case LHV_EXIT_APIC:		return handle_tpr(vcpu);
+	case LHV_EXIT_TIMER:		return lhv_lapic_timer_exec(vcpu);
 	case LHV_EXIT_SHUTDOWN:		return handle_shutdown(vcpu);
 	/* Hardware task switches (32-bit task gates) are not emulated: said, not guessed. */
 	case LHV_EXIT_TASK_SWITCH:	return give_up(vcpu, KVM_INTERNAL_ERROR_EMULATION);

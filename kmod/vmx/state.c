@@ -160,6 +160,9 @@ static void write_constant(struct lhv_vcpu *vcpu)
 	lhv_vmwrite16(HOST_GS_SELECTOR, 0);
 	lhv_vmwrite16(HOST_TR_SELECTOR, GDT_ENTRY_TSS * 8);
 	lhv_vmwritel(HOST_RIP, (unsigned long)lhv_vmx_exit_point);
+	if (lhv_vmx_has(LHV_VMX_PIN, PIN_BASED_VMX_PREEMPTION_TIMER))
+		lhv_vmwrite32(VMX_PREEMPTION_TIMER_VALUE, U32_MAX);
+	vmx->vmcs_timer = U32_MAX;
 	vmx->vmcs_interruptibility = 0;
 	vmx->vmcs_rsp = lhv_vmreadl(GUEST_RSP);
 	vmx->vmcs_rip = lhv_vmreadl(GUEST_RIP);
@@ -342,6 +345,7 @@ void lhv_vmx_reset(struct lhv_vcpu *vcpu, bool init)
 	lhv_vmx_initial_controls(vmx);
 	lhv_vmx_control(vmx, CPU2, SECONDARY_EXEC_ENABLE_VPID, vmx->vpid);
 	vmx->tpr_threshold = 0;
+	vmx->deadline = 0;
 	if (vcpu->lapic && lhv_vmx_has(LHV_VMX_CPU, CPU_BASED_TPR_SHADOW)) {
 		vmx->tpr = vcpu->lapic->regs + APIC_TASKPRI;
 		lhv_vmx_control(vmx, CPU, CPU_BASED_TPR_SHADOW, true);
@@ -675,4 +679,11 @@ void lhv_vmx_set_tsc_offset(struct lhv_vcpu *vcpu, u64 offset)
 {
 	lhv_vmx(vcpu)->tsc_offset = offset;
 	lhv_vmx(vcpu)->dirty |= BIT(LHV_VMX_TSC);
+}
+
+/* See struct lhv_backend. */
+bool lhv_vmx_set_deadline(struct lhv_vcpu *vcpu, u64 guest_tsc)
+{
+	lhv_vmx(vcpu)->deadline = guest_tsc;
+	return lhv_vmx_has(LHV_VMX_PIN, PIN_BASED_VMX_PREEMPTION_TIMER);
 }

@@ -433,6 +433,7 @@ const struct lhv_backend lhv_vmx_backend = {
 	.update_debug = lhv_vmx_update_debug,
 	.cpuid_changed = lhv_vmx_cpuid_changed,
 	.set_tsc_offset = lhv_vmx_set_tsc_offset,
+	.set_deadline = lhv_vmx_set_deadline,
 
 	.inject_exception = lhv_vmx_inject_exception,
 	.inject_nmi = lhv_vmx_inject_nmi,

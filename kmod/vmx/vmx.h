@@ -62,13 +62,14 @@ enum lhv_vmx_group {
  * @vpid: translations of guests are tagged, and can be flushed by tag
  * @invvpid, @invept: extents of the two flushes in use
  * @ept_ad: EPT entries have accessed and dirty bits
+ * @timer_shift: the preemption timer counts once in so many cycles, as a power of two
  * @allowed: by control word, the optional controls that the CPU has, and what must be set
  * @cr0_fixed, @cr4_fixed: bits that must be set in VMX operation
  */
 struct lhv_vmx_caps {
 	u32 revision;
 	bool ins_outs_info, vpid, ept_ad;
-	u8 invvpid, invept;
+	u8 invvpid, invept, timer_shift;
 	struct { u32 must, may; } allowed[LHV_VMX_NR_CONTROLS];
 	u64 cr0_fixed, cr4_fixed;
 };
@@ -135,6 +136,8 @@ struct lhv_vmx_vcpu {
 	 */
 	u32 *tpr;
 	u8 tpr_threshold;	/* a CR8 below it exits */
+	u64 deadline;		/* guest TSC at which it exits, 0: none */
+	u32 vmcs_timer;		/* what the preemption timer starts from */
 
 	/* Of the last exit. */
 	u32 intr_info, intr_error, vectoring_info, vectoring_error;
@@ -239,6 +242,7 @@ u64 lhv_vmx_get_dr6(struct lhv_vcpu *vcpu);
 void lhv_vmx_set_dr6(struct lhv_vcpu *vcpu, u64 dr6);
 void lhv_vmx_set_dr7(struct lhv_vcpu *vcpu, u64 dr7);
 void lhv_vmx_set_tsc_offset(struct lhv_vcpu *vcpu, u64 offset);
+bool lhv_vmx_set_deadline(struct lhv_vcpu *vcpu, u64 guest_tsc);
 u32 lhv_vmx_segment_ar(const struct kvm_segment *in);
 
 /* event.c */
@@ -280,7 +284,7 @@ enum lhv_next lhv_vmx_handle_exit(struct lhv_vcpu *vcpu);
 	 BIT_ULL(EXIT_REASON_SIPI_SIGNAL) | BIT_ULL(EXIT_REASON_INTERRUPT_WINDOW) |	\
 	 BIT_ULL(EXIT_REASON_NMI_WINDOW) | BIT_ULL(EXIT_REASON_TASK_SWITCH) |		\
 	 BIT_ULL(EXIT_REASON_EPT_VIOLATION) | BIT_ULL(EXIT_REASON_EPT_MISCONFIG) |	\
-	 BIT_ULL(EXIT_REASON_TPR_BELOW_THRESHOLD))
+	 BIT_ULL(EXIT_REASON_TPR_BELOW_THRESHOLD) | BIT_ULL(EXIT_REASON_PREEMPTION_TIMER))
 
 /* explain.c */
 const char *lhv_vmx_instruction_error(u32 error);
