@@ -84,7 +84,16 @@ void lhv_host_l1d_flush_now(void)
 	/* The TLB first, lest page walks bring in other lines on the way. */
 	for (; at < end; at += PAGE_SIZE)
 		READ_ONCE(*at);
-	for (at = l1d_pages; at < end; at += CACHE_LINE)
-		READ_ONCE(*at);
+	/* Unrolled: on the way from user space into the guest this is half of all instructions. */
+	for (at = l1d_pages; at < end; at += 8 * CACHE_LINE) {
+		READ_ONCE(at[0 * CACHE_LINE]);
+		READ_ONCE(at[1 * CACHE_LINE]);
+		READ_ONCE(at[2 * CACHE_LINE]);
+		READ_ONCE(at[3 * CACHE_LINE]);
+		READ_ONCE(at[4 * CACHE_LINE]);
+		READ_ONCE(at[5 * CACHE_LINE]);
+		READ_ONCE(at[6 * CACHE_LINE]);
+		READ_ONCE(at[7 * CACHE_LINE]);
+	}
 	asm volatile("lfence" : : : "memory");
 }

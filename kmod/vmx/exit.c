@@ -124,23 +124,34 @@ void lhv_vmx_io_decode(u64 qualification, bool info_valid, u32 info, struct lhv_
 		io->addr_size = 0;
 }
 
+/*
+ * On CPUs with L1TF the next entry flushes the L1 data cache where @touched is set: whenever the
+ * atomic tier was left (what slept or saw user space, see vmx_load()), and where guest memory was
+ * accessed for the guest. Exits answered here otherwise touch nothing but this VM's own state.
+ */
 static enum lhv_next handle_io(struct lhv_vcpu *vcpu)
 {
 	struct lhv_io io;
 
-	lhv_vmx(vcpu)->touched = true;
 	lhv_vmx_io_decode(vcpu->exit.info1, lhv_vmx_caps.ins_outs_info, vcpu->exit.info2, &io);
+	if (io.string)
+		lhv_vmx(vcpu)->touched = true;
 	return lhv_pio_exec(vcpu, &io);
 }
 
 static enum lhv_next handle_fault(struct lhv_vcpu *vcpu)
 {
 	u32 access = LHV_ACC_RSVD;
+	enum lhv_next next;
+	u64 rip = vcpu->rip, count = vcpu->regs[LHV_RCX];
 
-	lhv_vmx(vcpu)->touched = true;
 	if (vcpu->exit.code == EXIT_REASON_EPT_VIOLATION)
 		access = lhv_vmx_ept_access(vcpu->exit.info1);
-	return lhv_tdp_fault(vcpu, vcpu->exit.info2, access);
+	next = lhv_tdp_fault(vcpu, vcpu->exit.info2, access);
+	/* An instruction was decoded and carried out, or a part of a string's. */
+	if (vcpu->rip != rip || vcpu->regs[LHV_RCX] != count)
+		lhv_vmx(vcpu)->touched = true;
+	return next;
 }
 
 /*
