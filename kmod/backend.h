@@ -78,6 +78,8 @@ struct lhv_msr_value;
  * @get_dr6, @set_dr6, @set_dr7: debug registers held by the control block; DR0-3 are
  *	vcpu->cpu_state.db[] and loaded by the backend when needed.
  * @update_debug: guest debugging or DR use changed: recompute the intercepts.
+ * @withholds: can guests not have this X86_FEATURE_*, though the host has it? Module init, after
+ *	@setup. NULL: they can have everything.
  * @cpuid_changed: userspace set CPUID: recompute intercepts and MSR permissions. May sleep.
  * @set_tsc_offset: guest TSC = host TSC (scaled) + offset.
  * @set_deadline: while the vCPU runs, exit with LHV_EXIT_TIMER when its TSC reaches this; 0: no
@@ -143,6 +145,7 @@ struct lhv_backend {
 	void (*set_dr6)(struct lhv_vcpu *vcpu, u64 dr6);
 	void (*set_dr7)(struct lhv_vcpu *vcpu, u64 dr7);
 	void (*update_debug)(struct lhv_vcpu *vcpu);
+	bool (*withholds)(unsigned int x86_feature);
 	void (*cpuid_changed)(struct lhv_vcpu *vcpu);
 	void (*set_tsc_offset)(struct lhv_vcpu *vcpu, u64 offset);
 	bool (*set_deadline)(struct lhv_vcpu *vcpu, u64 guest_tsc);

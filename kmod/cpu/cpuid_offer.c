@@ -181,6 +181,20 @@ static void withdraw(const struct offer *rows, unsigned int n)
 		offered[rows[n].word] &= ~rows[n].pass;
 }
 
+/* Instructions that are #UD in a guest unless the hardware can be told otherwise. */
+static void ask_backend(void)
+{
+	static const unsigned int features[] = {
+		X86_FEATURE_RDTSCP, X86_FEATURE_RDPID, X86_FEATURE_INVPCID,
+	};
+	unsigned int i;
+
+	for (i = 0; lhv_backend->withholds && i < ARRAY_SIZE(features); i++) {
+		if (lhv_backend->withholds(features[i]))
+			offered[features[i] / 32] &= ~BIT(features[i] % 32);
+	}
+}
+
 u64 lhv_cpuid_xcr0(void)
 {
 	return offered_xcr0;
@@ -262,6 +276,7 @@ void lhv_cpuid_setup(void)
 		withdraw(needs_ymm, ARRAY_SIZE(needs_ymm));
 	if ((offered_xcr0 & XFEATURE_MASK_AVX512) != XFEATURE_MASK_AVX512)
 		withdraw(needs_avx512, ARRAY_SIZE(needs_avx512));
+	ask_backend();
 	/* PKRU is the host's register too: only where the host has it on. */
 	if (!boot_cpu_has(X86_FEATURE_OSPKE) || !(offered_xcr0 & XFEATURE_MASK_PKRU))
 		offered[CPUID_7_ECX] &= ~F7C(PKU);

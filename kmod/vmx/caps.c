@@ -11,6 +11,7 @@
 #include <linux/moduleparam.h>
 #include <linux/printk.h>
 #include <linux/processor.h>
+#include <linux/string.h>
 
 #include "vmx.h"
 
@@ -72,6 +73,23 @@ static const struct {
 	{ LHV_VMX_ENTRY, VM_ENTRY_LOAD_IA32_EFER, "loading EFER at entry" },
 };
 
+/* What is optional is tested by its absence, too. */
+static char *lacks = "";
+module_param_named(vmx_lacks, lacks, charp, 0444);
+MODULE_PARM_DESC(vmx_lacks, "for tests: optional features of VT-x to do without, by name, with commas between (default none)");
+
+static bool lacking(const char *name)
+{
+	size_t len = strlen(name);
+	const char *at;
+
+	for (at = lacks; (at = strstr(at, name)); at += len) {
+		if ((at == lacks || at[-1] == ',') && (!at[len] || at[len] == ','))
+			return true;
+	}
+	return false;
+}
+
 /* ---- is it free? ---- */
 
 static bool switched_off(void)
@@ -110,6 +128,19 @@ static void name_missing(enum lhv_vmx_word word, u32 missing)
 		       words[word].name, missing);
 }
 
+static u32 without(enum lhv_vmx_word word)
+{
+	u32 bits = 0;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		if (names[i].word == word && words[word].optional & names[i].bit &&
+		    lacking(names[i].name))
+			bits |= names[i].bit;
+	}
+	return bits;
+}
+
 /*
  * A capability MSR says in its low half which bits must be set, in its high half which may be.
  * What must be set and is not declared is left as the CPU wants it.
@@ -128,7 +159,7 @@ static bool check_controls(u64 basic)
 		msr = lhv_host_rdmsr(basic & BASIC_TRUE_CONTROLS ? words[i].true_msr :
 								   words[i].msr);
 		must = msr;
-		may = msr >> 32;
+		may = (msr >> 32) & ~without(i);
 		lhv_vmx_caps.allowed[i].must = must;
 		lhv_vmx_caps.allowed[i].may = may & (words[i].required | words[i].optional);
 		if (words[i].required & ~may) {
@@ -152,6 +183,10 @@ static bool check_ept(void)
 	}
 	lhv_vmx_caps.invept = cap & VMX_EPT_EXTENT_CONTEXT_BIT ? VMX_EPT_EXTENT_CONTEXT :
 								 VMX_EPT_EXTENT_GLOBAL;
+	if (lacking("EPT accessed and dirty bits"))
+		cap &= ~(u64)VMX_EPT_AD_BIT;
+	if (lacking("large EPT pages"))
+		cap &= ~(u64)(VMX_EPT_2MB_PAGE_BIT | VMX_EPT_1GB_PAGE_BIT);
 	lhv_vmx_caps.ept_ad = cap & VMX_EPT_AD_BIT;
 	if (!lhv_vmx_caps.ept_ad) {
 		lhv_ept_format.accessed = 0;
@@ -171,10 +206,9 @@ static bool check_ept(void)
 	return true;
 }
 
-/* No processor of silicon has run it yet, and not all of the tests. */
-static bool enable;
+static bool enable = true;
 module_param_named(vmx, enable, bool, 0444);
-MODULE_PARM_DESC(vmx, "use VT-x, which has only been tried in an emulator so far (default no)");
+MODULE_PARM_DESC(vmx, "use VT-x (default yes)");
 
 /**
  * lhv_vmx_probe() - may this backend work here?
@@ -188,7 +222,7 @@ int lhv_vmx_probe(void)
 	if (!(cpuid_ecx(1) & BIT(X86_FEATURE_VMX & 31)))
 		return -ENODEV;
 	if (!enable) {
-		pr_err("VT-x is not ready for machines that matter; to try it: insmod lhv.ko vmx=1\n");
+		pr_err("VT-x is not to be used, says the parameter vmx\n");
 		return -EOPNOTSUPP;
 	}
 	if (boot_cpu_has(X86_FEATURE_XENPV)) {
@@ -203,7 +237,7 @@ int lhv_vmx_probe(void)
 	basic = lhv_host_rdmsr(MSR_IA32_VMX_BASIC);
 	lhv_vmx_caps = (struct lhv_vmx_caps){
 		.revision = basic & BASIC_REVISION,
-		.ins_outs_info = basic & BASIC_INS_OUTS,
+		.ins_outs_info = basic & BASIC_INS_OUTS && !lacking("INS and OUTS information"),
 		.timer_shift = lhv_host_rdmsr(MSR_IA32_VMX_MISC) & MISC_TIMER_SHIFT,
 		.cr0_fixed = lhv_host_rdmsr(MSR_IA32_VMX_CR0_FIXED0),
 		.cr4_fixed = lhv_host_rdmsr(MSR_IA32_VMX_CR4_FIXED0),
@@ -235,6 +269,20 @@ int lhv_vmx_describe(char *buf, size_t size)
 			 lhv_host_vmx_resident() ? "resident" : "around each entry");
 	len += scnprintf(buf + len, size - len, "L1D flush: %s\n", lhv_host_l1d_state());
 	return len;
+}
+
+/* See struct lhv_backend. RDPID has RDTSCP's control. */
+bool lhv_vmx_withholds(unsigned int x86_feature)
+{
+	switch (x86_feature) {
+	case X86_FEATURE_RDTSCP:
+	case X86_FEATURE_RDPID:
+		return !lhv_vmx_has(LHV_VMX_CPU2, SECONDARY_EXEC_ENABLE_RDTSCP);
+	case X86_FEATURE_INVPCID:
+		return !lhv_vmx_has(LHV_VMX_CPU2, SECONDARY_EXEC_ENABLE_INVPCID);
+	default:
+		return false;
+	}
 }
 
 /* What a new vCPU starts with. */

@@ -29,7 +29,7 @@ enum lhv_vmx_word {
 	 CPU_BASED_CR8_STORE_EXITING | CPU_BASED_MOV_DR_EXITING |	\
 	 CPU_BASED_UNCOND_IO_EXITING | CPU_BASED_USE_MSR_BITMAPS |	\
 	 CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
-/* The first three are never set, but off only where the capability MSRs allow it: they cost exits. */
+/* The first three only cost exits. They are never set, but where the capability MSRs insist. */
 #define LHV_VMX_CPU_OPTIONAL						\
 	(CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING |	\
 	 CPU_BASED_INVLPG_EXITING | CPU_BASED_TPR_SHADOW)

@@ -150,7 +150,8 @@ static noinline void write_timer(struct lhv_vmx_vcpu *vmx)
 
 	if (vmx->deadline)
 		value = vmx->deadline <= now ? 0 :
-			min_t(u64, (vmx->deadline - now) >> lhv_vmx_caps.timer_shift, U32_MAX - 1) + 1;
+			1 + min_t(u64, (vmx->deadline - now) >> lhv_vmx_caps.timer_shift,
+				  U32_MAX - 1);
 	if (value != vmx->vmcs_timer) {
 		vmx->vmcs_timer = value;
 		lhv_vmwrite32(VMX_PREEMPTION_TIMER_VALUE, value);
@@ -310,7 +311,7 @@ static __always_inline void read_exit(struct lhv_vcpu *vcpu, u32 code)
 		read_exception(vcpu);
 	else if (exit->reason == LHV_EXIT_FAULT)
 		exit->info2 = lhv_vmread64(GUEST_PHYSICAL_ADDRESS);
-	else if (code == EXIT_REASON_IO_INSTRUCTION)
+	else if (code == EXIT_REASON_IO_INSTRUCTION && exit->info1 & LHV_VMX_IO_STRING)
 		exit->info2 = lhv_vmread32(VMX_INSTRUCTION_INFO);
 }
 
@@ -438,8 +439,12 @@ bool lhv_vmx_enter(struct lhv_vcpu *vcpu)
 		return entry_failed(vcpu, VMXERR_VMXON_IN_VMX_ROOT_OPERATION,
 				    "VT-x is in use by another hypervisor (kvm_intel?)");
 	entered = enter(vcpu);
-	if (!lhv_host_vmx_resident())
+	if (!lhv_host_vmx_resident()) {
+		/* MMIO will ask for these, and a bracket of their own would cost more. */
+		if (vcpu->exit.reason == LHV_EXIT_FAULT)
+			lhv_vmx_read_groups(vmx, LHV_VMX_FOR_MMIO);
 		lhv_vmx_bracket_close(vmx);
+	}
 
 	if (unlikely(!entered))
 		return false;

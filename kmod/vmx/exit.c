@@ -22,7 +22,6 @@ enum { CR_MOV_TO, CR_MOV_FROM, CR_CLTS, CR_LMSW };
 /* Exit qualification for I/O instructions. */
 #define IO_SIZE		GENMASK(2, 0)	/* less one */
 #define IO_IN		BIT(3)
-#define IO_STRING	BIT(4)
 #define IO_REP		BIT(5)
 #define IO_PORT_SHIFT	16
 
@@ -106,7 +105,7 @@ void lhv_vmx_io_decode(u64 qualification, bool info_valid, u32 info, struct lhv_
 		.port = qualification >> IO_PORT_SHIFT,
 		.size = (qualification & IO_SIZE) + 1,
 		.in = qualification & IO_IN,
-		.string = qualification & IO_STRING,
+		.string = qualification & LHV_VMX_IO_STRING,
 		.rep = qualification & IO_REP,
 		.seg = LHV_NR_SEGS,
 	};

@@ -431,6 +431,7 @@ const struct lhv_backend lhv_vmx_backend = {
 	.set_dr6 = lhv_vmx_set_dr6,
 	.set_dr7 = lhv_vmx_set_dr7,
 	.update_debug = lhv_vmx_update_debug,
+	.withholds = lhv_vmx_withholds,
 	.cpuid_changed = lhv_vmx_cpuid_changed,
 	.set_tsc_offset = lhv_vmx_set_tsc_offset,
 	.set_deadline = lhv_vmx_set_deadline,

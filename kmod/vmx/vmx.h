@@ -53,6 +53,9 @@ enum lhv_vmx_group {
 
 #define LHV_VMX_VOLATILE	(BIT(LHV_VMX_NR_VOLATILE) - 1)
 #define LHV_VMX_ALL		(BIT(LHV_VMX_NR_GROUPS) - 1)
+/* What decoding an instruction in 64-bit mode needs: word size, CPL, page tables. */
+#define LHV_VMX_FOR_MMIO	\
+	(BIT(LHV_VMX_SEG + LHV_CS) | BIT(LHV_VMX_SEG + LHV_SS) | BIT(LHV_VMX_CR3))
 
 /**
  * struct lhv_vmx_caps - what this CPU model can do beyond the floor; constant after probe
@@ -131,8 +134,8 @@ struct lhv_vmx_vcpu {
 	bool soft_injected;	/* #BP or #OF as by the VMM */
 
 	/*
-	 * The TPR in the LAPIC's register page, which MOV to and from CR8 uses without an exit; NULL
-	 * without TPR shadow or LAPIC.
+	 * The TPR in the LAPIC's register page, which MOV to and from CR8 uses without an exit.
+	 * NULL: no TPR shadow, or no LAPIC.
 	 */
 	u32 *tpr;
 	u8 tpr_threshold;	/* a CR8 below it exits */
@@ -198,6 +201,7 @@ static inline void lhv_vmx_set_control(struct lhv_vmx_vcpu *vmx, enum lhv_vmx_wo
 int lhv_vmx_probe(void);
 int lhv_vmx_describe(char *buf, size_t size);
 void lhv_vmx_initial_controls(struct lhv_vmx_vcpu *vmx);
+bool lhv_vmx_withholds(unsigned int x86_feature);
 static inline bool lhv_vmx_has(enum lhv_vmx_word word, u32 bit)
 {
 	return lhv_vmx_caps.allowed[word].may & bit;
@@ -262,6 +266,7 @@ bool lhv_vmx_requeue(struct lhv_event *ev, u32 info, u32 error, bool soft_inject
 void lhv_vmx_interrupted(struct lhv_vcpu *vcpu);
 
 /* exit.c */
+#define LHV_VMX_IO_STRING	BIT(4)		/* exit qualification for I/O instructions */
 #define LHV_VMX_NR_REASONS	(EXIT_REASON_NOTIFY + 1)
 extern const u8 lhv_vmx_reasons[LHV_VMX_NR_REASONS];
 u32 lhv_vmx_ept_access(u64 qualification);
