@@ -10,7 +10,7 @@
 #   make netlink-long		fuzz and storms of management requests in full, on the debug kernel
 #   make abuse			what nobody should do, for an hour, on the debug kernel
 #   make coverage [T=PATTERN]	what of the module the tests run; writes Documentation/coverage.md
-#   make bench [K='6.1 6.12']	instructions per exit, lhv beside KVM
+#   make bench [K='6.1 6.12']	instructions per exit, lhv beside KVM (CPUS='amd intel')
 #   make kvm-selftests		the kernel's own tests of KVM, on KVM and on lhv; writes Documentation/kvm-selftests.md
 #   make demo [INTERACTIVE=1]	a Debian guest on lhv, in an emulated AMD machine
 #   make netlink-gen		policy and uAPI header, anew from Documentation/netlink/specs/lhv.yaml
@@ -82,7 +82,7 @@ coverage:
 	selftests/coverage $(if $(T),'$(T)')
 
 bench:
-	selftests/bench-run $(K)
+	CPUS='$(CPUS)' selftests/bench-run $(K)
 
 kvm-selftests:
 	selftests/kvm-selftests $(T)
