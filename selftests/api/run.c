@@ -18,9 +18,10 @@
 
 /* Real-mode code */
 /*
- * 1: sti; cli; jmp 1b. Nothing comes through in between. Bochs takes no external interrupt after a
- * VM entry with IF off until the guest has changed IF, whatever the controls say: it loads RFLAGS
- * before it is in the guest, and so does not unmask them (VMenterLoadCheckGuestState()).
+ * 1: sti; cli; jmp 1b. Nothing comes through in between. Debian 12's Bochs takes no external
+ * interrupt after a VM entry with IF off until the guest has changed IF, whatever the controls say:
+ * it loads RFLAGS before it is in the guest, and so does not unmask them
+ * (VMenterLoadCheckGuestState()).
  */
 #define SPIN	"\xfb\xfa\xeb\xfc"
 #define OUT_LOOP "\xba\x00\x02\xee\xeb\xfd"	/* mov $0x200, %dx; 1: out %al, %dx; jmp 1b */
