@@ -152,6 +152,12 @@ static void write_control(struct kvm_pit_channel_state *ch, u8 val, s64 now)
 	c->bcd = val & 1;
 }
 
+/* Does this control word set channel 0's mode? Then it counts no more before it is loaded. */
+static bool is_mode_of_0(u8 control)
+{
+	return !(control >> 6) && control >> 4 & 3;
+}
+
 static void load(struct kvm_pit_channel_state *c, u16 val, s64 now)
 {
 	c->count = val ?: FULL_COUNT;
@@ -310,16 +316,21 @@ static void forget_ticks(struct lhv_pit *pit)
 	atomic_set(&pit->acked, 1);
 }
 
+static void stop(struct lhv_pit *pit)
+{
+	lockdep_assert_held(&pit->lock);
+	/* The timer's callback takes no lock of ours, so waiting for it here is fine. */
+	hrtimer_cancel(&pit->timer);
+	forget_ticks(pit);
+}
+
 /* Channel 0 was loaded. */
 static void arm(struct lhv_pit *pit)
 {
 	const struct kvm_pit_channel_state *c = &pit->ch[0];
 	u64 period = lhv_pit_period_ns(c);
 
-	lockdep_assert_held(&pit->lock);
-	/* The timer's callback takes no lock of ours, so waiting for it here is fine. */
-	hrtimer_cancel(&pit->timer);
-	forget_ticks(pit);
+	stop(pit);
 	if ((pit->flags & KVM_PIT_FLAGS_HPET_LEGACY) || c->mode == 5)
 		return;
 	if (is_periodic(c))
@@ -344,11 +355,14 @@ static int pit_write(struct lhv_vcpu *vcpu, struct lhv_dev *dev, gpa_t addr, int
 		     const void *data)
 {
 	struct lhv_pit *pit = container_of(dev, struct lhv_pit, dev);
+	u8 val = *(const u8 *)data;
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&pit->lock, flags);
-	if (lhv_pit_core_write(pit->ch, addr & 3, *(const u8 *)data, ktime_get_ns()))
+	if (lhv_pit_core_write(pit->ch, addr & 3, val, ktime_get_ns()))
 		arm(pit);
+	else if ((addr & 3) == CONTROL && is_mode_of_0(val))
+		stop(pit);
 	raw_spin_unlock_irqrestore(&pit->lock, flags);
 	return 0;
 }
