@@ -128,10 +128,29 @@ static void name_missing(enum lhv_vmx_word word, u32 missing)
 		       words[word].name, missing);
 }
 
+/*
+ * Models whose preemption timer does not count as the manual says, by CPUID 1 EAX: errata AAT59 and
+ * AAU65 of mobile and desktop Westmere, and one of Ivy Bridge. Older ones miss the floor anyway.
+ */
+static bool timer_is_broken(void)
+{
+	switch (cpuid_eax(1)) {
+	case 0x20652:
+	case 0x20655:
+	case 0x306a8:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static u32 without(enum lhv_vmx_word word)
 {
 	u32 bits = 0;
 	int i;
+
+	if (word == LHV_VMX_PIN && timer_is_broken())
+		bits |= PIN_BASED_VMX_PREEMPTION_TIMER;
 
 	for (i = 0; i < ARRAY_SIZE(names); i++) {
 		if (names[i].word == word && words[word].optional & names[i].bit &&
