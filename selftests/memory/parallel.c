@@ -219,6 +219,7 @@ TEST(faults_at_once, .timeout = 240)
 	write_file("/proc/sys/kernel/lock_stat", "0");
 	waits = contentions();
 	test_note("a lock was waited for %llu times", (unsigned long long)waits);
+	/* The host's own changes, by its notifier, may be in the way now and then; no fault is of another. */
 	if (!on_kvm())
-		CHECK_EQ(waits, 0);
+		CHECK(waits <= PAGES / 1000);
 }
