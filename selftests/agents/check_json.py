@@ -15,17 +15,9 @@ import time
 
 import jsonschema
 
+from tap import check, conclude
+
 vmctl, schema = sys.argv[1], json.load(open(sys.argv[2]))
-tests = failed = 0
-
-
-def check(good, what, *seen):
-    global tests, failed
-    tests += 1
-    failed += not good
-    print(f"{'ok' if good else 'not ok'} {tests} - {what}", flush=True)
-    if not good:
-        print("#", *seen, flush=True)
 
 
 def validator(name):
@@ -100,5 +92,4 @@ check(mine == ["paused", "resumed", "stopped"], "all events came", lines)
 # The schema is not one that takes anything.
 check(not validator("event").is_valid({"event": "paused"}) and
       not validator("status").is_valid({"vms": [{}]}), "what is not so is refused")
-print(f"1..{tests}")
-sys.exit(failed != 0)
+conclude()

@@ -20,18 +20,10 @@ import sys
 import termios
 import time
 
+from tap import check, conclude
+
 vmctl = sys.argv[1]
 PATIENCE = 20
-tests = failed = 0
-
-
-def check(good, what, *seen):
-    global tests, failed
-    tests += 1
-    failed += not good
-    print(f"{'ok' if good else 'not ok'} {tests} - {what}", flush=True)
-    for s in seen if not good else ():
-        print("\n".join("# " + line for line in str(s).splitlines()), flush=True)
 
 
 class Screen:
@@ -255,5 +247,4 @@ r = subprocess.Popen([vmctl, "top", "-s", "1"], stdin=subprocess.DEVNULL, stdout
 r.stdout.readline()
 r.stdout.close()
 check(r.wait(PATIENCE) != 0, "it ends when nobody reads its pipe")
-print(f"1..{tests}")
-sys.exit(failed != 0)
+conclude()
