@@ -9,12 +9,12 @@
 #define EFER_LME_BIT	8
 #define ERROR_CODES	0x60227d00	/* vectors that push one: 8 10-14 17 21 29 30 */
 
-/* One stub per vector, each 16 bytes, so that the driver can compute them. */
+/* One entry for each vector, of 16 bytes, so that the driver can compute them. */
 	.text
 	.code64
 	.balign 16
-	.globl g_stubs
-g_stubs:
+	.globl g_entries
+g_entries:
 	.set vector, 0
 	.rept 256
 	.balign 16
@@ -77,8 +77,8 @@ common:
 /* The same for 32-bit guests: note the vector, go on at g_fixup. */
 	.code32
 	.balign 16
-	.globl g_stubs32
-g_stubs32:
+	.globl g_entries32
+g_entries32:
 	.set vector, 0
 	.rept 256
 	.balign 16

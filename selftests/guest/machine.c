@@ -6,10 +6,10 @@
 
 #include "guest.h"
 
-extern const char g_stubs[], g_stubs32[];
+extern const char g_entries[], g_entries32[];
 extern const char __executable_start[], _end[];
 
-#define STUB_SIZE	16
+#define ENTRY_SIZE	16
 #define FIFO_SIZE	0x10000
 #define DESC_P		(1ull << 47)
 #define DESC_S		(1ull << 44)
@@ -164,16 +164,16 @@ static void load_tables(struct vm *vm)
 		pd32[i] = i << 22 | PTE_P | PTE_W | PTE_U | PTE_PS;
 
 	for (i = 0; i < 256; i++) {
-		uint64_t stub = (uintptr_t)g_stubs + STUB_SIZE * i;
-		uint64_t stub32 = (uintptr_t)g_stubs32 + STUB_SIZE * i;
+		uint64_t entry = (uintptr_t)g_entries + ENTRY_SIZE * i;
+		uint64_t entry32 = (uintptr_t)g_entries32 + ENTRY_SIZE * i;
 
 		idt[i] = (struct gate){
-			.offset0 = stub, .offset1 = stub >> 16, .offset2 = stub >> 32,
+			.offset0 = entry, .offset1 = entry >> 16, .offset2 = entry >> 32,
 			.selector = SEL_CODE64,
 			.type = i == BP || i == OF ? GATE_INT_USER : GATE_INT,
 		};
-		idt32[i] = (stub32 & 0xffff) | SEL_CODE32 << 16 | (uint64_t)GATE_INT << 40 |
-			   (stub32 >> 16) << 48;
+		idt32[i] = (entry32 & 0xffff) | SEL_CODE32 << 16 | (uint64_t)GATE_INT << 40 |
+			   (entry32 >> 16) << 48;
 	}
 	/* Interrupts from ring 3 come in on the first stack's lower half. */
 	*(uint64_t *)(vm->ram + GUEST_TSS + 4) = GUEST_STACKS + GUEST_STACK / 2;
