@@ -217,8 +217,9 @@ int lhv_vm_ask_stop(struct lhv_vm *vm)
 		ret = -EOPNOTSUPP;
 	} else {
 		WRITE_ONCE(m->stop_requested, true);
-		lhv_host_eventfd_signal(m->stop);
+		/* The VMM may be gone before the next line: what comes of it is told after this. */
 		lhv_tell_vm(vm, LHV_VM_EVENT_STOP_REQUESTED);
+		lhv_host_eventfd_signal(m->stop);
 	}
 	mutex_unlock(&m->lock);
 	return ret;
