@@ -81,7 +81,9 @@ struct lhv_msr_value;
  * @withholds: can guests not have this X86_FEATURE_*, though the host has it? Module init, after
  *	@setup. NULL: they can have everything.
  * @cpuid_changed: userspace set CPUID: recompute intercepts and MSR permissions. May sleep.
- * @set_tsc_offset: guest TSC = host TSC (scaled) + offset.
+ * @max_tsc_ratio: below this guests' TSCs can run faster than the host's or slower, in units of
+ *	LHV_TSC_UNSCALED; 0, or NULL: they can't.
+ * @set_tsc_offset: guest TSC = host TSC * vcpu->cpu_state.tsc_ratio + offset. Either changed.
  * @set_deadline: while the vCPU runs, exit with LHV_EXIT_TIMER when its TSC reaches this; 0: no
  *	more. False: the CPU can't. NULL where none of this kind can.
  *
@@ -147,6 +149,7 @@ struct lhv_backend {
 	void (*update_debug)(struct lhv_vcpu *vcpu);
 	bool (*withholds)(unsigned int x86_feature);
 	void (*cpuid_changed)(struct lhv_vcpu *vcpu);
+	u64 (*max_tsc_ratio)(void);
 	void (*set_tsc_offset)(struct lhv_vcpu *vcpu, u64 offset);
 	bool (*set_deadline)(struct lhv_vcpu *vcpu, u64 guest_tsc);
 

@@ -86,6 +86,9 @@ long lhv_check_extension(void *vm, unsigned long cap)
 		       (lhv_host_tsc_stable() ? KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC : 0);
 	case KVM_CAP_NR_VCPUS:
 		return min_t(u32, num_online_cpus(), LHV_MAX_VCPUS);
+	case KVM_CAP_TSC_CONTROL:
+	case KVM_CAP_VM_TSC_CONTROL:
+		return lhv_tsc_scales();
 	case KVM_CAP_XCRS:
 		return lhv_host_xcr0() != 0;
 	case KVM_CAP_XSAVE2:

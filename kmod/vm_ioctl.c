@@ -240,9 +240,19 @@ static long vm_get_nr_mmu_pages(void *obj, unsigned long arg)
 	return READ_ONCE(vm->nr_mmu_pages);
 }
 
-static long vm_get_tsc_khz(void *vm, unsigned long arg)
+static long vm_get_tsc_khz(void *obj, unsigned long arg)
 {
-	return lhv_host_tsc_khz();
+	struct lhv_vm *vm = obj;
+
+	return READ_ONCE(vm->clock.guest_khz);
+}
+
+static long vm_set_tsc_khz(void *obj, unsigned long khz)
+{
+	struct lhv_vm *vm = obj;
+
+	guard(mutex)(&vm->lock);
+	return khz > U32_MAX ? -EINVAL : lhv_set_vm_tsc_khz(vm, khz);
 }
 
 /* Once, and not below the boot CPU's. */
@@ -389,6 +399,7 @@ static const struct lhv_ioctl vm_ioctls[] = {
 	RAW(KVM_SET_NR_MMU_PAGES, vm_set_nr_mmu_pages),
 	RAW(KVM_GET_NR_MMU_PAGES, vm_get_nr_mmu_pages),
 	RAW(KVM_GET_TSC_KHZ, vm_get_tsc_khz),
+	RAW(KVM_SET_TSC_KHZ, vm_set_tsc_khz),
 	ROW(KVM_GET_DIRTY_LOG, vm_get_dirty_log),
 	ROW(KVM_CLEAR_DIRTY_LOG, vm_clear_dirty_log),
 	RAW(KVM_RESET_DIRTY_RINGS, vm_reset_dirty_rings),

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Time in the guest: TSC offset, kvmclock, wall clock, steal time.
+ * Time in the guest: TSC offset and rate, kvmclock, wall clock, steal time.
  *
  * kvmclock on a host with a stable TSC is one (host TSC, nanoseconds) pair per VM that
  * advances at the TSC's rate. Every vCPU's page is computed from that pair, so all vCPUs
  * agree to the nanosecond, which is what PVCLOCK_TSC_STABLE_BIT promises; it is given only
- * while the vCPUs also share one TSC offset, because guests read vCPU 0's page on all of
+ * while the vCPUs also share one TSC offset and rate, because guests read vCPU 0's page on all of
  * them. On other hosts each page is sampled when it is written and the bit is withheld.
  */
 #include <linux/jiffies.h>
@@ -21,8 +21,10 @@
 
 /* Guest TSC writes by the VMM within this span of what the TSC would read mean "synchronise". */
 #define SYNC_WINDOW_NS		NSEC_PER_SEC
-/* KVM_SET_TSC_KHZ without scaling: what counts as the host's own rate. */
+/* KVM_SET_TSC_KHZ: what counts as the host's own rate, and needs no scaling. */
 #define TSC_TOLERANCE_PPM	250
+/* Writes that are further apart are not meant to be the same moment. */
+#define MAX_SYNC_NS		BIT_ULL(52)
 /* How long a guest goes by one sample of a clock that is not the TSC. */
 #define REFRESH_PERIOD		HZ
 
@@ -63,14 +65,27 @@ static u64 cycles_to_ns(const struct lhv_clock *clock, u64 cycles)
 	return mul_u64_u32_shr(cycles, clock->mul, 32 - clock->shift);
 }
 
+/* Cycles of the guest's TSC. */
 u64 lhv_tsc_to_ns(struct lhv_vcpu *vcpu, u64 cycles)
 {
-	return cycles_to_ns(&vcpu->vm->clock, cycles);
+	const struct lhv_cpu *cpu = &vcpu->cpu_state;
+
+	return mul_u64_u32_shr(cycles, cpu->tsc_mul, 32 - cpu->tsc_shift);
+}
+
+/* What the CPU makes of the host's TSC before it adds the offset. */
+static u64 scaled(u64 host_tsc, u64 ratio)
+{
+	if (likely(ratio == LHV_TSC_UNSCALED))
+		return host_tsc;
+	return mul_u64_u64_shr(host_tsc, ratio, LHV_TSC_FRACTION);
 }
 
 u64 lhv_guest_tsc(struct lhv_vcpu *vcpu, u64 host_tsc)
 {
-	return host_tsc + vcpu->cpu_state.tsc_offset;
+	const struct lhv_cpu *cpu = &vcpu->cpu_state;
+
+	return scaled(host_tsc, cpu->tsc_ratio) + cpu->tsc_offset;
 }
 
 /* ---- kvmclock's base ---- */
@@ -123,11 +138,14 @@ void lhv_clock_init_vm(struct lhv_vm *vm)
 
 	raw_spin_lock_init(&clock->lock);
 	clock->tsc_khz = lhv_host_tsc_khz();
+	clock->guest_khz = clock->tsc_khz;
+	clock->tsc_ratio = LHV_TSC_UNSCALED;
 	lhv_tsc_scale(clock->tsc_khz, &clock->mul, &clock->shift);
 	raw_spin_lock_irqsave(&clock->lock, flags);
 	clock->stable = lhv_host_tsc_stable();
 	set_base(clock, 0);
-	clock->tsc_base_offset = -clock->base_tsc;
+	clock->tsc_base_host = clock->base_tsc;
+	clock->tsc_base_guest = 0;
 	raw_spin_unlock_irqrestore(&clock->lock, flags);
 }
 
@@ -199,6 +217,16 @@ int lhv_set_clock(struct lhv_vm *vm, const struct kvm_clock_data *data)
 
 /* ---- the guest's TSC ---- */
 
+/* Offset or rate. */
+static void tsc_changed(struct lhv_vcpu *vcpu)
+{
+	lhv_backend->set_tsc_offset(vcpu, vcpu->cpu_state.tsc_offset);
+	if (vcpu->lapic)
+		lhv_lapic_restart_timer(vcpu);
+	lhv_request_self(vcpu, LHV_REQ_CLOCK);
+	update_all(vcpu->vm);
+}
+
 static void set_offset(struct lhv_vcpu *vcpu, u64 offset)
 {
 	struct lhv_cpu *cpu = &vcpu->cpu_state;
@@ -206,11 +234,48 @@ static void set_offset(struct lhv_vcpu *vcpu, u64 offset)
 	if (cpu->tsc_offset == offset)
 		return;
 	WRITE_ONCE(cpu->tsc_offset, offset);
-	lhv_backend->set_tsc_offset(vcpu, offset);
-	if (vcpu->lapic)
-		lhv_lapic_restart_timer(vcpu);
-	lhv_request_self(vcpu, LHV_REQ_CLOCK);
-	update_all(vcpu->vm);
+	tsc_changed(vcpu);
+}
+
+/* What makes a vCPU of this rate run in step with its siblings. */
+static u64 base_offset(const struct lhv_clock *clock, u64 ratio)
+{
+	lockdep_assert_held(&clock->lock);
+	return clock->tsc_base_guest - scaled(clock->tsc_base_host, ratio);
+}
+
+/* Can guests have TSCs of another rate than the host's? */
+bool lhv_tsc_scales(void)
+{
+	return lhv_backend->max_tsc_ratio && lhv_backend->max_tsc_ratio();
+}
+
+/*
+ * The ratio for a rate; 0 for one that can't be had. What the host's differs by less is not
+ * scaled, and then @khz is the host's.
+ */
+static u64 ratio_of(const struct lhv_clock *clock, u32 *khz)
+{
+	u32 own = clock->tsc_khz;
+	u32 slack = div_u64((u64)own * TSC_TOLERANCE_PPM, USEC_PER_SEC);
+	u64 ratio;
+
+	if (!*khz || (*khz >= own - slack && *khz <= own + slack)) {
+		*khz = own;
+		return LHV_TSC_UNSCALED;
+	}
+	/* The quotient has to fit, and rates to be positive as a return value. */
+	if (!lhv_tsc_scales() || *khz > S32_MAX || *khz / own >= BIT(63 - LHV_TSC_FRACTION))
+		return 0;
+	ratio = mul_u64_u32_div(LHV_TSC_UNSCALED, *khz, own);
+	return ratio < lhv_backend->max_tsc_ratio() ? ratio : 0;
+}
+
+static void set_rate(struct lhv_cpu *cpu, u32 khz, u64 ratio)
+{
+	cpu->tsc_khz = khz;
+	WRITE_ONCE(cpu->tsc_ratio, ratio);
+	lhv_tsc_scale(khz, &cpu->tsc_mul, &cpu->tsc_shift);
 }
 
 /* A new vCPU gets the TSC that its siblings have. The backend hears of it at reset. */
@@ -218,40 +283,43 @@ void lhv_clock_create(struct lhv_vcpu *vcpu)
 {
 	struct lhv_clock *clock = &vcpu->vm->clock;
 	struct lhv_cpu *cpu = &vcpu->cpu_state;
+	u32 khz = READ_ONCE(clock->guest_khz);
 	unsigned long flags;
 
+	set_rate(cpu, khz, ratio_of(clock, &khz));
 	raw_spin_lock_irqsave(&clock->lock, flags);
-	cpu->tsc_offset = clock->tsc_base_offset;
+	clock->tsc_ratio = cpu->tsc_ratio;
+	cpu->tsc_offset = base_offset(clock, cpu->tsc_ratio);
 	cpu->tsc_lost = clock->tsc_lost;
 	raw_spin_unlock_irqrestore(&clock->lock, flags);
-	cpu->tsc_khz = clock->tsc_khz;
 	cpu->clock_refresh = jiffies;
 }
 
 /*
  * A VMM that restores or resets a VM writes each vCPU's TSC in turn, and means all of them
  * to run in step although time passes in between: what is close to the value that the last
- * write would have reached by now, and a plain 0, join the offset of the others.
+ * write would have reached by now, and a plain 0, join the others.
  */
-static u64 synchronise(struct lhv_clock *clock, u64 data)
+static u64 synchronise(struct lhv_clock *clock, const struct lhv_cpu *cpu, u64 data)
 {
 	u64 now_ns = ktime_get_boottime_ns(), now_tsc = rdtsc(), window, expected;
+	u64 passed = now_ns - clock->last_write_ns;
 
 	lockdep_assert_held(&clock->lock);
-	window = div_u64(SYNC_WINDOW_NS, NSEC_PER_MSEC) * clock->tsc_khz;
-	if (clock->last_write_ns) {
+	window = div_u64(SYNC_WINDOW_NS, NSEC_PER_MSEC) * cpu->tsc_khz;
+	if (clock->last_write_ns && passed < MAX_SYNC_NS) {
 		expected = clock->last_write_tsc +
-			   mul_u64_u32_div(now_ns - clock->last_write_ns, clock->tsc_khz,
-					   NSEC_PER_MSEC);
+			   mul_u64_u32_div(passed, cpu->tsc_khz, NSEC_PER_MSEC);
 		if (data - expected + window <= 2 * window)
-			return clock->tsc_base_offset;
+			return base_offset(clock, cpu->tsc_ratio);
 	}
-	if (!data)
-		return clock->tsc_base_offset;
-	clock->last_write_tsc = data;
-	clock->last_write_ns = now_ns;
-	clock->tsc_base_offset = data - now_tsc;
-	return clock->tsc_base_offset;
+	if (data) {
+		clock->last_write_tsc = data;
+		clock->last_write_ns = now_ns;
+		clock->tsc_base_guest = data;
+		clock->tsc_base_host = now_tsc;
+	}
+	return base_offset(clock, cpu->tsc_ratio);
 }
 
 /**
@@ -269,10 +337,10 @@ void lhv_clock_write_tsc(struct lhv_vcpu *vcpu, u64 data, bool host)
 
 	if (host) {
 		raw_spin_lock_irqsave(&clock->lock, flags);
-		offset = synchronise(clock, data);
+		offset = synchronise(clock, cpu, data);
 		raw_spin_unlock_irqrestore(&clock->lock, flags);
 	} else {
-		offset = data - rdtsc();
+		offset = data - scaled(rdtsc(), cpu->tsc_ratio);
 		/* SDM Vol 3B "IA32_TSC_ADJUST Register and TSC Support" */
 		cpu->tsc_adjust += offset - cpu->tsc_offset;
 	}
@@ -289,15 +357,43 @@ void lhv_clock_adjust(struct lhv_vcpu *vcpu, u64 delta)
  * @vcpu: the vCPU, its lock held
  * @khz: the rate that the guest is to see; 0: the host's
  *
- * Return: 0, or -EINVAL: the TSC is not scaled, so it has only the host's rate.
+ * Its TSC is what it would be, had it had this rate from the beginning.
+ * Return: 0, or -EINVAL: the CPU can't scale its TSC, or not by so much.
  */
 int lhv_set_tsc_khz(struct lhv_vcpu *vcpu, u32 khz)
 {
-	u32 own = vcpu->vm->clock.tsc_khz;
-	u32 slack = div_u64((u64)own * TSC_TOLERANCE_PPM, USEC_PER_SEC);
+	struct lhv_clock *clock = &vcpu->vm->clock;
+	struct lhv_cpu *cpu = &vcpu->cpu_state;
+	u64 ratio = ratio_of(clock, &khz), delta;
+	unsigned long flags;
 
-	if (khz && (khz < own - slack || khz > own + slack))
+	if (!ratio)
 		return -EINVAL;
+	if (ratio == cpu->tsc_ratio)
+		return 0;
+	raw_spin_lock_irqsave(&clock->lock, flags);
+	clock->tsc_ratio = ratio;
+	delta = base_offset(clock, ratio) - base_offset(clock, cpu->tsc_ratio);
+	raw_spin_unlock_irqrestore(&clock->lock, flags);
+	set_rate(cpu, khz, ratio);
+	/* The rate alone would be news enough. */
+	WRITE_ONCE(cpu->tsc_offset, cpu->tsc_offset + delta);
+	tsc_changed(vcpu);
+	return 0;
+}
+
+/**
+ * lhv_set_vm_tsc_khz() - KVM_SET_TSC_KHZ of a VM: the rate that its vCPUs start with
+ * @vm: the VM, its lock held
+ * @khz: as above
+ *
+ * Return: 0, or -EINVAL: as above, or it has vCPUs already.
+ */
+int lhv_set_vm_tsc_khz(struct lhv_vm *vm, u32 khz)
+{
+	if (!ratio_of(&vm->clock, &khz) || lhv_nr_vcpus(vm))
+		return -EINVAL;
+	WRITE_ONCE(vm->clock.guest_khz, khz);
 	return 0;
 }
 
@@ -318,7 +414,7 @@ void lhv_clock_moved(struct lhv_vcpu *vcpu)
 		return;
 	now = rdtsc();
 	if (cpu->load_tsc > now)
-		set_offset(vcpu, cpu->tsc_offset + cpu->load_tsc - now);
+		set_offset(vcpu, cpu->tsc_offset + scaled(cpu->load_tsc - now, cpu->tsc_ratio));
 	cpu->load_tsc = now;
 	if (cpu->kvmclock_msr & KVM_MSR_ENABLED)
 		lhv_request_self(vcpu, LHV_REQ_CLOCK);
@@ -356,7 +452,7 @@ void lhv_clock_resume(void)
 	lhv_for_each_vm(id, vm) {
 		raw_spin_lock(&vm->clock.lock);
 		vm->clock.tsc_lost += lost;
-		vm->clock.tsc_base_offset += lost;
+		vm->clock.tsc_base_guest += scaled(lost, vm->clock.tsc_ratio);
 		set_base(&vm->clock, ktime_get_boottime_ns() + vm->clock.offset);
 		raw_spin_unlock(&vm->clock.lock);
 		update_all(vm);
@@ -371,24 +467,27 @@ static void catch_up(struct lhv_vcpu *vcpu)
 	if (likely(!lost))
 		return;
 	cpu->tsc_lost += lost;
-	set_offset(vcpu, cpu->tsc_offset + lost);
+	set_offset(vcpu, cpu->tsc_offset + scaled(lost, cpu->tsc_ratio));
 }
 
 /* ---- pages that the guest reads ---- */
 
-static bool offsets_match(struct lhv_vm *vm)
+static bool tscs_match(struct lhv_vm *vm)
 {
+	u64 first = 0, first_ratio = 0;
 	struct lhv_vcpu *vcpu;
-	u64 first = 0;
 	int i;
 
 	lhv_for_each_vcpu(i, vcpu, vm) {
 		u64 offset = READ_ONCE(vcpu->cpu_state.tsc_offset);
+		u64 ratio = READ_ONCE(vcpu->cpu_state.tsc_ratio);
 
-		if (!i)
+		if (!i) {
 			first = offset;
-		else if (offset != first)
+			first_ratio = ratio;
+		} else if (offset != first || ratio != first_ratio) {
 			return false;
+		}
 	}
 	return true;
 }
@@ -414,7 +513,7 @@ static void write_kvmclock(struct lhv_vcpu *vcpu)
 	struct lhv_clock *clock = &vcpu->vm->clock;
 	struct lhv_cpu *cpu = &vcpu->cpu_state;
 	gpa_t gpa = cpu->kvmclock_msr & ~(u64)KVM_MSR_ENABLED;
-	bool match = offsets_match(vcpu->vm);
+	bool match = tscs_match(vcpu->vm);
 	struct pvclock_vcpu_time_info info;
 	unsigned long irqflags;
 	u64 tsc;
@@ -441,8 +540,8 @@ static void write_kvmclock(struct lhv_vcpu *vcpu)
 	raw_spin_unlock_irqrestore(&clock->lock, irqflags);
 
 	info.tsc_timestamp = lhv_guest_tsc(vcpu, tsc);
-	info.tsc_to_system_mul = clock->mul;
-	info.tsc_shift = clock->shift;
+	info.tsc_to_system_mul = cpu->tsc_mul;
+	info.tsc_shift = cpu->tsc_shift;
 	info.flags = flags;
 	info.pad0 = 0;
 	memset(info.pad, 0, sizeof(info.pad));

@@ -146,8 +146,10 @@ struct lhv_cpu {
 	u64 smbase, hwcr, poll_control, steal_msr, de_cfg, osvw_length, osvw_status, hsave_pa;
 
 	/* Clock: clock.c */
-	u64 tsc_offset;			/* O guest TSC = host TSC + offset */
-	u32 tsc_khz;			/* O */
+	u64 tsc_offset;			/* O guest TSC = host TSC * tsc_ratio + offset */
+	u64 tsc_ratio;			/* O binary fraction, see LHV_TSC_FRACTION */
+	u32 tsc_khz, tsc_mul;		/* O ns = cycles * tsc_mul >> (32 - tsc_shift) */
+	s8 tsc_shift;			/* O */
 	u64 kvmclock_msr;		/* O MSR_KVM_SYSTEM_TIME_NEW */
 	unsigned long clock_flags;	/* A LHV_CLOCK_* */
 	u64 wall_gpa;			/* O where the wall clock is to be written */
@@ -288,14 +290,21 @@ struct lhv_clock {
 	bool stable;		/* lock: base_tsc and base_ns are in use */
 	u64 base_tsc, base_ns;	/* lock */
 	s64 offset;		/* lock */
-	u64 tsc_base_offset;	/* lock: offset that synchronised vCPUs share */
+	u64 tsc_base_host;	/* lock: when the host's TSC was here... */
+	u64 tsc_base_guest;	/* lock: ...that of synchronised vCPUs was there */
+	u64 tsc_ratio;		/* lock: of the vCPU that was told its rate last */
 	u64 tsc_lost;		/* lock: what the host's TSC went back by in suspend, in all */
 	u64 last_write_tsc;	/* lock: last guest TSC that the VMM wrote... */
 	u64 last_write_ns;	/* lock: ...and when; 0 never */
 	u64 wall_clock_msr;	/* A */
-	u32 tsc_khz, mul;	/* I ns = cycles * mul >> (32 - shift) */
+	u32 tsc_khz, mul;	/* I the host's; ns = cycles * mul >> (32 - shift) */
 	s8 shift;		/* I */
+	u32 guest_khz;		/* vm->lock: what new vCPUs start with */
 };
+
+/* A guest's TSC beside the host's: so many bits of the ratio are behind the point. */
+#define LHV_TSC_FRACTION	48
+#define LHV_TSC_UNSCALED	BIT_ULL(LHV_TSC_FRACTION)
 
 bool lhv_host_tsc_stable(void);
 u32 lhv_host_tsc_khz(void);
@@ -312,7 +321,9 @@ void lhv_steal_update(struct lhv_vcpu *vcpu);	/* served LHV_REQ_STEAL; slow tier
 int lhv_clock_msr_write(struct lhv_vcpu *vcpu, u32 index, u64 data);
 int lhv_get_clock(struct lhv_vm *vm, struct kvm_clock_data *data);
 int lhv_set_clock(struct lhv_vm *vm, const struct kvm_clock_data *data);
+bool lhv_tsc_scales(void);
 int lhv_set_tsc_khz(struct lhv_vcpu *vcpu, u32 khz);
+int lhv_set_vm_tsc_khz(struct lhv_vm *vm, u32 khz);
 int lhv_kvmclock_ctrl(struct lhv_vcpu *vcpu);
 /* The run loop, slow tier, before it serves requests: asks for LHV_REQ_STEAL when it is due. */
 void lhv_steal_check(struct lhv_vcpu *vcpu);

@@ -13,14 +13,14 @@ static void scale(struct kunit *test)
 	unsigned int i, j;
 
 	for (i = 0; i < ARRAY_SIZE(khz); i++) {
-		struct lhv_vm *vm = ((struct lhv_vcpu *)test->priv)->vm;
+		struct lhv_cpu *cpu = &((struct lhv_vcpu *)test->priv)->cpu_state;
 		s8 shift;
 		u32 mul;
 
 		lhv_tsc_scale(khz[i], &mul, &shift);
 		KUNIT_EXPECT_GE_MSG(test, mul, 1u << 31, "%u kHz", khz[i]);
-		vm->clock.mul = mul;
-		vm->clock.shift = shift;
+		cpu->tsc_mul = mul;
+		cpu->tsc_shift = shift;
 		for (j = 0; j < 13; j++) {
 			/* A second, a minute... and what that takes in cycles. */
 			u64 ns = NSEC_PER_SEC << j, cycles = mul_u64_u32_div(ns, khz[i], 1000000);

@@ -6,6 +6,7 @@
  */
 #define pr_fmt(fmt) "lhv: " fmt
 
+#include <linux/math64.h>
 #include <linux/printk.h>
 #include <linux/ratelimit.h>
 
@@ -20,6 +21,9 @@
 			 X86_EFLAGS_ID)
 
 #define EXIT_REASON_MASK	0xffff
+
+/* As far ahead as the preemption timer is ever set: an exit too early does no harm. */
+#define MAX_TIMER_CYCLES	BIT_ULL(40)
 
 /* Context: any; a bug of ours. */
 void lhv_vmx_vmwrite_failed(u32 field, u64 value)
@@ -143,15 +147,22 @@ static noinline void flush_translations(struct lhv_vmx_vcpu *vmx)
  * SDM Vol 3C "VMX-Preemption Timer": it starts from the field at each entry. Without a deadline it
  * runs all the same, and once in a while an exit comes of it.
  */
-static noinline void write_timer(struct lhv_vmx_vcpu *vmx)
+static noinline void write_timer(struct lhv_vcpu *vcpu)
 {
-	u64 now = rdtsc() + vmx->tsc_offset;
+	struct lhv_vmx_vcpu *vmx = lhv_vmx(vcpu);
+	u64 now = lhv_guest_tsc(vcpu, rdtsc()), left;
 	u32 value = U32_MAX;
 
-	if (vmx->deadline)
-		value = vmx->deadline <= now ? 0 :
-			1 + min_t(u64, (vmx->deadline - now) >> lhv_vmx_caps.timer_shift,
-				  U32_MAX - 1);
+	if (vmx->deadline <= now) {
+		value = vmx->deadline ? 0 : U32_MAX;
+	} else {
+		left = min(vmx->deadline - now, MAX_TIMER_CYCLES);
+		/* It counts the host's cycles. */
+		if (vcpu->cpu_state.tsc_ratio != LHV_TSC_UNSCALED)
+			left = mul_u64_u32_div(left, vcpu->vm->clock.tsc_khz,
+					       vcpu->cpu_state.tsc_khz);
+		value = 1 + min_t(u64, left >> lhv_vmx_caps.timer_shift, U32_MAX - 1);
+	}
 	if (value != vmx->vmcs_timer) {
 		vmx->vmcs_timer = value;
 		lhv_vmwrite32(VMX_PREEMPTION_TIMER_VALUE, value);
@@ -189,7 +200,7 @@ static __always_inline void write_state(struct lhv_vcpu *vcpu, u64 rflags)
 	if (unlikely(vmx->inject_info))
 		write_inject(vmx);
 	if (unlikely(vmx->deadline || vmx->vmcs_timer != U32_MAX))
-		write_timer(vmx);
+		write_timer(vcpu);
 	if (vmx->tpr && unlikely(*vmx->tpr >> 4 != vcpu->cr8))
 		*vmx->tpr = vcpu->cr8 << 4;
 }

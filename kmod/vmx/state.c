@@ -259,6 +259,8 @@ static void write_group(struct lhv_vcpu *vcpu, int group)
 		break;
 	case LHV_VMX_TSC:
 		lhv_vmwrite64(TSC_OFFSET, vmx->tsc_offset);
+		if (lhv_vmx_has(LHV_VMX_CPU2, SECONDARY_EXEC_TSC_SCALING))
+			lhv_vmwrite64(TSC_MULTIPLIER, vcpu->cpu_state.tsc_ratio);
 		break;
 	case LHV_VMX_CONTROLS:
 		write_controls(vmx);
@@ -363,7 +365,7 @@ void lhv_vmx_reset(struct lhv_vcpu *vcpu, bool init)
 	vmx->inject_info = 0;
 	vmx->soft_injected = false;
 	vmx->dr_open = false;
-	vmx->tsc_offset = vcpu->cpu_state.tsc_offset;
+	lhv_vmx_set_tsc_offset(vcpu, vcpu->cpu_state.tsc_offset);
 	vmx->flush_ept = true;
 	vmx->flush_vpid = true;
 	vmx->known = LHV_VMX_ALL;
@@ -675,10 +677,22 @@ void lhv_vmx_set_efer(struct lhv_vcpu *vcpu, u64 efer)
 	lhv_vmx_control(vmx, ENTRY, VM_ENTRY_IA32E_MODE, efer & EFER_LMA);
 }
 
+/* See struct lhv_backend. */
+u64 lhv_vmx_max_tsc_ratio(void)
+{
+	return lhv_vmx_has(LHV_VMX_CPU2, SECONDARY_EXEC_TSC_SCALING) ? U64_MAX : 0;
+}
+
+/* SDM Vol 3C "TSC-Multiplier Field": a fraction of 48 bits, as lhv_cpu's ratio is. */
 void lhv_vmx_set_tsc_offset(struct lhv_vcpu *vcpu, u64 offset)
 {
-	lhv_vmx(vcpu)->tsc_offset = offset;
-	lhv_vmx(vcpu)->dirty |= BIT(LHV_VMX_TSC);
+	struct lhv_vmx_vcpu *vmx = lhv_vmx(vcpu);
+
+	BUILD_BUG_ON(LHV_TSC_FRACTION != 48);
+	vmx->tsc_offset = offset;
+	vmx->dirty |= BIT(LHV_VMX_TSC);
+	lhv_vmx_control(vmx, CPU2, SECONDARY_EXEC_TSC_SCALING,
+			vcpu->cpu_state.tsc_ratio != LHV_TSC_UNSCALED);
 }
 
 /* See struct lhv_backend. */

@@ -433,6 +433,7 @@ const struct lhv_backend lhv_vmx_backend = {
 	.update_debug = lhv_vmx_update_debug,
 	.withholds = lhv_vmx_withholds,
 	.cpuid_changed = lhv_vmx_cpuid_changed,
+	.max_tsc_ratio = lhv_vmx_max_tsc_ratio,
 	.set_tsc_offset = lhv_vmx_set_tsc_offset,
 	.set_deadline = lhv_vmx_set_deadline,
 

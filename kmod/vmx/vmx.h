@@ -245,6 +245,7 @@ int lhv_vmx_load_pdptes(struct lhv_vcpu *vcpu);
 u64 lhv_vmx_get_dr6(struct lhv_vcpu *vcpu);
 void lhv_vmx_set_dr6(struct lhv_vcpu *vcpu, u64 dr6);
 void lhv_vmx_set_dr7(struct lhv_vcpu *vcpu, u64 dr7);
+u64 lhv_vmx_max_tsc_ratio(void);
 void lhv_vmx_set_tsc_offset(struct lhv_vcpu *vcpu, u64 offset);
 bool lhv_vmx_set_deadline(struct lhv_vcpu *vcpu, u64 guest_tsc);
 u32 lhv_vmx_segment_ar(const struct kvm_segment *in);

@@ -637,8 +637,18 @@ TEST(tsc_khz)
 	/* The host's own frequency is always possible. */
 	CHECK_OK(ioctl(vcpu->fd, KVM_SET_TSC_KHZ, (long)khz));
 	CHECK_OK(ioctl(vcpu->fd, KVM_SET_TSC_KHZ, 0L));
-	if (!vm_cap(vcpu->vm, KVM_CAP_TSC_CONTROL))
+	if (!vm_cap(vcpu->vm, KVM_CAP_TSC_CONTROL)) {
 		CHECK_EQ(ioctl(vcpu->fd, KVM_GET_TSC_KHZ, 0), khz);
+		return;
+	}
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_TSC_KHZ, khz / 2l));
+	CHECK_EQ(ioctl(vcpu->fd, KVM_GET_TSC_KHZ, 0), khz / 2);
+	CHECK_ERR(ioctl(vcpu->fd, KVM_SET_TSC_KHZ, 1l << 31), EINVAL);
+	if (!on_kvm())	/* which takes the low half alone */
+		CHECK_ERR(ioctl(vcpu->fd, KVM_SET_TSC_KHZ, 1l << 32), EINVAL);
+	CHECK_EQ(ioctl(vcpu->fd, KVM_GET_TSC_KHZ, 0), khz / 2);
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_TSC_KHZ, (long)khz));
+	CHECK_EQ(ioctl(vcpu->fd, KVM_GET_TSC_KHZ, 0), khz);
 }
 
 TEST(kvmclock_ctrl)

@@ -56,6 +56,26 @@ TEST(vm_tsc_khz)
 	CHECK_EQ(ioctl(vcpu->vm->fd, KVM_GET_TSC_KHZ, 0), ioctl(vcpu->fd, KVM_GET_TSC_KHZ, 0));
 }
 
+/* What vCPUs start with; not any more when there is one. */
+TEST(vm_set_tsc_khz)
+{
+	struct vm *vm = vm_create(0);
+	int khz = CHECK_OK(ioctl(vm->fd, KVM_GET_TSC_KHZ, 0));
+	struct vcpu *vcpu;
+
+	if (!vm_cap(vm, KVM_CAP_VM_TSC_CONTROL)) {
+		CHECK_ERR(ioctl(vm->fd, KVM_SET_TSC_KHZ, khz * 2l), EINVAL);
+		test_skip("this CPU does not scale its guests' TSCs");
+	}
+	CHECK_OK(ioctl(vm->fd, KVM_SET_TSC_KHZ, khz * 2l));
+	vcpu = vcpu_add(vm, 0);
+	CHECK_EQ(ioctl(vm->fd, KVM_GET_TSC_KHZ, 0), khz * 2);
+	CHECK_EQ(ioctl(vcpu->fd, KVM_GET_TSC_KHZ, 0), khz * 2);
+	if (!on_kvm())	/* 6.1's takes it, for the next vCPU */
+		CHECK_ERR(ioctl(vm->fd, KVM_SET_TSC_KHZ, (long)khz), EINVAL);
+	CHECK_EQ(ioctl(vcpu->fd, KVM_GET_TSC_KHZ, 0), khz * 2);
+}
+
 TEST(vcpu_id_limit)
 {
 	struct vm *vm = vm_create(0);
