@@ -36,19 +36,40 @@ static __always_inline bool lhv_host_vmxe(void)
  * lhv_host_set_vmxe() - allow or forbid VMXON on this CPU
  * @on: allow
  *
- * Context: interrupts off; and, unless lhv_host_vmx_resident(), until it is undone.
+ * Context: interrupts off; lhv_host_vmx_resident().
  */
 #ifdef LHV_HAVE_CR4_HELPERS
 void lhv_host_set_vmxe(bool on);
 #else
-static __always_inline void lhv_host_set_vmxe(bool on)
+static inline void lhv_host_set_vmxe(bool on)
 {
-	unsigned long cr4 = native_read_cr4();
-
-	cr4 = on ? cr4 | X86_CR4_VMXE : cr4 & ~X86_CR4_VMXE;
-	asm volatile("mov %0, %%cr4" : : "r" (cr4) : "memory");
 }
 #endif
+
+static __always_inline void lhv_host_write_cr4(unsigned long cr4)
+{
+	asm volatile("mov %0, %%cr4" : : "r" (cr4) : "memory");
+}
+
+/**
+ * lhv_host_vmxe_begin() - allow VMXON on this CPU for a moment
+ * @cr4: CR4 as it was, for lhv_host_vmxe_end()
+ *
+ * Context: interrupts off until it is undone. Return: false: somebody else allowed it already.
+ */
+static __always_inline bool lhv_host_vmxe_begin(unsigned long *cr4)
+{
+	*cr4 = native_read_cr4();
+	if (*cr4 & X86_CR4_VMXE)
+		return false;
+	lhv_host_write_cr4(*cr4 | X86_CR4_VMXE);
+	return true;
+}
+
+static __always_inline void lhv_host_vmxe_end(unsigned long cr4)
+{
+	lhv_host_write_cr4(cr4);
+}
 
 /**
  * struct lhv_host_segs - segment state of the host that a VM exit spoils

@@ -34,22 +34,18 @@ void lhv_vmx_vmwrite_failed(u32 field, u64 value)
 
 /* ---- VMX operation around one entry ---- */
 
-/**
- * lhv_vmx_bracket_open() - VMXON, and the vCPU's VMCS is current
- * @vmx: the vCPU
- * @cpu: this CPU's state
- *
- * Context: interrupts off until after lhv_vmx_bracket_close(). Return: 0; -EBUSY: another
- * hypervisor is in VMX operation; -EIO.
+/*
+ * VMXON, and the vCPU's VMCS is current. Interrupts off until after bracket_close(), which wants
+ * @cr4. Return: 0; -EBUSY: another hypervisor is in VMX operation; -EIO.
  */
-int lhv_vmx_bracket_open(struct lhv_vmx_vcpu *vmx, struct lhv_vmx_cpu *cpu)
+static __always_inline int bracket_open(struct lhv_vmx_vcpu *vmx, struct lhv_vmx_cpu *cpu,
+					unsigned long *cr4)
 {
-	if (lhv_host_vmxe())
+	if (!lhv_host_vmxe_begin(cr4))
 		return -EBUSY;
-	lhv_host_set_vmxe(true);
 	if (lhv_vmxon(cpu->vmxon_pa))
 		goto err_vmxe;
-	if (vmx->active_cpu < 0 && lhv_vmclear(vmx->vmcs_pa))
+	if (unlikely(vmx->active_cpu < 0) && lhv_vmclear(vmx->vmcs_pa))
 		goto err_vmxon;
 	vmx->active_cpu = smp_processor_id();
 	if (lhv_vmptrld(vmx->vmcs_pa))
@@ -59,17 +55,34 @@ int lhv_vmx_bracket_open(struct lhv_vmx_vcpu *vmx, struct lhv_vmx_cpu *cpu)
 err_vmxon:
 	lhv_vmxoff();
 err_vmxe:
-	lhv_host_set_vmxe(false);
+	lhv_host_vmxe_end(*cr4);
 	return -EIO;
 }
 
 /* The mirror. SDM Vol 3C "Software Access to Related Structures": VMCLEAR before VMXOFF. */
-void lhv_vmx_bracket_close(struct lhv_vmx_vcpu *vmx)
+static __always_inline void bracket_close(struct lhv_vmx_vcpu *vmx, unsigned long cr4)
 {
 	lhv_vmclear(vmx->vmcs_pa);
 	vmx->launched = false;
 	lhv_vmxoff();
-	lhv_host_set_vmxe(false);
+	lhv_host_vmxe_end(cr4);
+}
+
+/**
+ * lhv_vmx_read_bracketed() - what the guest has, in a bracket for that alone
+ * @vmx: the vCPU
+ * @cpu: this CPU's state
+ *
+ * Context: interrupts off.
+ */
+void lhv_vmx_read_bracketed(struct lhv_vmx_vcpu *vmx, struct lhv_vmx_cpu *cpu)
+{
+	unsigned long cr4;
+
+	if (bracket_open(vmx, cpu, &cr4))
+		return;
+	lhv_vmx_read_groups(vmx, LHV_VMX_VOLATILE);
+	bracket_close(vmx, cr4);
 }
 
 /* ---- before ---- */
@@ -444,9 +457,10 @@ static __always_inline bool enter(struct lhv_vcpu *vcpu)
 bool lhv_vmx_enter(struct lhv_vcpu *vcpu)
 {
 	struct lhv_vmx_vcpu *vmx = lhv_vmx(vcpu);
+	unsigned long cr4 = 0;
 	bool entered;
 
-	if (!lhv_host_vmx_resident() && unlikely(lhv_vmx_bracket_open(vmx, vmx->cpu)))
+	if (!lhv_host_vmx_resident() && unlikely(bracket_open(vmx, vmx->cpu, &cr4)))
 		return entry_failed(vcpu, VMXERR_VMXON_IN_VMX_ROOT_OPERATION,
 				    "VT-x is in use by another hypervisor (kvm_intel?)");
 	entered = enter(vcpu);
@@ -454,7 +468,7 @@ bool lhv_vmx_enter(struct lhv_vcpu *vcpu)
 		/* MMIO will ask for these, and a bracket of their own would cost more. */
 		if (vcpu->exit.reason == LHV_EXIT_FAULT)
 			lhv_vmx_read_groups(vmx, LHV_VMX_FOR_MMIO);
-		lhv_vmx_bracket_close(vmx);
+		bracket_close(vmx, cr4);
 	}
 
 	if (unlikely(!entered))

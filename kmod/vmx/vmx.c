@@ -290,7 +290,6 @@ out:
 /* Not the atomic tier: borrow this CPU for a moment. */
 static noinline void read_elsewhere(struct lhv_vmx_vcpu *vmx)
 {
-	struct lhv_vmx_cpu *c;
 	unsigned long flags;
 
 	if (lhv_host_vmx_resident()) {
@@ -301,11 +300,7 @@ static noinline void read_elsewhere(struct lhv_vmx_vcpu *vmx)
 		return;
 	}
 	local_irq_save(flags);
-	c = this_cpu_ptr(&vmx_cpus);
-	if (!lhv_vmx_bracket_open(vmx, c)) {
-		lhv_vmx_read_groups(vmx, LHV_VMX_VOLATILE);
-		lhv_vmx_bracket_close(vmx);
-	}
+	lhv_vmx_read_bracketed(vmx, this_cpu_ptr(&vmx_cpus));
 	local_irq_restore(flags);
 }
 

@@ -301,8 +301,7 @@ void lhv_vmx_dump(struct lhv_vcpu *vcpu, const char *what);
 void lhv_vmx_need(struct lhv_vcpu *vcpu, u32 groups);
 
 /* enter.c */
-int lhv_vmx_bracket_open(struct lhv_vmx_vcpu *vmx, struct lhv_vmx_cpu *cpu);
-void lhv_vmx_bracket_close(struct lhv_vmx_vcpu *vmx);
+void lhv_vmx_read_bracketed(struct lhv_vmx_vcpu *vmx, struct lhv_vmx_cpu *cpu);
 bool lhv_vmx_enter(struct lhv_vcpu *vcpu);
 
 /* switch.S */
