@@ -38,24 +38,28 @@ TEST(kvm_first, .timeout = 120)
 /* lhv runs a guest: KVM does not load, or loads and can't make a VM. */
 TEST(kvm_second, .timeout = 120)
 {
+	const char *kvm = system("grep -qw vmx /proc/cpuinfo") ? "kvm_amd" : "kvm_intel";
+	char modprobe[64], rmmod[64];
 	struct busy b = { 0 };
 	int i, sys;
 
 	if (on_kvm() || access(MODULE, R_OK))
 		test_skip("no %s", MODULE);
+	snprintf(modprobe, sizeof(modprobe), "modprobe %s 2>/tmp/modprobe", kvm);
+	snprintf(rmmod, sizeof(rmmod), "rmmod %s", kvm);
 	busy_start(&b, 2, BUSY_ALL, false);
 	busy_alive(&b, 60);
 	for (i = 0; i < 3; i++) {
-		if (system("modprobe kvm-amd 2>/tmp/modprobe") == 0) {
+		if (system(modprobe) == 0) {
 			sys = CHECK_OK(open("/dev/kvm", O_RDWR));
 			CHECK_ERR(ioctl(sys, KVM_CREATE_VM, 0), EBUSY);
 			close(sys);
-			test_note("kvm_amd loads, and its KVM_CREATE_VM says EBUSY");
-			CHECK(system("rmmod kvm_amd") == 0);
+			test_note("%s loads, and its KVM_CREATE_VM says EBUSY", kvm);
+			CHECK(system(rmmod) == 0);
 		} else {
 			if (system("grep -qi busy /tmp/modprobe"))
 				test_skip("KVM does not load on this kernel, for reasons of its own");
-			test_note("kvm_amd does not load: busy");
+			test_note("%s does not load: busy", kvm);
 		}
 		busy_alive(&b, 30);
 	}
