@@ -45,6 +45,12 @@ bool slow_kernel(void);
 
 /* ---- the module ---- */
 
+/* Skips without a module to load, and where it is not lhv that is tested. */
+void need_module(void);
+/* insmod, with parameters, and rmmod: 0, or -1 and errno */
+int module_load(const char *parameters);
+int module_unload(void);
+
 /* Fail unless the module's use count falls to @n soon. */
 void expect_users(int n);
 

@@ -461,3 +461,92 @@ TEST(alloc_failures, .timeout = 240)
 	}
 	expect_users(0);
 }
+
+/* ---- loading the module ---- */
+
+static void set_hex(const char *knob, unsigned long value)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%#lx", value);
+	CHECK(set_knob("failslab", knob, text));
+	CHECK(set_knob("fail_page_alloc", knob, text));
+	set_knob("fail_usercopy", knob, text);
+}
+
+/* Where a function of the kernel begins and ends. */
+static void find_function(const char *wanted, unsigned long *start, unsigned long *end)
+{
+	unsigned long addr;
+	char line[256], name[128];
+	FILE *f = fopen("/proc/kallsyms", "r");
+
+	CHECK(f);
+	*start = *end = 0;
+	while (!*end && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx %*c %127s", &addr, name) != 2)
+			continue;
+		if (*start && addr > *start)
+			*end = addr;
+		else if (!strcmp(name, wanted))
+			*start = addr;
+	}
+	fclose(f);
+	if (!*end)
+		test_skip("no %s in /proc/kallsyms", wanted);
+}
+
+static void tell_loading(bool on)
+{
+	unsigned long start = 0, end = -1ul;
+
+	if (on)
+		find_function("do_one_initcall", &start, &end);
+	set_hex("require-start", start);
+	set_hex("require-end", end);
+	/* The kernel prints a call trace when that one fails, whoever called. */
+	start = 0, end = 0;
+	if (on)
+		find_function("__kmem_cache_create_args", &start, &end);
+	set_hex("reject-start", start);
+	set_hex("reject-end", end);
+}
+
+/*
+ * What the module's own init function allocates fails, not what the kernel needs to get there: it
+ * ends with ENOMEM, or does without, and can be loaded again each time. Each of them in the long
+ * form, else some.
+ */
+TEST(load_failures, .timeout = 240)
+{
+	int n, ret, err, failed = 0, step = amount(7, 1);
+	bool struck;
+
+	need_injection();
+	/* The second try, when the first ended in the middle */
+	tell_loading(false);
+	module_load("");
+	need_module();
+	CHECK_OK(module_unload());
+	tell_loading(true);
+	for (n = 1; ; n += step) {
+		CHECK(n < MAX_NTH);
+		arm(n);
+		ret = module_load("");
+		err = errno;
+		struck = disarm();
+		if (!ret) {
+			CHECK_OK(module_unload());
+			if (!struck)
+				break;
+			continue;
+		}
+		failed++;
+		if (!struck || err != ENOMEM)
+			FAIL("allocation %d: %s", n, strerror(err));
+	}
+	tell_loading(false);
+	CHECK_OK(module_load(""));
+	test_note("each %d. of %d allocations, %d of them needed", step, n - 1, failed);
+	CHECK(failed > 0);
+}

@@ -232,6 +232,80 @@ TEST(mmio_alu)
 	run_guest(g_alu, 0);
 }
 
+/* Compare and exchange, condition bytes, push and pop with a device's operand */
+
+static void g_exchange(void)
+{
+	uint32_t lo, hi;
+	uint64_t v;
+	uint8_t z;
+
+	/* CMPXCHG8B: equal, then not */
+	M[0] = 0x1111111122222222;
+	lo = 0x22222222, hi = 0x11111111;
+	asm volatile("lock cmpxchg8b (%4); setz %2" : "+a"(lo), "+d"(hi), "=q"(z)
+		     : "c"(0x33333333), "D"(MMIO_DEV), "b"(0x44444444) : "memory", "cc");
+	G_EQ(z, 1);
+	G_EQ(M[0], 0x3333333344444444);
+	lo = 0, hi = 0x33333333;
+	asm volatile("cmpxchg8b (%4); setz %2" : "+a"(lo), "+d"(hi), "=q"(z)
+		     : "c"(0), "D"(MMIO_DEV), "b"(0) : "memory", "cc");
+	G_EQ(z, 0);
+	G_EQ(lo, 0x44444444);
+	G_EQ(hi, 0x33333333);
+	G_EQ(M[0], 0x3333333344444444);
+
+	M[0] = 5;
+	v = 5;
+	asm volatile("lock cmpxchgq %3, (%2); setz %1" : "+a"(v), "=q"(z)
+		     : "b"(MMIO_DEV), "r"(7ul) : "memory", "cc");
+	G_EQ(z, 1);
+	G_EQ(M[0], 7);
+	asm volatile("cmpxchgq %3, (%2); setz %1" : "+a"(v), "=q"(z)
+		     : "b"(MMIO_DEV), "r"(9ul) : "memory", "cc");
+	G_EQ(z, 0);
+	G_EQ(v, 7);
+	v = 3;
+	asm volatile("lock xaddq %0, (%1)" : "+r"(v) : "b"(MMIO_DEV) : "memory", "cc");
+	G_EQ(v, 7);
+	G_EQ(M[0], 10);
+	asm volatile("cmp %%eax, %%eax; setz (%0); setnz 1(%0)" : : "b"(MMIO_DEV) : "memory", "cc");
+	G_EQ(M[0], 1);
+	g_done();
+}
+
+TEST(mmio_exchange)
+{
+	run_guest(g_exchange, 0);
+}
+
+static void g_push_pop(void)
+{
+	uint64_t v = 0, before, after;
+
+	M[0] = 0x8877665544332211;
+	asm volatile("mov %%rsp, %1; pushq (%3); popq %0; mov %%rsp, %2"
+		     : "=&r"(v), "=&r"(before), "=&r"(after) : "b"(MMIO_DEV) : "memory");
+	G_EQ(v, 0x8877665544332211);
+	G_EQ(after, before);
+	asm volatile("mov %%rsp, %0; pushq %2; popq 8(%3); mov %%rsp, %1"
+		     : "=&r"(before), "=&r"(after) : "r"(0x1122334455667788ul), "b"(MMIO_DEV)
+		     : "memory");
+	G_EQ(M[1], 0x1122334455667788);
+	G_EQ(after, before);
+	v = 0;
+	asm volatile("pushw 2(%1); popw %w0" : "+r"(v) : "b"(MMIO_DEV) : "memory");
+	G_EQ(v, 0x4433);
+	asm volatile("pushw %w0; popw (%1)" : : "r"(0x9999), "b"(MMIO_DEV) : "memory");
+	G_EQ(M[0], 0x8877665544339999);
+	g_done();
+}
+
+TEST(mmio_push_pop)
+{
+	run_guest(g_push_pop, 0);
+}
+
 /* An access astride two pages, MMIO on both, or RAM below and MMIO above it */
 
 static void g_astride(void)

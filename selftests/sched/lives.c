@@ -262,6 +262,46 @@ TEST(refusals)
 	crew_end(&c);
 }
 
+/* The parameter is the default pool's policy, now and at load. */
+
+#define PARAMETER	"/sys/module/lhv/parameters/sched"
+
+static int set_parameter(const char *value)
+{
+	int fd = CHECK_OK(open(PARAMETER, O_WRONLY)), ret;
+
+	ret = write(fd, value, strlen(value));
+	ret = ret < 0 ? -errno : 0;
+	close(fd);
+	return ret;
+}
+
+static void parameter_is(const char *want)
+{
+	char is[32] = "";
+	int fd = CHECK_OK(open(PARAMETER, O_RDONLY));
+
+	CHECK_OK(read(fd, is, sizeof(is) - 1));
+	close(fd);
+	is[strcspn(is, "\n")] = 0;
+	if (strcmp(is, want))
+		FAIL("%s, not %s", is, want);
+}
+
+TEST(parameter)
+{
+	sched_setup("none", 2);
+	parameter_is("none");
+	CHECK_EQ(set_parameter("credit\n"), 0);
+	parameter_is("credit");
+	CHECK_EQ(set_parameter("nonesuch"), -ENOENT);
+	CHECK_EQ(set_parameter("a name that is much longer than that of any policy"), -EINVAL);
+	parameter_is("credit");
+	CHECK_EQ(pool_set("default", "rr", -1, NULL), 0);
+	parameter_is("rr");
+	CHECK_EQ(set_parameter("none"), 0);
+}
+
 /* ---- everything changes under load ---- */
 
 static void storm(unsigned int seconds)
