@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What the cases share; see abuse.h. */
+#include <dirent.h>
 #include <fcntl.h>
 
 #include "abuse.h"
@@ -152,14 +153,50 @@ pid_t spawn(void (*fn)(void *arg), void *arg)
 	_exit(0);
 }
 
+/* Where the threads of a process that does not end are. */
+static void tell_threads(pid_t pid)
+{
+	static const char *const files[] = { "status", "syscall", "stack" };
+	char path[64], line[256];
+	struct dirent *entry;
+	unsigned int i;
+	DIR *dir;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		test_note("thread %.16s:", entry->d_name);
+		for (i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+			snprintf(path, sizeof(path), "/proc/%d/task/%.16s/%s", pid, entry->d_name,
+				 files[i]);
+			f = fopen(path, "r");
+			while (f && fgets(line, sizeof(line), f)) {
+				line[strcspn(line, "\n")] = 0;
+				if (i || !strncmp(line, "State", 5) || !strncmp(line, "Sig", 3) ||
+				    !strncmp(line, "ShdPnd", 6))
+					test_note("  %s", line);
+			}
+			if (f)
+				fclose(f);
+		}
+	}
+	if (dir)
+		closedir(dir);
+}
+
 int reap_child(pid_t pid, unsigned int seconds)
 {
 	uint64_t end = now() + seconds * 1000ull;
 	int status;
 
 	while (waitpid(pid, &status, WNOHANG) != pid) {
-		if (now() > end)
+		if (now() > end) {
+			tell_threads(pid);
 			FAIL("process %d does not end", pid);
+		}
 		msleep(2);
 	}
 	return status;

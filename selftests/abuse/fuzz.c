@@ -411,7 +411,10 @@ TEST(fuzz, .timeout = 400)
 	uint64_t total = amount(100000, 1000000), end = now() + amount(15000, -1u), done = 0;
 	struct target t = { .seed = abuse_seed() };
 
-	for (; done < total && now() < end; done += CALLS, t.round++) {
+	/* Where another run failed */
+	if (getenv("ABUSE_ROUND"))
+		t.round = strtoull(getenv("ABUSE_ROUND"), NULL, 0);
+	for (done = t.round * CALLS; done < total && now() < end; done += CALLS, t.round++) {
 		int status;
 
 		t.left = CALLS;

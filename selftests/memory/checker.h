@@ -54,6 +54,9 @@ void await_mapped(struct checker *c, int kind, uint64_t at_least, uint64_t at_mo
 
 /* ---- the host ---- */
 
+/* madvise() about huge pages, where the kernel knows any; wants them: skips without. */
+void advise(void *mem, size_t size, int advice);
+
 void write_file(const char *path, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 bool try_write_file(const char *path, const char *text);
 /* The number behind @key in a file of "key value" lines; 0 when there is none */

@@ -10,6 +10,18 @@
 
 #include "checker.h"
 
+void advise(void *mem, size_t size, int advice)
+{
+	/* PREEMPT_RT kernels have none, and then the advice against them is no advice either. */
+	if (access("/sys/kernel/mm/transparent_hugepage", F_OK)) {
+		if (advice == MADV_NOHUGEPAGE)
+			return;
+		if (advice == MADV_HUGEPAGE)
+			test_skip("this kernel has no transparent huge pages");
+	}
+	CHECK_OK(madvise(mem, size, advice));
+}
+
 bool try_write_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY);

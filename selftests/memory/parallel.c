@@ -62,7 +62,7 @@ TEST(fault_that_waits)
 	int i;
 
 	/* Only the first page of vCPU 0 is not there. */
-	CHECK_OK(madvise(mem, MIB, MADV_NOHUGEPAGE));
+	advise(mem, MIB, MADV_NOHUGEPAGE);
 	memset(mem + PAGE_SIZE, 0, MIB - PAGE_SIZE);
 	poll_fd.fd = missing_faults(mem, PAGE_SIZE);
 	vm_set_slot(vm, 1, 0, GUEST_EXTRA, MIB, mem);
@@ -114,7 +114,7 @@ TEST(fault_interrupted)
 	if (major == 6 && minor < 2)
 		test_skip("this kernel waits for pages until they come");
 	sigaction(SIGUSR1, &sa, NULL);
-	CHECK_OK(madvise(mem, MIB, MADV_NOHUGEPAGE));
+	advise(mem, MIB, MADV_NOHUGEPAGE);
 	poll_fd.fd = missing_faults(mem, MIB);
 	vm_set_slot(vm, 1, 0, GUEST_EXTRA, MIB, mem);
 	machine_vcpu(vm, g_touch0);
@@ -195,7 +195,7 @@ TEST(faults_at_once, .timeout = 240)
 	int i;
 
 	/* The host's part is done: what is left is ours. */
-	CHECK_OK(madvise(mem, SIZE, MADV_NOHUGEPAGE));
+	advise(mem, SIZE, MADV_NOHUGEPAGE);
 	memset(mem, 0, SIZE);
 	vm_set_slot(vm, 1, 0, GUEST_EXTRA, SIZE, mem);
 	for (i = 0; i < CPUS; i++)
