@@ -48,6 +48,9 @@ void lhv_routing_free(struct lhv_vm *vm);
 /* The guest acknowledged (EOI) the interrupt of a pin. Any context; no irq lock held. */
 void lhv_irq_acked(struct lhv_vm *vm, unsigned int chip, unsigned int pin);
 
+/* Raise a GSI and lower it again. Context and result: as lhv_irq_line() that raises it. */
+int lhv_irq_pulse(struct lhv_vm *vm, int source, u32 gsi);
+
 /* ---- ipi.c ---- */
 
 /**

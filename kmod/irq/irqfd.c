@@ -3,7 +3,7 @@
  * lhv irq/ - irqfd: an eventfd that raises a GSI.
  *
  * The wake-up callback of the eventfd delivers at once: everything below
- * lhv_irq_line() is under raw locks or atomic. Nothing sleeps, no thread.
+ * lhv_irq_pulse() is under raw locks or atomic. Nothing sleeps, no thread.
  *
  * An irqfd belongs to its VM and is on vm->irq.irqfds. Whoever takes it off
  * that list, under vm->irq.lock, destroys it: KVM_IRQFD with DEASSIGN, the VM's
@@ -133,8 +133,7 @@ static void deliver(struct lhv_irqfd *irqfd)
 		lhv_irq_line(irqfd->vm, LHV_IRQ_SOURCE_RESAMPLE, irqfd->gsi, 1);
 		return;
 	}
-	lhv_irq_line(irqfd->vm, LHV_IRQ_SOURCE_IRQFD, irqfd->gsi, 1);
-	lhv_irq_line(irqfd->vm, LHV_IRQ_SOURCE_IRQFD, irqfd->gsi, 0);
+	lhv_irq_pulse(irqfd->vm, LHV_IRQ_SOURCE_IRQFD, irqfd->gsi);
 }
 
 /* The eventfd was written or closed. Its wait queue's lock is held, interrupts are off. */

@@ -258,9 +258,8 @@ static struct lhv_pit *published(struct lhv_vm *vm)
 /* One edge on GSI 0. */
 static void pulse(struct lhv_pit *pit)
 {
-	int ret = lhv_irq_line(pit->vm, LHV_IRQ_SOURCE_PIT, 0, 1);
+	int ret = lhv_irq_pulse(pit->vm, LHV_IRQ_SOURCE_PIT, 0);
 
-	lhv_irq_line(pit->vm, LHV_IRQ_SOURCE_PIT, 0, 0);
 	lhv_lapic_nmi_all(pit->vm);
 	if (ret < 0) {
 		/* Masked everywhere: nobody will acknowledge it, nobody misses it. */

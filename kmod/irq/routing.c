@@ -248,7 +248,8 @@ static int set_route(struct lhv_vm *vm, const struct lhv_route *r, int source, b
 	}
 }
 
-int lhv_irq_line(struct lhv_vm *vm, int source, u32 gsi, int level)
+/* @pulse: lower it right after. An MSI has no level, so there is nothing to lower. */
+static __always_inline int set_line(struct lhv_vm *vm, int source, u32 gsi, bool level, bool pulse)
 {
 	struct lhv_routing *rt;
 	int idx, one, ret = -1;
@@ -264,9 +265,23 @@ int lhv_irq_line(struct lhv_vm *vm, int source, u32 gsi, int level)
 			if (one >= 0)
 				ret = max(ret, 0) + one;
 		}
+		for (i = rt->first[gsi]; pulse && i < end; i++) {
+			if (rt->routes[i].type != KVM_IRQ_ROUTING_MSI)
+				set_route(vm, &rt->routes[i], source, false);
+		}
 	}
 	srcu_read_unlock(&vm->srcu, idx);
 	return ret;
+}
+
+int lhv_irq_line(struct lhv_vm *vm, int source, u32 gsi, int level)
+{
+	return set_line(vm, source, gsi, level, false);
+}
+
+int lhv_irq_pulse(struct lhv_vm *vm, int source, u32 gsi)
+{
+	return set_line(vm, source, gsi, true, true);
 }
 
 int lhv_irq_msi(struct lhv_vm *vm, const struct kvm_msi *msi)
