@@ -38,6 +38,7 @@ struct lhv_irqchip {
 	struct lhv_pit *pit;		/* I once created */
 	struct list_head irqfds;	/* lock */
 	struct list_head resamplers;	/* lock */
+	struct list_head acks;		/* lock; readers under RCU */
 	bool x2apic_ids;		/* L KVM_CAP_X2APIC_API */
 	bool x2apic_no_broadcast_quirk;	/* L likewise */
 	struct lhv_apic_map *apic_map;	/* I physical APIC id -> LAPIC; has its own lock */
@@ -120,6 +121,30 @@ int lhv_irq_line(struct lhv_vm *vm, int source, u32 gsi, int level);
 /* 0 < delivered, 0 blocked by the guest, -EINVAL. Context: any but NMI. */
 int lhv_irq_msi(struct lhv_vm *vm, const struct kvm_msi *msi);
 int lhv_irqfd(struct lhv_vm *vm, const struct kvm_irqfd *args);
+
+/**
+ * struct lhv_ack - somebody in the kernel who waits for the end of a level-triggered interrupt
+ * @vm: set by lhv_ack_add()
+ * @gsi: which
+ * @fn: called when the guest has ended it; the level of LHV_IRQ_SOURCE_RESAMPLE is low.
+ *	Context: any but NMI
+ * @link: on vm->irq.acks
+ */
+struct lhv_ack {
+	struct lhv_vm *vm;
+	u32 gsi;
+	void (*fn)(struct lhv_ack *ack);
+	struct list_head link;
+};
+
+/* Process context. Nobody calls @fn any more when lhv_ack_remove() returns. */
+void lhv_ack_add(struct lhv_vm *vm, struct lhv_ack *ack);
+void lhv_ack_remove(struct lhv_ack *ack);
+/*
+ * The line goes down, unless another one of the same GSI wants it up; also after the removal.
+ * Context: any but NMI.
+ */
+void lhv_ack_lower(struct lhv_ack *ack);
 
 /* A vCPU was published in vm->vcpus: its LAPIC can be addressed from now on. */
 void lhv_lapic_published(struct lhv_vm *vm);

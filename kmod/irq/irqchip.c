@@ -11,6 +11,7 @@ int lhv_irq_init_vm(struct lhv_vm *vm)
 	mutex_init(&irq->lock);
 	INIT_LIST_HEAD(&irq->irqfds);
 	INIT_LIST_HEAD(&irq->resamplers);
+	INIT_LIST_HEAD(&irq->acks);
 	irq->apic_map = kzalloc(sizeof(*irq->apic_map), GFP_KERNEL_ACCOUNT);
 	if (!irq->apic_map)
 		return -ENOMEM;

@@ -291,6 +291,27 @@ int lhv_irq_msi(struct lhv_vm *vm, const struct kvm_msi *msi)
 	return max(deliver_msi(vm, msi->address_lo, msi->address_hi, msi->data), 0);
 }
 
+/*
+ * RCU, not vm->srcu: who takes an entry away must not wait for a vCPU that sleeps in a fault of
+ * its VMM's memory.
+ */
+static void tell_acks(struct lhv_vm *vm, u32 gsi)
+{
+	struct lhv_ack *ack;
+	bool lowered = false;
+
+	rcu_read_lock();
+	list_for_each_entry_rcu(ack, &vm->irq.acks, link) {
+		if (ack->gsi != gsi)
+			continue;
+		if (!lowered)
+			lhv_irq_line(vm, LHV_IRQ_SOURCE_RESAMPLE, gsi, 0);
+		lowered = true;
+		ack->fn(ack);
+	}
+	rcu_read_unlock();
+}
+
 void lhv_irq_acked(struct lhv_vm *vm, unsigned int chip, unsigned int pin)
 {
 	int idx = srcu_read_lock(&vm->srcu), gsi = LHV_NO_GSI;
@@ -308,6 +329,31 @@ void lhv_irq_acked(struct lhv_vm *vm, unsigned int chip, unsigned int pin)
 			if (r->gsi == gsi)
 				lhv_resampler_acked(r);
 		}
+		if (!list_empty(&vm->irq.acks))
+			tell_acks(vm, gsi);
 	}
 	srcu_read_unlock(&vm->srcu, idx);
+}
+
+/* See irq.h. */
+void lhv_ack_add(struct lhv_vm *vm, struct lhv_ack *ack)
+{
+	ack->vm = vm;
+	mutex_lock(&vm->irq.lock);
+	list_add_rcu(&ack->link, &vm->irq.acks);
+	mutex_unlock(&vm->irq.lock);
+}
+
+void lhv_ack_lower(struct lhv_ack *ack)
+{
+	lhv_irq_line(ack->vm, LHV_IRQ_SOURCE_RESAMPLE, ack->gsi, 0);
+	tell_acks(ack->vm, ack->gsi);
+}
+
+void lhv_ack_remove(struct lhv_ack *ack)
+{
+	mutex_lock(&ack->vm->irq.lock);
+	list_del_rcu(&ack->link);
+	mutex_unlock(&ack->vm->irq.lock);
+	synchronize_rcu_expedited();
 }
