@@ -24,6 +24,7 @@
  * Lock order (outermost first):
  *   vcpu->lock > vm->lock > vm->mem.slots_lock > mmap_lock > vm->mem.mmu_lock
  *   management: vm->manage.lock > lhv_vms_lock; neither inside of those above
+ *   passthrough: device_lock, vm->manage.lock and slots_lock > lhv_devices_lock > vm->dma_lock > mmap_lock
  *   sched: lhv_pools_lock (mutex) > a CPU's slice lock (raw) > pool->lock (raw)
  *   irq: vm->irq.lock (mutex) > ioapic.lock (raw) > pic.lock (raw) > lapic (atomics only)
  *   vm->srcu read sections nest anywhere; synchronize_srcu() only under vm->lock,
@@ -252,7 +253,12 @@ struct lhv_vm {
 	bool exception_payload;	/* A KVM_CAP_EXCEPTION_PAYLOAD was enabled */
 	bool triple_fault_event; /* A KVM_CAP_X86_TRIPLE_FAULT_EVENT likewise */
 	struct lhv_vfio *vfio;	/* L passthrough/: KVM's VFIO pseudo-device, while its fd is open */
+	struct mutex dma_lock;	/* passthrough/: the next two */
+	struct lhv_dma *dma;	/* what its devices reach; NULL: none. Comes under mem.slots_lock, too */
+	struct list_head devices; /* attached to it */
+	bool had_device;	/* A passthrough/: one was or is being attached */
 	bool noncoherent_dma;	/* A passthrough/: a device may not snoop the CPUs' caches */
+	bool noncoherent_vfio;	/* A likewise, of VFIO's */
 	struct lhv_manage manage; /* management */
 	struct lhv_sched_vm sched; /* sched/ */
 

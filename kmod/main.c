@@ -17,6 +17,7 @@
 #include "debugfs.h"
 #include "manage/event.h"
 #include "lhv.h"
+#include "passthrough/passthrough.h"
 #include "host/power.h"
 
 #define CREATE_TRACE_POINTS
@@ -265,9 +266,12 @@ static int __init lhv_init(void)
 	ret = lhv_latency_init();
 	if (ret)
 		goto err_power;
-	ret = lhv_netlink_init();
+	ret = lhv_passthrough_init();
 	if (ret)
 		goto err_latency;
+	ret = lhv_netlink_init();
+	if (ret)
+		goto err_passthrough;
 	ret = lhv_chardev_init();
 	if (ret)
 		goto err_netlink;
@@ -277,6 +281,8 @@ static int __init lhv_init(void)
 
 err_netlink:
 	lhv_netlink_exit();
+err_passthrough:
+	lhv_passthrough_exit();
 err_latency:
 	lhv_latency_exit();
 err_power:
@@ -304,6 +310,7 @@ static void __exit lhv_exit(void)
 	lhv_chardev_exit();
 	/* A request may hold the last reference to a VM: none is under way any more. */
 	lhv_netlink_exit();
+	lhv_passthrough_exit();
 	lhv_latency_exit();
 	lhv_control_exit();
 	unregister_reboot_notifier(&reboot_notifier);

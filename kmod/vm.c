@@ -13,6 +13,7 @@
 
 #include "manage/event.h"
 #include "lhv.h"
+#include "passthrough/passthrough.h"
 
 /*
  * The one teardown, callable on a VM at any stage of its construction: each
@@ -20,6 +21,7 @@
  * zero). Nobody else can reach the VM any more: it is off the registry and the
  * last fd is gone, so no vCPU runs and no ioctl is under way. What can still
  * call in, and looks at vCPUs, is stopped before they go:
+ *   devices' interrupts and DMA       lhv_passthrough_revoke()
  *   irqfd wake-ups, the PIT's timer   lhv_irq_destroy_vm()
  *   the MMU notifier                  lhv_mem_destroy()
  *   the LAPIC's timer                 lhv_vcpu_destroy()
@@ -32,6 +34,7 @@ static void destroy(struct lhv_vm *vm)
 		lhv_registry_del(vm);
 		lhv_vm_ended(vm);
 	}
+	lhv_passthrough_revoke(vm);
 	lhv_irq_destroy_vm(vm);
 	lhv_mem_destroy(vm);
 	for (i = 0; i < vm->nr_vcpus; i++)
@@ -70,6 +73,8 @@ struct lhv_vm *lhv_vm_create(void)
 	vm->pid = task_tgid_nr(current);
 	vm->mm = current->mm;
 	mmgrab(vm->mm);
+	mutex_init(&vm->dma_lock);
+	INIT_LIST_HEAD(&vm->devices);
 	lhv_clock_init_vm(vm);
 
 	lhv_pools_vm_create(vm);

@@ -391,6 +391,11 @@ static int vm_set_stop_eventfd(void *vm, void *arg)
 	return lhv_vm_set_stop_eventfd(vm, *(s32 *)arg);
 }
 
+static int vm_device_open(void *vm, void *arg)
+{
+	return lhv_device_open(vm, arg);
+}
+
 static const struct lhv_ioctl vm_ioctls[] = {
 	RAW(KVM_CHECK_EXTENSION, lhv_check_extension),
 	RAW(KVM_CREATE_VCPU, vm_create_vcpu),
@@ -429,6 +434,7 @@ static const struct lhv_ioctl vm_ioctls[] = {
 	RAW(KVM_GET_STATS_FD, vm_get_stats_fd),
 	ROW(LHV_GET_VM_ID, vm_get_id),
 	ROW(LHV_SET_STOP_EVENTFD, vm_set_stop_eventfd),
+	ROW(LHV_DEVICE_OPEN, vm_device_open),
 };
 
 static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)

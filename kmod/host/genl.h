@@ -15,22 +15,24 @@ static inline struct nlattr **lhv_host_dump_attrs(struct netlink_callback *cb)
 #endif
 }
 
-#define LHV_HOST_EXTACK_ROOM	128
+#define LHV_HOST_EXTACK_ROOM	256
 
 /* A refusal in words that are put together. */
 static inline void lhv_host_extack(struct netlink_ext_ack *extack, const char *text)
 {
-#ifdef LHV_HAVE_EXTACK_FMT
-	NL_SET_ERR_MSG_FMT(extack, "%s", text);
-#else
 	/* Read until the request is answered: another one may put its words here meanwhile. */
 	static char said[LHV_HOST_EXTACK_ROOM];
 
 	if (!extack)
 		return;
+#ifdef LHV_HAVE_EXTACK_FMT
+	if (strlen(text) < sizeof(extack->_msg_buf)) {
+		NL_SET_ERR_MSG_FMT(extack, "%s", text);
+		return;
+	}
+#endif
 	strscpy(said, text, sizeof(said));
 	extack->_msg = said;
-#endif
 }
 
 /*

@@ -27,6 +27,7 @@
 
 #include "manage/event.h"
 #include "lhv.h"
+#include "passthrough/passthrough.h"
 
 /* ---- the management part's life ---- */
 
@@ -245,6 +246,7 @@ int lhv_vm_kill(struct lhv_vm *vm)
 		WRITE_ONCE(vm->bugged, true);
 		lhv_request_all(vm, LHV_REQ_DEAD, false);	/* wakes who sleeps */
 		lhv_request_all(vm, LHV_REQ_DEAD, true);	/* waits for who runs */
+		lhv_passthrough_revoke(vm);
 		lhv_mem_give_up(vm);
 		lhv_vm_ended(vm);
 	}
@@ -272,6 +274,7 @@ void lhv_vm_owner_gone(struct lhv_vm *vm)
 	if (!vm->id || !refcount_read(&vm->refs))
 		return;
 	WRITE_ONCE(vm->manage.owner_gone, true);
+	lhv_passthrough_revoke(vm);
 	lhv_tell_vm(vm, LHV_VM_EVENT_OWNER_GONE);
 }
 

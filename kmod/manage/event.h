@@ -15,6 +15,10 @@ void lhv_tell_renamed(struct lhv_vm *vm, const char *old);
 void lhv_tell_crashed(struct lhv_vcpu *vcpu);
 void lhv_tell_vcpu(struct lhv_vcpu *vcpu, enum lhv_vcpu_event event);
 
+struct pci_dev;
+/* netlink_device.c; @vm_id: 0 for none */
+void lhv_tell_device(struct pci_dev *pdev, enum lhv_device_event event, u64 vm_id);
+
 /* netlink.c */
 int lhv_netlink_init(void);
 void lhv_netlink_exit(void);

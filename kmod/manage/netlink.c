@@ -557,6 +557,7 @@ int lhv_nl_stats_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 static const struct genl_multicast_group groups[] = {
 	[LHV_NLGRP_VM] = { .name = "vm", .flags = LHV_HOST_MCAST_FLAGS },
 	[LHV_NLGRP_VCPU] = { .name = "vcpu", .flags = LHV_HOST_MCAST_FLAGS },
+	[LHV_NLGRP_DEVICE] = { .name = "device", .flags = LHV_HOST_MCAST_FLAGS },
 };
 
 struct genl_family lhv_nl_family __ro_after_init = {

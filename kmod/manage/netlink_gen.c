@@ -104,8 +104,36 @@ const struct nla_policy lhv_pool_set_nl_policy[LHV_A_POOL_REMOVE + 1] = {
 	[LHV_A_POOL_QUANTUM] = { .type = NLA_U64, },
 };
 
+/* LHV_CMD_DEVICE_GET - do */
+const struct nla_policy lhv_device_get_nl_policy[LHV_A_DEVICE_ADDRESS + 1] = {
+	[LHV_A_DEVICE_ADDRESS] = { .type = NLA_NUL_STRING, .len = 15, },
+};
+
+/* LHV_CMD_DEVICE_BIND - do */
+const struct nla_policy lhv_device_bind_nl_policy[LHV_A_DEVICE_ADDRESS + 1] = {
+	[LHV_A_DEVICE_ADDRESS] = { .type = NLA_NUL_STRING, .len = 15, },
+};
+
+/* LHV_CMD_DEVICE_UNBIND - do */
+const struct nla_policy lhv_device_unbind_nl_policy[LHV_A_DEVICE_ADDRESS + 1] = {
+	[LHV_A_DEVICE_ADDRESS] = { .type = NLA_NUL_STRING, .len = 15, },
+};
+
+/* LHV_CMD_DEVICE_ATTACH - do */
+const struct nla_policy lhv_device_attach_nl_policy[LHV_A_DEVICE_FORCE + 1] = {
+	[LHV_A_DEVICE_ADDRESS] = { .type = NLA_NUL_STRING, .len = 15, },
+	[LHV_A_DEVICE_VM_ID] = { .type = NLA_U64, },
+	[LHV_A_DEVICE_FORCE] = { .type = NLA_FLAG, },
+};
+
+/* LHV_CMD_DEVICE_DETACH - do */
+const struct nla_policy lhv_device_detach_nl_policy[LHV_A_DEVICE_VM_ID + 1] = {
+	[LHV_A_DEVICE_ADDRESS] = { .type = NLA_NUL_STRING, .len = 15, },
+	[LHV_A_DEVICE_VM_ID] = { .type = NLA_U64, },
+};
+
 /* Ops table for lhv */
-const struct genl_ops lhv_nl_ops[11] = {
+const struct genl_ops lhv_nl_ops[16] = {
 	{
 		.cmd		= LHV_CMD_HOST_GET,
 		.doit		= lhv_nl_host_get_doit,
@@ -175,6 +203,37 @@ const struct genl_ops lhv_nl_ops[11] = {
 		.doit		= lhv_nl_pool_set_doit,
 		.policy		= lhv_pool_set_nl_policy,
 		.maxattr	= LHV_A_POOL_REMOVE,
+	},
+	{
+		.cmd		= LHV_CMD_DEVICE_GET,
+		.doit		= lhv_nl_device_get_doit,
+		.dumpit		= lhv_nl_device_get_dumpit,
+		.policy		= lhv_device_get_nl_policy,
+		.maxattr	= LHV_A_DEVICE_ADDRESS,
+	},
+	{
+		.cmd		= LHV_CMD_DEVICE_BIND,
+		.doit		= lhv_nl_device_bind_doit,
+		.policy		= lhv_device_bind_nl_policy,
+		.maxattr	= LHV_A_DEVICE_ADDRESS,
+	},
+	{
+		.cmd		= LHV_CMD_DEVICE_UNBIND,
+		.doit		= lhv_nl_device_unbind_doit,
+		.policy		= lhv_device_unbind_nl_policy,
+		.maxattr	= LHV_A_DEVICE_ADDRESS,
+	},
+	{
+		.cmd		= LHV_CMD_DEVICE_ATTACH,
+		.doit		= lhv_nl_device_attach_doit,
+		.policy		= lhv_device_attach_nl_policy,
+		.maxattr	= LHV_A_DEVICE_FORCE,
+	},
+	{
+		.cmd		= LHV_CMD_DEVICE_DETACH,
+		.doit		= lhv_nl_device_detach_doit,
+		.policy		= lhv_device_detach_nl_policy,
+		.maxattr	= LHV_A_DEVICE_VM_ID,
 	},
 };
 

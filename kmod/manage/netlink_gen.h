@@ -36,8 +36,18 @@ extern const struct nla_policy lhv_pool_get_nl_policy[LHV_A_POOL_NAME + 1];
 
 extern const struct nla_policy lhv_pool_set_nl_policy[LHV_A_POOL_REMOVE + 1];
 
+extern const struct nla_policy lhv_device_get_nl_policy[LHV_A_DEVICE_ADDRESS + 1];
+
+extern const struct nla_policy lhv_device_bind_nl_policy[LHV_A_DEVICE_ADDRESS + 1];
+
+extern const struct nla_policy lhv_device_unbind_nl_policy[LHV_A_DEVICE_ADDRESS + 1];
+
+extern const struct nla_policy lhv_device_attach_nl_policy[LHV_A_DEVICE_FORCE + 1];
+
+extern const struct nla_policy lhv_device_detach_nl_policy[LHV_A_DEVICE_VM_ID + 1];
+
 /* Ops table for lhv */
-extern const struct genl_ops lhv_nl_ops[11];
+extern const struct genl_ops lhv_nl_ops[16];
 
 int lhv_nl_host_get_doit(struct sk_buff *skb, struct genl_info *info);
 int lhv_nl_vm_get_doit(struct sk_buff *skb, struct genl_info *info);
@@ -54,10 +64,17 @@ int lhv_nl_stats_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
 int lhv_nl_pool_get_doit(struct sk_buff *skb, struct genl_info *info);
 int lhv_nl_pool_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
 int lhv_nl_pool_set_doit(struct sk_buff *skb, struct genl_info *info);
+int lhv_nl_device_get_doit(struct sk_buff *skb, struct genl_info *info);
+int lhv_nl_device_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
+int lhv_nl_device_bind_doit(struct sk_buff *skb, struct genl_info *info);
+int lhv_nl_device_unbind_doit(struct sk_buff *skb, struct genl_info *info);
+int lhv_nl_device_attach_doit(struct sk_buff *skb, struct genl_info *info);
+int lhv_nl_device_detach_doit(struct sk_buff *skb, struct genl_info *info);
 
 enum {
 	LHV_NLGRP_VM,
 	LHV_NLGRP_VCPU,
+	LHV_NLGRP_DEVICE,
 };
 
 #endif /* _LINUX_LHV_GEN_H */

@@ -7,6 +7,7 @@
 #include "lhv.h"
 #include "mem/slots.h"
 #include "mem/tdp.h"
+#include "passthrough/dma.h"
 
 /* As KVM: dirty bitmaps are indexed by int in places of the ABI. */
 #define LHV_SLOT_MAX_PAGES	((1ULL << 31) - 1)
@@ -320,9 +321,15 @@ static int slot_create(struct lhv_vm *vm, struct lhv_slot *new)
 	ret = slots_reserve(mem);
 	if (!ret)
 		ret = xa_err(xa_store(&mem->slot_ids, new->id, new, GFP_KERNEL_ACCOUNT));
-	if (!ret)
-		slots_change(vm, NULL, new);
-	return ret;
+	if (ret)
+		return ret;
+	ret = lhv_dma_add_slot(vm, new);
+	if (ret) {
+		xa_erase(&mem->slot_ids, new->id);
+		return ret;
+	}
+	slots_change(vm, NULL, new);
+	return 0;
 }
 
 static int slot_delete(struct lhv_vm *vm, struct lhv_slot *old)
@@ -330,6 +337,7 @@ static int slot_delete(struct lhv_vm *vm, struct lhv_slot *old)
 	xa_erase(&vm->mem.slot_ids, old->id);
 	slots_change(vm, old, NULL);
 	lhv_mem_zap(vm, old->base_gfn, old->base_gfn + old->npages, true);
+	lhv_dma_remove_slot(vm, old);
 	slot_free(old);
 	return 0;
 }
@@ -342,6 +350,9 @@ static int slot_move(struct lhv_vm *vm, struct lhv_slot *old, struct lhv_slot *n
 
 	if (lhv_slots_overlap(current_slots(mem), new->base_gfn, new->npages, old))
 		return -EEXIST;
+	/* A device may be at work in it. None is attached as long as slots_lock is held. */
+	if (READ_ONCE(vm->dma))
+		return -EBUSY;
 	if (log && !old->dirty && slot_alloc_dirty(mem, new))
 		return -ENOMEM;
 	slots_change(vm, old, NULL);

@@ -33,6 +33,7 @@ static struct lhv_vm *fake_vm(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, vm);
 	mutex_init(&vm->lock);
+	mutex_init(&vm->dma_lock);
 	vm->mm = current->mm;
 	KUNIT_ASSERT_EQ(test, init_srcu_struct(&vm->srcu), 0);
 	KUNIT_ASSERT_EQ(test, lhv_mem_init(vm), 0);

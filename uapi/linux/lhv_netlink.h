@@ -82,6 +82,20 @@ enum lhv_vm_event {
 };
 
 /**
+ * enum lhv_device_event - What happened to a device.
+ * @LHV_DEVICE_EVENT_BOUND: lhv's driver has it.
+ * @LHV_DEVICE_EVENT_UNBOUND: It went back to the host, or was pulled out.
+ * @LHV_DEVICE_EVENT_ATTACHED: A VM has it.
+ * @LHV_DEVICE_EVENT_DETACHED: The VM lost it.
+ */
+enum lhv_device_event {
+	LHV_DEVICE_EVENT_BOUND,
+	LHV_DEVICE_EVENT_UNBOUND,
+	LHV_DEVICE_EVENT_ATTACHED,
+	LHV_DEVICE_EVENT_DETACHED,
+};
+
+/**
  * enum lhv_vcpu_event - What happened to a vCPU.
  * @LHV_VCPU_EVENT_ADDED: It was created.
  * @LHV_VCPU_EVENT_STUCK: For lhv's parameter stuck_seconds it ran without one
@@ -297,6 +311,29 @@ enum {
 };
 
 enum {
+	LHV_A_DEVICE_ADDRESS = 1,
+	LHV_A_DEVICE_VENDOR,
+	LHV_A_DEVICE_DEVICE,
+	LHV_A_DEVICE_CLASS,
+	LHV_A_DEVICE_DRIVER,
+	LHV_A_DEVICE_FORMER,
+	LHV_A_DEVICE_GROUP,
+	LHV_A_DEVICE_MEMBERS,
+	LHV_A_DEVICE_BLOCKED,
+	LHV_A_DEVICE_USERS,
+	LHV_A_DEVICE_CAN_RESET,
+	LHV_A_DEVICE_ISOLATED,
+	LHV_A_DEVICE_VM_ID,
+	LHV_A_DEVICE_FORCE,
+	LHV_A_DEVICE_EVENT,
+	LHV_A_DEVICE_TIME,
+	LHV_A_DEVICE_PAD,
+
+	__LHV_A_DEVICE_MAX,
+	LHV_A_DEVICE_MAX = (__LHV_A_DEVICE_MAX - 1)
+};
+
+enum {
 	LHV_CMD_HOST_GET = 1,
 	LHV_CMD_VM_GET,
 	LHV_CMD_VM_SET,
@@ -310,12 +347,19 @@ enum {
 	LHV_CMD_STATS_GET,
 	LHV_CMD_POOL_GET,
 	LHV_CMD_POOL_SET,
+	LHV_CMD_DEVICE_GET,
+	LHV_CMD_DEVICE_BIND,
+	LHV_CMD_DEVICE_UNBIND,
+	LHV_CMD_DEVICE_ATTACH,
+	LHV_CMD_DEVICE_DETACH,
+	LHV_CMD_DEVICE_EVENT,
 
 	__LHV_CMD_MAX,
 	LHV_CMD_MAX = (__LHV_CMD_MAX - 1)
 };
 
-#define LHV_MCGRP_VM	"vm"
-#define LHV_MCGRP_VCPU	"vcpu"
+#define LHV_MCGRP_VM		"vm"
+#define LHV_MCGRP_VCPU		"vcpu"
+#define LHV_MCGRP_DEVICE	"device"
 
 #endif /* _UAPI_LINUX_LHV_NETLINK_H */
