@@ -7,7 +7,7 @@ _vmctl() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=
 	COMPREPLY=()
 	if [ "$COMP_CWORD" = 1 ]; then
-		words="console create events host list metrics pause resume sched show start stats status
+		words="console create device events host list metrics pause resume sched show start stats status
 		       stop top unpause wait"
 	else
 		case $prev in
@@ -18,6 +18,8 @@ _vmctl() {
 		esac
 		case ${COMP_WORDS[1]} in
 		console|pause|resume|unpause|wait)	words=$(_vmctl_vms) ;;
+		device)			words="list bind unbind attach detach -v --json
+						$(vmctl device list 2>/dev/null | awk 'NR > 1 { print $1 }')" ;;
 		events)			words="--json $(_vmctl_vms)" ;;
 		list|show|status|stats)	words="-v --json $(_vmctl_vms)" ;;
 		sched)
@@ -28,7 +30,7 @@ _vmctl() {
 			esac ;;
 		stop)			words="-a -f -t -w $(_vmctl_vms)" ;;
 		host)			words="--json --accel" ;;
-		start)			words="-b -c -d -m -p --accel --append --foreground --initrd --no-reboot" ;;
+		start)			words="-b -c -d -m -p --accel --append --device --foreground --initrd --no-reboot" ;;
 		top)			words="-n -s" ;;
 		create)			words="-s" ;;
 		esac

@@ -31,13 +31,14 @@
 
 #define DEFAULT_MEM	MIB(512)
 
-enum { OPT_INITRD = 256, OPT_APPEND, OPT_ACCEL, OPT_NO_REBOOT, OPT_FOREGROUND };
+enum { OPT_INITRD = 256, OPT_APPEND, OPT_ACCEL, OPT_NO_REBOOT, OPT_FOREGROUND, OPT_DEVICE };
 
 static const struct option long_options[] = {
 	{ "initrd", required_argument, NULL, OPT_INITRD },
 	{ "append", required_argument, NULL, OPT_APPEND },
 	{ "accel", required_argument, NULL, OPT_ACCEL },
 	{ "no-reboot", no_argument, NULL, OPT_NO_REBOOT },
+	{ "device", required_argument, NULL, OPT_DEVICE },
 	{ "foreground", no_argument, NULL, OPT_FOREGROUND },
 	{ 0 }
 };
@@ -69,6 +70,30 @@ static int add_disk(struct vm_config *cfg, const char *path)
 	}
 	cfg->disks = d;
 	d[cfg->ndisks++] = (struct vm_disk){ .path = path, .fd = -1 };
+	return STATUS_OK;
+}
+
+/* ADDRESS[,force]; the text stays as it is, so the address is copied. */
+static int add_device(struct vm_config *cfg, const char *text)
+{
+	size_t len = strcspn(text, ",");
+	struct vm_device *d;
+
+	if (text[len] && strcmp(text + len, ",force")) {
+		report("--device %s: ADDRESS or ADDRESS,force", text);
+		return STATUS_USAGE;
+	}
+	d = realloc(cfg->devices, (cfg->ndevices + 1) * sizeof(*d));
+	if (d) {
+		cfg->devices = d;
+		d[cfg->ndevices] = (struct vm_device){ .address = strndup(text, len),
+						       .force = text[len] };
+	}
+	if (!d || !d[cfg->ndevices].address) {
+		report_errno(ENOMEM, "%s", text);
+		return STATUS_ERROR;
+	}
+	cfg->ndevices++;
 	return STATUS_OK;
 }
 
@@ -130,6 +155,8 @@ static int parse_option(struct start *st, int c)
 	case OPT_NO_REBOOT:
 		st->no_reboot = true;
 		return STATUS_OK;
+	case OPT_DEVICE:
+		return add_device(cfg, optarg);
 	case OPT_FOREGROUND:
 		st->foreground = true;
 		return STATUS_OK;
@@ -251,6 +278,10 @@ static void close_files(struct vm_config *cfg)
 	free(cfg->disks);
 	cfg->disks = NULL;
 	cfg->ndisks = 0;
+	while (cfg->ndevices)
+		free((char *)cfg->devices[--cfg->ndevices].address);
+	free(cfg->devices);
+	cfg->devices = NULL;
 }
 
 static void close_all(struct start *st)
@@ -341,6 +372,28 @@ static int vm_created(struct supervisor *sup, int vm_fd)
 	return 0;
 }
 
+static int vm_attach(struct supervisor *sup, const struct vm_device *device)
+{
+	struct start *st = container_of(sup, struct start, sup);
+	struct mgmt *m;
+	int ret;
+
+	if (!st->id) {
+		report("device %s: %s can't hand devices over", device->address, st->cfg.accel);
+		return -EOPNOTSUPP;
+	}
+	m = mgmt_open(false);
+	if (!m)
+		return -EOPNOTSUPP;
+	ret = mgmt_device_change(m, LHV_CMD_DEVICE_ATTACH, device->address, st->id,
+				 device->force);
+	if (ret)
+		report("device %s: %s", device->address,
+		       *mgmt_error(m) ? mgmt_error(m) : strerror(-ret));
+	mgmt_close(m);
+	return ret;
+}
+
 static void vm_started(struct supervisor *sup)
 {
 	struct start *st = container_of(sup, struct start, sup);
@@ -379,6 +432,7 @@ static int supervise(struct start *st)
 	st->sup.fd[SUP_CTL] = st->ctl;
 	st->sup.wish = outside_wants;
 	st->sup.created = vm_created;
+	st->sup.attach = vm_attach;
 	st->sup.started = vm_started;
 	st->sup.ended = vm_ended;
 	st->cfg.supervisor = &st->sup;

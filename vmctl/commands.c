@@ -8,6 +8,8 @@
 static const struct command commands[] = {
 	{ "console", cmd_console, "id|name" },
 	{ "create", cmd_create, "-s size disk" },
+	{ "device", cmd_device, "list [-v] [--json] | bind address | unbind address | "
+				"attach [-f] id|name address | detach address" },
 	{ "events", cmd_events, "[--json] [id|name]..." },
 	{ "host", cmd_host, "[--json] [--accel device]" },
 	{ "list", cmd_status, "[-v] [--json] [id|name]..." },
@@ -20,7 +22,7 @@ static const struct command commands[] = {
 			      "[budget=time] [hybrid=yes|no]" },
 	{ "show", cmd_status, "[-v] [--json] [id|name]..." },
 	{ "start", cmd_start, "[-c] -b kernel [--initrd file] [--append text] "
-			      "[-d disk]... [-m size] [-p vcpus] "
+			      "[-d disk]... [--device address[,force]]... [-m size] [-p vcpus] "
 			      "[--accel device] [--foreground] [--no-reboot] name" },
 	{ "stats", cmd_stats, "[-v] [--json] id|name [vcpu]" },
 	{ "status", cmd_status, "[-v] [--json] [id|name]..." },

@@ -141,6 +141,21 @@ struct mgmt_event {
 	struct reg regs[REGS_MAX];
 };
 
+/** struct device_info - a PCI function, named as in the specification */
+struct device_info {
+	char address[16], driver[32], former[32], members[256], blocked[256], users[128];
+	uint32_t vendor, device, class;
+	int group;		/* -1: none */
+	bool can_reset, isolated;
+	uint64_t vm_id;		/* 0: none */
+};
+
+#define DEVICES_MAX	512
+
+int mgmt_devices(struct mgmt *m, struct device_info *devices, size_t room, size_t *n);
+/* LHV_CMD_DEVICE_BIND, _UNBIND, _ATTACH or _DETACH; @vm: 0 for none. */
+int mgmt_device_change(struct mgmt *m, int cmd, const char *address, uint64_t vm, bool force);
+
 /* NULL when there is no family; reported unless @quiet. */
 struct mgmt *mgmt_open(bool quiet);
 void mgmt_close(struct mgmt *m);

@@ -35,6 +35,7 @@ struct command {
 
 int cmd_console(int argc, char **argv);
 int cmd_create(int argc, char **argv);
+int cmd_device(int argc, char **argv);
 int cmd_events(int argc, char **argv);
 int cmd_metrics(int argc, char **argv);
 int cmd_pause(int argc, char **argv);

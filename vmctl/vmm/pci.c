@@ -84,6 +84,10 @@ static void vector_update(struct pci_dev *dev, unsigned int n)
 {
 	struct pci_msix_vector *v = &dev->vector[n];
 
+	if (dev->ops->vector) {
+		dev->ops->vector(dev, n, vector_masked(dev, n));
+		return;
+	}
 	if (!pci_msix_enabled(dev) || vector_masked(dev, n))
 		return;
 	irq_msi_set(dev->vm, v->handle, (uint64_t)v->addr_hi << 32 | v->addr_lo,
@@ -133,9 +137,11 @@ static void msix_access(struct pci_dev *dev, uint64_t off, uint8_t *data,
 	if (off >= MSIX_PBA_OFFSET) {
 		uint64_t bits = 0;
 
-		for (i = 0; i < dev->nvectors; i++)
-			bits |= (uint64_t)dev->vector[i].pending << i;
-		if (!write && off - MSIX_PBA_OFFSET < 8)
+		unsigned int first = 8 * ((off - MSIX_PBA_OFFSET) & ~7ULL);
+
+		for (i = first; i < dev->nvectors && i < first + 64; i++)
+			bits |= (uint64_t)dev->vector[i].pending << (i - first);
+		if (!write)
 			bus_put(data, len, bits >> (8 * (off & 4)));
 		return;
 	}
@@ -181,8 +187,8 @@ int pci_add_msix(struct pci_dev *dev, unsigned int bar, unsigned int n)
 		PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
 	dev->msix_bar = bar;
 	for (; dev->nvectors < n; dev->nvectors++) {
-		ret = irq_msi_alloc(dev->vm);
-		if (ret < 0)
+		ret = dev->ops->vector ? -1 : irq_msi_alloc(dev->vm);
+		if (ret < 0 && !dev->ops->vector)
 			return ret;
 		dev->vector[dev->nvectors] = (struct pci_msix_vector) {
 			.ctrl = PCI_MSIX_ENTRY_CTRL_MASKBIT,
@@ -399,8 +405,9 @@ void pci_detach(struct pci_dev *dev)
 	for (i = 0; i < PCI_NUM_BARS; i++)
 		if (dev->bar[i].mapped)
 			bus_del(&dev->vm->mmio, &dev->bar[i].range);
-	while (dev->nvectors)
-		irq_msi_free(dev->vm, dev->vector[--dev->nvectors].handle);
+	for (; dev->nvectors; dev->nvectors--)
+		if (!dev->ops->vector)
+			irq_msi_free(dev->vm, dev->vector[dev->nvectors - 1].handle);
 }
 
 struct pci_bus *pci_create(struct vm *vm)

@@ -12,8 +12,8 @@
 #include "vmm.h"
 
 #define PCI_CFG_SIZE		256U
-#define PCI_NUM_BARS		2U
-#define PCI_MSIX_MAX		64U
+#define PCI_NUM_BARS		6U
+#define PCI_MSIX_MAX		128U	/* their table is half of the least BAR */
 #define PCI_BAR_MIN		4096U
 
 struct pci_dev;
@@ -24,6 +24,7 @@ struct pci_dev;
  * @cfg_read: configuration bytes are about to be read (optional)
  * @cfg_write: configuration bytes were written (optional)
  * @moved: a BAR was mapped, moved or unmapped (optional)
+ * @vector: an MSI-X vector was changed, by one who sends the messages himself (optional)
  */
 struct pci_dev_ops {
 	void (*bar)(struct pci_dev *dev, unsigned int bar, uint64_t off,
@@ -31,6 +32,7 @@ struct pci_dev_ops {
 	void (*cfg_read)(struct pci_dev *dev, unsigned int off, unsigned int len);
 	void (*cfg_write)(struct pci_dev *dev, unsigned int off, unsigned int len);
 	void (*moved)(struct pci_dev *dev, unsigned int bar);
+	void (*vector)(struct pci_dev *dev, unsigned int n, bool masked);
 };
 
 struct pci_bar {

@@ -14,6 +14,7 @@
 
 #include "console.h"
 #include "pci.h"
+#include "pci_host.h"
 #include "pm.h"
 #include "rtc.h"
 #include "virtio.h"
@@ -25,6 +26,7 @@ struct machine {
 	struct vm vm;
 	struct virtio_dev *rng;
 	struct virtio_dev **disk;
+	struct pci_host **host;
 };
 
 /* What the machine can't do without, and what its absence means. */
@@ -210,6 +212,30 @@ static int create_memory(struct vm *vm)
 	return ret;
 }
 
+static int create_host_devices(struct machine *m)
+{
+	const struct vm_config *cfg = m->vm.cfg;
+	unsigned int i;
+	int ret;
+
+	m->host = calloc(cfg->ndevices + 1, sizeof(struct pci_host *));
+	if (!m->host) {
+		report_errno(ENOMEM, "%s", cfg->name);
+		return -ENOMEM;
+	}
+	for (i = 0; i < cfg->ndevices; i++) {
+		ret = cfg->supervisor->attach(cfg->supervisor, &cfg->devices[i]);
+		if (ret)
+			return ret;
+		m->host[i] = pci_host_create(&m->vm, cfg->devices[i].address, i);
+		if (!m->host[i]) {
+			report_errno(errno, "device %s", cfg->devices[i].address);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
 static int create_devices(struct machine *m)
 {
 	struct vm *vm = &m->vm;
@@ -246,7 +272,7 @@ static int create_devices(struct machine *m)
 		report_errno(errno, "%s: virtio-rng", cfg->name);
 		return -EINVAL;
 	}
-	return 0;
+	return create_host_devices(m);
 }
 
 static int create_vcpus(struct vm *vm)
@@ -314,6 +340,10 @@ static void destroy(struct machine *m)
 	if (m->rng)
 		virtio_rng_destroy(m->rng);
 	free(m->disk);
+	for (i = 0; m->host && i < vm->cfg->ndevices; i++)
+		if (m->host[i])
+			pci_host_destroy(m->host[i]);
+	free(m->host);
 	console_disconnect(vm->cfg->console);
 	rtc_destroy(vm->rtc);
 	pm_destroy(vm->pm);

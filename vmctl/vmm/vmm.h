@@ -157,6 +157,11 @@ enum vm_end {
 	VM_STOPPED,
 };
 
+struct vm_device {
+	const char *address;	/* of the host: domain:bus:device.function */
+	bool force;		/* even if it can't be reset */
+};
+
 struct vm_disk {
 	const char *path;
 	int fd;
@@ -172,6 +177,7 @@ enum wish { WISH_NOTHING, WISH_STOP, WISH_POWER_BUTTON };
  * @fd: watched for input; -1 for none
  * @wish: @fd[@i] has some: what does it mean?
  * @created: the VM exists, with this fd; not 0 gives it up, the error reported
+ * @attach: give the VM, complete with memory, a device of the host; 0 or -errno, reported
  * @started: its vCPUs run
  * @ended: it is about to go
  */
@@ -179,6 +185,7 @@ struct supervisor {
 	int fd[SUPERVISOR_FDS];
 	enum wish (*wish)(struct supervisor *sup, unsigned int i);
 	int (*created)(struct supervisor *sup, int vm_fd);
+	int (*attach)(struct supervisor *sup, const struct vm_device *device);
 	void (*started)(struct supervisor *sup);
 	void (*ended)(struct supervisor *sup);
 };
@@ -196,6 +203,8 @@ struct vm_config {
 	int initrd_fd;		/* -1: none */
 	struct vm_disk *disks;
 	unsigned int ndisks;
+	struct vm_device *devices;
+	unsigned int ndevices;
 	uint64_t mem;
 	unsigned int vcpus;
 	int sys_fd;
