@@ -166,6 +166,23 @@ def schedule(vm):
     refused("pool-get", errno.ENOENT, "no such pool", name="agents")
 
 
+def devices(vm):
+    """No IOMMU in this machine: a look, and refusals."""
+    all_of_them = dump("device-get")
+    bridge = [d for d in all_of_them if d["class"] >> 8 == 0x0600]
+    check(bridge and all("group" not in d and not d["isolated"] for d in all_of_them),
+          "device-get lists the host's", all_of_them)
+    other = [d for d in all_of_them if d["class"] >> 16 != 6][0]
+    check(do("device-get", address=other["address"]) == other, "device-get of one", other)
+    refused("device-get", errno.ENODEV, "no PCI device", address="0000:ff:1f.7")
+    refused("device-bind", errno.EOPNOTSUPP, "no IOMMU", address=other["address"])
+    refused("device-unbind", errno.ENODEV, "does not have it", address=other["address"])
+    refused("device-attach", errno.ENODEV, "bind it first", address=other["address"], vm_id=vm)
+    refused("device-attach", errno.ENOENT, "no VM of yours", address=other["address"],
+            vm_id=vm + 1000)
+    refused("device-detach", errno.ENODEV, "does not have it", address=other["address"], vm_id=vm)
+
+
 def end(mine, qemu):
     refused("vm-stop", errno.EOPNOTSUPP, "cannot be asked", id=qemu)
     do("vm-stop", id=mine)
@@ -183,9 +200,10 @@ vm, qemu = look_around()
 for ids, who in ((vm, "vmctl"), (qemu, "QEMU")):
     steer(ids, who)
 schedule(qemu)
+devices(vm)
 end(vm, qemu)
 every = {(name, mode) for name, op in nl.ops.items() for mode in op.modes
          if mode in ("do", "dump")}
 check(done >= every, "every command was done", every - done)
-check({m for m in nl.mcast_groups} >= {"vm", "vcpu"}, "both groups are in the specification")
+check({m for m in nl.mcast_groups} >= {"vm", "vcpu", "device"}, "all groups are in the specification")
 conclude()

@@ -67,7 +67,8 @@ check_metrics(run("metrics"))
 ear = subprocess.Popen([vmctl, "events", "--json"], stdout=subprocess.PIPE)
 time.sleep(0.5)
 for args, name in ((["status"], "status"), (["status", "-v"], "status"), (["stats", "mine"], "stats"),
-                   (["stats", "mine", "0"], "stats"), (["host"], "host"), (["sched"], "sched")):
+                   (["stats", "mine", "0"], "stats"), (["host"], "host"), (["sched"], "sched"),
+                   (["device", "list"], "devices")):
     valid(name, run(*args, "--json"), "vmctl " + " ".join(args))
 value = valid("status", run("status", "-v", "--json", "mine"), "vmctl status of one")
 check(value and len(value["vms"]) == 1 and value["vms"][0]["console"] and

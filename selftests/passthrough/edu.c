@@ -152,6 +152,9 @@ static int dma_elsewhere(uint64_t at)
 	memset(page, 0x5a, PAGE);
 	transfer(physical(page), EDU_BUFFER, 0);
 	transfer(EDU_BUFFER, at, DMA_TO_RAM);
+	/* A read that fails may leave the buffer as it is. */
+	memset(page, 0xa5, PAGE);
+	transfer(physical(page), EDU_BUFFER, 0);
 	transfer(at, EDU_BUFFER, 0);
 	memset(page, 0, PAGE);
 	transfer(EDU_BUFFER, physical(page), DMA_TO_RAM);
