@@ -11,6 +11,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
+#include "host/kvm_abi.h"
 #include "ioctl.h"
 #include "stats.h"
 
@@ -47,6 +48,7 @@ VCPU_OP(vcpu_set_events, lhv_set_events)
 VCPU_OP(vcpu_get_mp_state, lhv_vcpu_get_mp_state)
 VCPU_OP(vcpu_set_mp_state, lhv_vcpu_set_mp_state)
 VCPU_OP(vcpu_set_mce, lhv_set_mce)
+VCPU_OP(vcpu_prefault, lhv_mem_prefault)
 
 static int vcpu_get_lapic(void *obj, void *arg)
 {
@@ -167,10 +169,46 @@ static int vcpu_setup_mce(void *vcpu, void *arg)
 	return lhv_setup_mce(vcpu, *(u64 *)arg);
 }
 
-/* There is no capability of a vCPU that could be switched on. */
+/* Paravirtual features that CPUID does not offer are refused whatever is said here. */
 static int vcpu_enable_cap(void *vcpu, void *arg)
 {
-	return -EINVAL;
+	const struct kvm_enable_cap *cap = arg;
+
+	return cap->cap == KVM_CAP_ENFORCE_PV_FEATURE_CPUID && !cap->flags ? 0 : -EINVAL;
+}
+
+static int vcpu_has_attr(void *vcpu, void *arg)
+{
+	const struct kvm_device_attr *attr = arg;
+
+	if (attr->group != KVM_VCPU_TSC_CTRL || attr->attr != KVM_VCPU_TSC_OFFSET)
+		return -ENXIO;
+	return attr->flags ? -EINVAL : 0;
+}
+
+static int vcpu_get_attr(void *obj, void *arg)
+{
+	const struct kvm_device_attr *attr = arg;
+	struct lhv_vcpu *vcpu = obj;
+	int ret = vcpu_has_attr(vcpu, arg);
+
+	if (ret)
+		return ret;
+	return put_user(vcpu->cpu_state.tsc_offset, (u64 __user *)u64_to_user_ptr(attr->addr));
+}
+
+static int vcpu_set_attr(void *vcpu, void *arg)
+{
+	const struct kvm_device_attr *attr = arg;
+	int ret = vcpu_has_attr(vcpu, arg);
+	u64 offset;
+
+	if (ret)
+		return ret;
+	if (get_user(offset, (u64 __user *)u64_to_user_ptr(attr->addr)))
+		return -EFAULT;
+	lhv_clock_set_offset(vcpu, offset);
+	return 0;
 }
 
 static int vcpu_translate(void *obj, void *arg)
@@ -231,6 +269,10 @@ static const struct lhv_ioctl vcpu_ioctls[] = {
 	ROW(KVM_X86_SET_MCE, vcpu_set_mce),
 	ROW(KVM_TRANSLATE, vcpu_translate),
 	ROW(KVM_ENABLE_CAP, vcpu_enable_cap),
+	ROW(KVM_HAS_DEVICE_ATTR, vcpu_has_attr),
+	ROW(KVM_GET_DEVICE_ATTR, vcpu_get_attr),
+	ROW(KVM_SET_DEVICE_ATTR, vcpu_set_attr),
+	ROW(KVM_PRE_FAULT_MEMORY, vcpu_prefault),
 	RAW(KVM_GET_STATS_FD, vcpu_get_stats_fd),
 };
 

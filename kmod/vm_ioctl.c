@@ -305,6 +305,9 @@ static int vm_enable_cap(void *obj, void *arg)
 			vm->irq.x2apic_no_broadcast_quirk = true;
 		ret = 0;
 		break;
+	case KVM_CAP_X86_APIC_BUS_CYCLES_NS:
+		ret = lhv_apic_set_bus_cycle(vm, cap->args[0]);
+		break;
 	case KVM_CAP_MAX_VCPU_ID:
 		ret = limit_vcpu_ids(vm, cap->args[0]);
 		break;

@@ -347,6 +347,28 @@ void lhv_clock_write_tsc(struct lhv_vcpu *vcpu, u64 data, bool host)
 	set_offset(vcpu, offset);
 }
 
+/**
+ * lhv_clock_set_offset() - KVM_VCPU_TSC_OFFSET is set
+ * @vcpu: the vCPU, its lock held
+ * @offset: what the guest's TSC is ahead of the host's, at the guest's rate
+ *
+ * vCPUs that come later, and TSCs written from now on, keep in step with this one.
+ */
+void lhv_clock_set_offset(struct lhv_vcpu *vcpu, u64 offset)
+{
+	struct lhv_clock *clock = &vcpu->vm->clock;
+	struct lhv_cpu *cpu = &vcpu->cpu_state;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&clock->lock, flags);
+	clock->tsc_base_host = rdtsc();
+	clock->tsc_base_guest = scaled(clock->tsc_base_host, cpu->tsc_ratio) + offset;
+	clock->last_write_ns = ktime_get_boottime_ns();
+	clock->last_write_tsc = clock->tsc_base_guest;
+	raw_spin_unlock_irqrestore(&clock->lock, flags);
+	set_offset(vcpu, offset);
+}
+
 void lhv_clock_adjust(struct lhv_vcpu *vcpu, u64 delta)
 {
 	set_offset(vcpu, vcpu->cpu_state.tsc_offset + delta);

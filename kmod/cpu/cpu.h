@@ -312,6 +312,7 @@ void lhv_clock_init_vm(struct lhv_vm *vm);
 u64 lhv_guest_tsc(struct lhv_vcpu *vcpu, u64 host_tsc);
 u64 lhv_tsc_to_ns(struct lhv_vcpu *vcpu, u64 cycles);
 void lhv_clock_write_tsc(struct lhv_vcpu *vcpu, u64 data, bool host);
+void lhv_clock_set_offset(struct lhv_vcpu *vcpu, u64 offset);
 /* The run loop, entering the atomic tier on another CPU than last time. Preemption off. */
 void lhv_clock_moved(struct lhv_vcpu *vcpu);
 void lhv_clock_tick(struct lhv_vcpu *vcpu);

@@ -18,6 +18,7 @@
 #include <asm/apicdef.h>
 
 #define LHV_IOAPIC_PINS		24
+#define LHV_APIC_BUS_CYCLE_NS	1		/* 1 GHz unless the VMM says otherwise, as KVM */
 #define LHV_MAX_ROUTES		4096
 #define LHV_IOAPIC_ADDR		0xfec00000	/* IOAPIC_DEFAULT_PHYS_BASE */
 
@@ -41,6 +42,7 @@ struct lhv_irqchip {
 	struct list_head acks;		/* lock; readers under RCU */
 	bool x2apic_ids;		/* L KVM_CAP_X2APIC_API */
 	bool x2apic_no_broadcast_quirk;	/* L likewise */
+	u32 bus_cycle_ns;		/* I once there is a vCPU: KVM_CAP_X86_APIC_BUS_CYCLES_NS */
 	struct lhv_apic_map *apic_map;	/* I physical APIC id -> LAPIC; has its own lock */
 };
 
@@ -91,6 +93,7 @@ void lhv_irq_destroy_vm(struct lhv_vm *vm);
 /* vm->lock held, no vCPU yet for CREATE_IRQCHIP/split. -EEXIST, -EINVAL, -ENOMEM. */
 int lhv_irqchip_create(struct lhv_vm *vm);
 int lhv_irqchip_create_split(struct lhv_vm *vm, u32 pins);
+int lhv_apic_set_bus_cycle(struct lhv_vm *vm, u64 ns);	/* vm->lock held. -EINVAL, -ENXIO */
 int lhv_irqchip_get(struct lhv_vm *vm, struct kvm_irqchip *chip);
 int lhv_irqchip_set(struct lhv_vm *vm, const struct kvm_irqchip *chip);
 

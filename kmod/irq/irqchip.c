@@ -12,6 +12,7 @@ int lhv_irq_init_vm(struct lhv_vm *vm)
 	INIT_LIST_HEAD(&irq->irqfds);
 	INIT_LIST_HEAD(&irq->resamplers);
 	INIT_LIST_HEAD(&irq->acks);
+	irq->bus_cycle_ns = LHV_APIC_BUS_CYCLE_NS;
 	irq->apic_map = kzalloc(sizeof(*irq->apic_map), GFP_KERNEL_ACCOUNT);
 	if (!irq->apic_map)
 		return -ENOMEM;

@@ -13,7 +13,7 @@
 
 #include "lapic.h"
 
-#define NS_PER_TICK		1	/* the bus runs at 1 GHz, as KVM's */
+#define MAX_DIVIDE		128
 #define MIN_PERIOD_NS		200000	/* a guest does not buy more host interrupts than this */
 #define MIN_REARM_NS		1000
 #define MAX_SLEW		2048	/* one part in so many: NTP slews by 500 ppm at most */
@@ -22,6 +22,26 @@
 static u32 timer_mode(const struct lhv_lapic *l)
 {
 	return lhv_lapic_reg(l, APIC_LVTT) & (APIC_LVT_TIMER_PERIODIC | APIC_LVT_TIMER_TSCDEADLINE);
+}
+
+/* What one tick of the counter takes. */
+static u64 tick_ns(const struct lhv_lapic *l)
+{
+	return (u64)l->divide * l->vcpu->vm->irq.bus_cycle_ns;
+}
+
+/* See irq.h. The longest count still has to be less than the end of time. */
+int lhv_apic_set_bus_cycle(struct lhv_vm *vm, u64 ns)
+{
+	lockdep_assert_held(&vm->lock);
+	if (!ns || ns > U64_MAX / ((u64)U32_MAX * MAX_DIVIDE))
+		return -EINVAL;
+	if (!lhv_has_lapic(vm))
+		return -ENXIO;
+	if (vm->nr_vcpus)
+		return -EINVAL;
+	vm->irq.bus_cycle_ns = ns;
+	return 0;
 }
 
 static bool is_deadline(const struct lhv_lapic *l)
@@ -119,14 +139,15 @@ static void arm_deadline(struct lhv_lapic *l)
 /* One-shot or periodic, @ticks from now; the timer is stopped. */
 static void arm_count(struct lhv_lapic *l, u32 ticks)
 {
-	u64 tick_ns = (u64)l->divide * NS_PER_TICK;
+	u32 initial = lhv_lapic_reg(l, APIC_TMICT);
+	u64 tick = tick_ns(l);
 
-	if (!lhv_lapic_reg(l, APIC_TMICT))
+	if (!initial)
 		return;
 	l->period_ns = 0;
 	if (timer_mode(l) == APIC_LVT_TIMER_PERIODIC)
-		l->period_ns = max_t(u64, lhv_lapic_reg(l, APIC_TMICT) * tick_ns, MIN_PERIOD_NS);
-	l->target = ktime_add_ns(ktime_get(), ticks * tick_ns);
+		l->period_ns = clamp_t(u64, initial * tick, MIN_PERIOD_NS, MAX_TIMER_NS);
+	l->target = ktime_add_ns(ktime_get(), min_t(u64, ticks * tick, MAX_TIMER_NS));
 	hrtimer_start(&l->timer, l->target, HRTIMER_MODE_ABS_HARD);
 }
 
@@ -191,7 +212,7 @@ u32 lhv_lapic_timer_count(struct lhv_lapic *l)
 	left = ktime_to_ns(ktime_sub(READ_ONCE(l->target), ktime_get()));
 	if (left <= 0)
 		return 0;
-	return min_t(u64, div_u64(left, l->divide * NS_PER_TICK), initial);
+	return min_t(u64, div64_u64(left, tick_ns(l)), initial);
 }
 
 void lhv_lapic_timer_restore(struct lhv_lapic *l, u32 lvtt, u32 count)

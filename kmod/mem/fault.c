@@ -3,6 +3,7 @@
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 
+#include "host/kvm_abi.h"
 #include "lhv.h"
 #include "mem/dirty.h"
 #include "mem/tdp.h"
@@ -98,9 +99,9 @@ static int map_sized(struct lhv_vcpu *vcpu, const struct lhv_slot *slot, gfn_t g
 	return lhv_tdp_map(mem, &vcpu->mem.cache, gfn, leaf, *level);
 }
 
-/* Map @pfn at @gfn, if it still is what the host has there. */
+/* Map @pfn at @gfn, if it still is what the host has there. @mapped: 0, or on which level it is. */
 static enum lhv_next map_page(struct lhv_vcpu *vcpu, struct lhv_slot *slot, gfn_t gfn, u32 access,
-			      unsigned long seq, const struct lhv_host_pfn *pfn)
+			      unsigned long seq, const struct lhv_host_pfn *pfn, int *mapped)
 {
 	bool write = access & LHV_ACC_WRITE;
 	struct lhv_mem *mem = &vcpu->vm->mem;
@@ -132,6 +133,7 @@ static enum lhv_next map_page(struct lhv_vcpu *vcpu, struct lhv_slot *slot, gfn_
 	}
 	read_unlock(&mem->mmu_lock);
 
+	*mapped = ret ? 0 : level;
 	if (!ret || ret == -EAGAIN)
 		return LHV_RESUME;
 	if (ret == -EFAULT)
@@ -161,7 +163,8 @@ static bool unprotect(struct lhv_vcpu *vcpu, struct lhv_slot *slot, gfn_t gfn)
 	return done;
 }
 
-static enum lhv_next resolve(struct lhv_vcpu *vcpu, struct lhv_slot *slot, gfn_t gfn, u32 access)
+static enum lhv_next resolve(struct lhv_vcpu *vcpu, struct lhv_slot *slot, gfn_t gfn, u32 access,
+			     int *mapped)
 {
 	unsigned long seq, hva = lhv_slot_hva(slot, gfn);
 	bool write = access & LHV_ACC_WRITE;
@@ -188,9 +191,61 @@ static enum lhv_next resolve(struct lhv_vcpu *vcpu, struct lhv_slot *slot, gfn_t
 		return no_page(vcpu, ret, hva);
 	if (slot->flags & KVM_MEM_READONLY)
 		pfn.writable = false;
-	next = map_page(vcpu, slot, gfn, access, seq, &pfn);
+	next = map_page(vcpu, slot, gfn, access, seq, &pfn, mapped);
 	lhv_host_put_pfn(&pfn, pfn.writable);
 	return next;
+}
+
+/* Frames that a read of @gfn would have mapped, from there to the end of the leaf; 0: again; -errno. */
+static long prefault(struct lhv_vcpu *vcpu, gfn_t gfn)
+{
+	struct lhv_vm *vm = vcpu->vm;
+	struct lhv_slot *slot;
+	int idx, level = 0;
+	long ret = 0;
+
+	idx = srcu_read_lock(&vm->srcu);
+	slot = lhv_slots_find(srcu_dereference(vm->mem.slots, &vm->srcu), gfn,
+			      &vcpu->mem.slot_hint);
+	if (!slot) {
+		ret = -ENOENT;
+	} else if (resolve(vcpu, slot, gfn, 0, &level) == LHV_EXIT_USER) {
+		ret = vcpu->run_errno;
+		vcpu->run_errno = 0;
+	}
+	srcu_read_unlock(&vm->srcu, idx);
+	if (!ret && level)
+		ret = lhv_tdp_pages(level) - (gfn & (lhv_tdp_pages(level) - 1));
+	return ret;
+}
+
+/**
+ * lhv_mem_prefault() - the body of KVM_PRE_FAULT_MEMORY
+ * @vcpu: the vCPU, its lock held
+ * @range: what is to be mapped; comes back as what is left of it
+ *
+ * Process context. Return: 0 when something was mapped, else -EINVAL (not aligned, empty, flags),
+ * -ENOENT (no slot there), -EINTR, -EFAULT, -ENOMEM.
+ */
+int lhv_mem_prefault(struct lhv_vcpu *vcpu, struct kvm_pre_fault_memory *range)
+{
+	bool some = false;
+	long n = 0;
+
+	if (range->flags || !PAGE_ALIGNED(range->gpa) || !PAGE_ALIGNED(range->size) ||
+	    range->gpa + range->size <= range->gpa)
+		return -EINVAL;
+	while (range->size) {
+		n = signal_pending(current) ? -EINTR : prefault(vcpu, range->gpa >> PAGE_SHIFT);
+		if (n < 0)
+			break;
+		n = min_t(u64, n << PAGE_SHIFT, range->size);
+		range->gpa += n;
+		range->size -= n;
+		some |= n;
+		cond_resched();
+	}
+	return some ? 0 : n;
 }
 
 struct split_ctx {
@@ -245,8 +300,8 @@ enum lhv_next lhv_tdp_fault(struct lhv_vcpu *vcpu, gpa_t gpa, u32 access)
 	gfn_t gfn = gpa >> PAGE_SHIFT;
 	enum lhv_next next = LHV_RESUME;
 	struct lhv_slot *slot;
+	int idx, mapped;
 	bool memory;
-	int idx;
 
 	if (unlikely(access & LHV_ACC_RSVD)) {
 		pr_err_ratelimited("lhv: VM %llu: malformed second-stage entry for %#llx\n",
@@ -259,7 +314,7 @@ enum lhv_next lhv_tdp_fault(struct lhv_vcpu *vcpu, gpa_t gpa, u32 access)
 			      &vcpu->mem.slot_hint);
 	memory = slot && !(access & LHV_ACC_WRITE && slot->flags & KVM_MEM_READONLY);
 	if (memory)
-		next = resolve(vcpu, slot, gfn, access);
+		next = resolve(vcpu, slot, gfn, access, &mapped);
 	srcu_read_unlock(&vm->srcu, idx);
 
 	if (memory) {

@@ -209,6 +209,9 @@ bool lhv_dirty_ring_covers(struct lhv_vcpu *vcpu, unsigned long pgoff);
  */
 enum lhv_next lhv_tdp_fault(struct lhv_vcpu *vcpu, gpa_t gpa, u32 access);
 
+struct kvm_pre_fault_memory;
+int lhv_mem_prefault(struct lhv_vcpu *vcpu, struct kvm_pre_fault_memory *range);
+
 /*
  * Guest-physical access. Never sleeps in the atomic tier. May cross pages.
  * Return 0; -EFAULT: no slot, read-only slot on write, the VMM's memory is not there, or
