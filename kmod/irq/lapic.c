@@ -484,8 +484,9 @@ static int write_reg(struct lhv_lapic *l, u32 reg, u32 val)
 		lhv_lapic_set_reg(l, APIC_ESR, atomic_xchg(&l->errors, 0));
 		break;
 	case APIC_ICR:
+		/* An xAPIC keeps reserved bits, as KVM's does; the x2APIC's are refused above. */
+		lhv_lapic_set_reg(l, APIC_ICR, val & ~APIC_ICR_BUSY);
 		val &= ICR_MASK_LO;
-		lhv_lapic_set_reg(l, APIC_ICR, val);
 		lhv_apic_send_ipi(l, val, x2 ? lhv_lapic_reg(l, APIC_ICR2) :
 					       lhv_lapic_reg(l, APIC_ICR2) >> 24);
 		break;
