@@ -263,8 +263,7 @@ TEST(host_breakpoint)
 	two_breakpoints(false);
 }
 
-TEST(host_and_guest_breakpoints,
-     .emulator = "QEMU 7.2's VMRUN loads DR7 without arming what it enables; KVM fails alike")
+TEST(host_and_guest_breakpoints)
 {
 	two_breakpoints(true);
 }

@@ -124,8 +124,7 @@ TEST(debug_single_step)
 	vcpu_done(vcpu);
 }
 
-TEST(debug_hw_breakpoint,
-     .emulator = "QEMU 7.2's VMRUN loads DR7 without arming what it enables; KVM fails alike")
+TEST(debug_hw_breakpoint)
 {
 	struct kvm_guest_debug d = {
 		.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP,
@@ -153,8 +152,7 @@ TEST(debug_hw_breakpoint,
 	vcpu_done(vcpu);
 }
 
-TEST(debug_sw_breakpoint,
-     .emulator = "QEMU 7.2 takes INT3 for an INTn, which the #BP intercept leaves alone; KVM fails alike")
+TEST(debug_sw_breakpoint)
 {
 	struct vcpu *vcpu = at_debug_code(VM_IRQCHIP);
 
