@@ -193,7 +193,6 @@ void lhv_device_describe(struct pci_dev *pdev, struct lhv_device_description *d)
 	if (pdev->dev.driver)
 		strscpy(d->driver, pdev->dev.driver->name, sizeof(d->driver));
 	device_unlock(&pdev->dev);
-	d->bridge = pdev->hdr_type != PCI_HEADER_TYPE_NORMAL;
 	d->can_reset = pdev->reset_methods[0];
 	mutex_lock(&lhv_devices_lock);
 	if (group) {

@@ -26,7 +26,6 @@ struct pci_dev;
  * @group: number of its IOMMU group; -1: no IOMMU stands before it
  * @vm_id: the VM that has it; 0: none
  * @bound: lhv has it
- * @bridge: it is one
  * @can_reset: it can be
  * @isolated: it can send no interrupts but its own
  */
@@ -34,7 +33,7 @@ struct lhv_device_description {
 	char driver[32], former[32], members[256], blocked[256], users[128];
 	int group;
 	u64 vm_id;
-	bool bound, bridge, can_reset, isolated;
+	bool bound, can_reset, isolated;
 };
 
 #define LHV_WHY_MAX		256

@@ -46,6 +46,19 @@ static void quiet(uint8_t *ram, size_t size)
 	CHECK_EQ(sum(ram, size), before);
 }
 
+/* Bound, attached, and about to write to the VM's memory. */
+static struct edu busy_edu(struct nl *nl, struct vm *vm, const char *address)
+{
+	struct edu e;
+
+	take(nl, address);
+	CHECK_EQ(device_cmd(nl, LHV_CMD_DEVICE_ATTACH, address, vm_id(vm->fd), true), 0);
+	e = edu_open(vm->fd, address);
+	edu_fill(&e, vm->ram, 0x12);
+	edu_start(&e, EDU_BUFFER, PAGE_SIZE, EDU_TO_RAM);
+	return e;
+}
+
 TEST(taken_away)
 {
 	const char *address = find_edu(0);
@@ -54,11 +67,7 @@ TEST(taken_away)
 	struct edu e, again;
 
 	vm_ram(vm, RAM);
-	take(nl, address);
-	CHECK_EQ(device_cmd(nl, LHV_CMD_DEVICE_ATTACH, address, vm_id(vm->fd), true), 0);
-	e = edu_open(vm->fd, address);
-	edu_fill(&e, vm->ram, 0x12);
-	edu_start(&e, EDU_BUFFER, PAGE_SIZE, EDU_TO_RAM);
+	e = busy_edu(nl, vm, address);
 	CHECK_EQ(device_cmd(nl, LHV_CMD_DEVICE_DETACH, address, 0, false), 0);
 	quiet(vm->ram, RAM);
 	gone(&e);
@@ -90,11 +99,7 @@ TEST(pulled_out)
 	char path[128];
 
 	vm_ram(vm, RAM);
-	take(nl, address);
-	CHECK_EQ(device_cmd(nl, LHV_CMD_DEVICE_ATTACH, address, vm_id(vm->fd), true), 0);
-	e = edu_open(vm->fd, address);
-	edu_fill(&e, vm->ram, 0x12);
-	edu_start(&e, EDU_BUFFER, PAGE_SIZE, EDU_TO_RAM);
+	e = busy_edu(nl, vm, address);
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/remove", address);
 	write_to(path, "1");
 	quiet(vm->ram, RAM);
@@ -118,11 +123,7 @@ TEST(vm_killed)
 	struct edu e;
 
 	vm_ram(vm, RAM);
-	take(nl, address);
-	CHECK_EQ(device_cmd(nl, LHV_CMD_DEVICE_ATTACH, address, vm_id(vm->fd), true), 0);
-	e = edu_open(vm->fd, address);
-	edu_fill(&e, vm->ram, 0x12);
-	edu_start(&e, EDU_BUFFER, PAGE_SIZE, EDU_TO_RAM);
+	e = busy_edu(nl, vm, address);
 	CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_KILL, vm_id(vm->fd)), 0);
 	quiet(vm->ram, RAM);
 	gone(&e);
