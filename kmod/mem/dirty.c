@@ -8,6 +8,7 @@
  * the data. So a write that a harvest misses is in the next one.
  */
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 
 #include "lhv.h"
@@ -56,34 +57,40 @@ static unsigned long *dirty_scratch(struct lhv_slot *slot)
 
 /*
  * Take the bits [first, first + n) (in words) from the log and write-protect their
- * pages. @want says which; what was found there is left in its place.
+ * pages. @want says which (NULL: all); what was found is in @found, which may be @want.
+ * A task that is killed stops early: how many words were done is returned.
  */
-static void harvest(struct lhv_vm *vm, struct lhv_slot *slot, unsigned long first,
-		    unsigned long n, unsigned long *want)
+static unsigned long harvest(struct lhv_vm *vm, struct lhv_slot *slot, unsigned long first,
+			     unsigned long n, const unsigned long *want, unsigned long *found)
 {
 	struct lhv_mem *mem = &vm->mem;
 	unsigned long i, mask;
 
 	write_lock(&mem->mmu_lock);
 	for (i = 0; i < n; i++) {
-		if (i && i % LHV_DIRTY_BATCH == 0 &&
-		    (need_resched() || rwlock_needbreak(&mem->mmu_lock))) {
-			write_unlock(&mem->mmu_lock);
-			cond_resched();
-			write_lock(&mem->mmu_lock);
+		if (i && i % LHV_DIRTY_BATCH == 0) {
+			if (fatal_signal_pending(current))
+				break;
+			if (need_resched() || rwlock_needbreak(&mem->mmu_lock)) {
+				write_unlock(&mem->mmu_lock);
+				cond_resched();
+				write_lock(&mem->mmu_lock);
+			}
 		}
-		mask = want[i];
-		want[i] = 0;
-		if (!mask || !READ_ONCE(slot->dirty[first + i]))
-			continue;
-		mask &= atomic_long_fetch_andnot(mask, (atomic_long_t *)&slot->dirty[first + i]);
-		want[i] = mask;
+		mask = want ? want[i] : ~0UL;
+		if (mask && READ_ONCE(slot->dirty[first + i]))
+			mask &= atomic_long_fetch_andnot(mask,
+							 (atomic_long_t *)&slot->dirty[first + i]);
+		else
+			mask = 0;
+		found[i] = mask;
 		if (mask)
 			lhv_tdp_write_protect_mask(mem, slot->base_gfn +
 						   (first + i) * BITS_PER_LONG, mask);
 	}
 	write_unlock(&mem->mmu_lock);
 	lhv_mem_flush(vm);
+	return i;
 }
 
 /**
@@ -93,12 +100,12 @@ static void harvest(struct lhv_vm *vm, struct lhv_slot *slot, unsigned long firs
  *
  * Clears the log too, unless KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 is on.
  * Return: 0; -EINVAL; -ENOENT: no such slot, or not logged; -ENXIO: the log is in rings;
- * -EFAULT. Process context.
+ * -EFAULT; -EINTR: killed. Process context.
  */
 int lhv_mem_get_dirty_log(struct lhv_vm *vm, const struct kvm_dirty_log *log)
 {
 	struct lhv_mem *mem = &vm->mem;
-	unsigned long i, longs, *scratch;
+	unsigned long i, n, longs, *scratch;
 	struct lhv_slot *slot;
 
 	guard(mutex)(&mem->slots_lock);
@@ -114,16 +121,15 @@ int lhv_mem_get_dirty_log(struct lhv_vm *vm, const struct kvm_dirty_log *log)
 	}
 
 	scratch = dirty_scratch(slot);
-	memset(scratch, 0xff, longs * sizeof(long));
-	harvest(vm, slot, 0, longs, scratch);
-	if (!copy_to_user(log->dirty_bitmap, scratch, longs * sizeof(long)))
+	n = harvest(vm, slot, 0, longs, NULL, scratch);
+	if (n == longs && !copy_to_user(log->dirty_bitmap, scratch, longs * sizeof(long)))
 		return 0;
 
 	/* Nothing gets lost: the pages may stay protected though their bits are set. */
-	for (i = 0; i < longs; i++)
+	for (i = 0; i < n; i++)
 		if (scratch[i])
 			atomic_long_or(scratch[i], (atomic_long_t *)&slot->dirty[i]);
-	return -EFAULT;
+	return n == longs ? -EFAULT : -EINTR;
 }
 
 /**
@@ -132,7 +138,7 @@ int lhv_mem_get_dirty_log(struct lhv_vm *vm, const struct kvm_dirty_log *log)
  * @log: from userspace, unchecked
  *
  * Return: 0; -EINVAL; -ENOENT: no such slot, or not logged; -ENXIO: the log is in rings;
- * -EFAULT. Process context.
+ * -EFAULT; -EINTR: killed. Process context.
  */
 int lhv_mem_clear_dirty_log(struct lhv_vm *vm, const struct kvm_clear_dirty_log *log)
 {
@@ -155,6 +161,7 @@ int lhv_mem_clear_dirty_log(struct lhv_vm *vm, const struct kvm_clear_dirty_log 
 	scratch = dirty_scratch(slot);
 	if (copy_from_user(scratch, log->dirty_bitmap, longs * sizeof(long)))
 		return -EFAULT;
-	harvest(vm, slot, log->first_page / BITS_PER_LONG, longs, scratch);
+	if (harvest(vm, slot, log->first_page / BITS_PER_LONG, longs, scratch, scratch) < longs)
+		return -EINTR;
 	return 0;
 }
