@@ -100,11 +100,17 @@ static bool run_bytes(struct rng *r, struct vcpu *vcpu)
 	return true;
 }
 
-static void with_alarms(void)
+/*
+ * A signal every 5 ms; off while a VM is made: KVM_CREATE_VM is interrupted by signals and begins
+ * anew, for ever where it takes longer than that (the debug kernel in Bochs).
+ */
+static void alarms(bool on)
 {
-	struct itimerval t = { .it_interval.tv_usec = 5000, .it_value.tv_usec = 5000 };
+	struct itimerval t = { 0 };
 	struct sigaction sa = { .sa_handler = on_alarm };
 
+	if (on)
+		t.it_interval.tv_usec = t.it_value.tv_usec = 5000;
 	CHECK_OK(sigaction(SIGALRM, &sa, NULL));
 	CHECK_OK(setitimer(ITIMER_REAL, &t, NULL));
 }
@@ -119,7 +125,6 @@ static void some_guests(void *arg)
 	uint64_t i, j;
 	struct rng r;
 
-	with_alarms();
 	for (i = s->from; i < s->from + s->n; i++) {
 		struct kvm_sregs fresh;
 		unsigned int flags;
@@ -129,11 +134,13 @@ static void some_guests(void *arg)
 		rng_init(&r, s->seed, i);
 		/* QEMU's TCG aborts on a write to CR8 while an interrupt waits. */
 		flags = below(&r, 2) && !test_in_emulator() ? VM_IRQCHIP : 0;
+		alarms(false);
 		vm = machine(flags);
 		vcpu = machine_vcpu(vm, NULL);
 		CHECK_OK(ioctl(vcpu->fd, KVM_GET_SREGS, &fresh));
 		fill_random(&r, vm->ram + GUEST_BLOB, 0x10000);
 		fill_random(&r, vm->ram + CODE, CODE_SIZE);
+		alarms(true);
 		for (j = 0; j < 20; j++) {
 			CHECK_OK(ioctl(vcpu->fd, KVM_SET_SREGS, &fresh));
 			vcpu_mode(vcpu, below(&r, LONG + 1), below(&r, RAM));
