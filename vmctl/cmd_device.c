@@ -11,6 +11,7 @@
 #include "vmctl.h"
 
 #define NAME_MAX_LEN	128
+#define RESETS_MAX_LEN	128
 
 static const struct option list_options[] = {
 	{ "json", no_argument, NULL, 'j' },
@@ -23,9 +24,31 @@ static const char *name_of(struct pci_access *pci, const struct device_info *d, 
 			       d->vendor, d->device);
 }
 
+/* "flr bus": how the kernel would reset it, the best way first; empty: it can't. */
+static const char *resets_of(const struct device_info *d, char *buf)
+{
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/reset_method", d->address);
+	f = fopen(path, "r");
+	if (!f || !fgets(buf, RESETS_MAX_LEN, f))
+		*buf = '\0';
+	if (f)
+		fclose(f);
+	buf[strcspn(buf, "\n")] = '\0';
+	return buf;
+}
+
+/* Nothing is in the way of attaching it. */
+static bool is_viable(const struct device_info *d)
+{
+	return d->group >= 0 && d->isolated && d->can_reset && !*d->users && !*d->blocked;
+}
+
 static void print_text(struct pci_access *pci, const struct device_info *d, bool verbose)
 {
-	char buf[NAME_MAX_LEN], group[16] = "-", vm[24] = "-";
+	char buf[NAME_MAX_LEN], resets[RESETS_MAX_LEN], group[16] = "-", vm[24] = "-";
 
 	if (d->group >= 0)
 		snprintf(group, sizeof(group), "%d", d->group);
@@ -39,7 +62,9 @@ static void print_text(struct pci_access *pci, const struct device_info *d, bool
 		printf("%13sgroup: %s\n", "", d->members);
 	if (*d->former)
 		printf("%13sdriver before: %s\n", "", d->former);
-	printf("%13sreset: %s; interrupts: %s\n", "", d->can_reset ? "yes" : "no",
+	resets_of(d, resets);
+	printf("%13sreset: %s; interrupts: %s\n", "",
+	       !d->can_reset ? "no" : *resets ? resets : "yes",
 	       d->isolated ? "isolated" : "not isolated");
 	if (*d->users)
 		printf("%13sin use: %s\n", "", d->users);
@@ -47,6 +72,7 @@ static void print_text(struct pci_access *pci, const struct device_info *d, bool
 		printf("%13sno IOMMU stands before it\n", "");
 	else if (*d->blocked)
 		printf("%13sstill with the host: %s\n", "", d->blocked);
+	printf("%13sviable: %s\n", "", is_viable(d) ? "yes" : "no");
 }
 
 static void add(struct json_object *o, const char *key, const char *text)
@@ -57,7 +83,7 @@ static void add(struct json_object *o, const char *key, const char *text)
 static struct json_object *to_json(struct pci_access *pci, const struct device_info *d)
 {
 	struct json_object *o = json_object_new_object();
-	char buf[NAME_MAX_LEN];
+	char buf[NAME_MAX_LEN], resets[RESETS_MAX_LEN];
 
 	add(o, "address", d->address);
 	json_object_object_add(o, "vendor", json_object_new_int(d->vendor));
@@ -71,7 +97,9 @@ static struct json_object *to_json(struct pci_access *pci, const struct device_i
 	add(o, "blocked", d->blocked);
 	add(o, "users", d->users);
 	json_object_object_add(o, "can_reset", json_object_new_boolean(d->can_reset));
+	add(o, "resets", resets_of(d, resets));
 	json_object_object_add(o, "isolated", json_object_new_boolean(d->isolated));
+	json_object_object_add(o, "viable", json_object_new_boolean(is_viable(d)));
 	json_object_object_add(o, "vm_id", d->vm_id ? json_object_new_int64(d->vm_id) : NULL);
 	return o;
 }
