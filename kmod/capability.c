@@ -64,7 +64,6 @@ static const struct {
 	{ KVM_CAP_SIGNAL_MSI, 1 },
 	{ KVM_CAP_SPLIT_IRQCHIP, 1 },
 	{ KVM_CAP_SREGS2, 1 },
-	{ KVM_CAP_SYNC_MMU, 1 },
 	{ KVM_CAP_SYNC_REGS, KVM_SYNC_X86_VALID_FIELDS },
 	{ KVM_CAP_TSC_DEADLINE_TIMER, 1 },
 	{ KVM_CAP_USER_MEMORY, 1 },
@@ -80,8 +79,10 @@ static const struct {
 	{ KVM_CAP_XSAVE, 1 },
 };
 
-long lhv_check_extension(void *vm, unsigned long cap)
+/* @obj: the VM, or NULL for the system. */
+long lhv_check_extension(void *obj, unsigned long cap)
 {
+	struct lhv_vm *vm = obj;
 	size_t i;
 
 	switch (cap) {
@@ -90,6 +91,9 @@ long lhv_check_extension(void *vm, unsigned long cap)
 		       (lhv_host_tsc_stable() ? KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC : 0);
 	case KVM_CAP_NR_VCPUS:
 		return min_t(u32, num_online_cpus(), LHV_MAX_VCPUS);
+	case KVM_CAP_SYNC_MMU:
+		/* A device keeps its pages, whatever becomes of the VMM's: no balloon. */
+		return !vm || !READ_ONCE(vm->dma);
 	case KVM_CAP_TSC_CONTROL:
 	case KVM_CAP_VM_TSC_CONTROL:
 		return lhv_tsc_scales();

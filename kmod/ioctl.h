@@ -41,7 +41,7 @@ long lhv_dispatch(const struct lhv_ioctl *table, size_t rows, void *obj,
 #define DISPATCH(table, obj, cmd, arg) lhv_dispatch(table, ARRAY_SIZE(table), obj, cmd, arg)
 
 /* capability.c: KVM_CHECK_EXTENSION of the system and the VM. */
-long lhv_check_extension(void *vm, unsigned long cap);
+long lhv_check_extension(void *obj, unsigned long cap);
 
 /* vm_ioctl.c, vcpu_ioctl.c: new objects behind new fds. The fd or -errno. */
 int lhv_vm_open(void);

@@ -280,7 +280,7 @@ static void free_dma(struct lhv_vm *vm)
 	list_for_each_entry_safe(r, next, &dma->ranges, link)
 		unpin_range(vm, r);
 	iommu_domain_free(dma->domain);
-	vm->dma = NULL;
+	WRITE_ONCE(vm->dma, NULL);
 	update_coherency(vm);
 	kfree(dma);
 }
@@ -300,7 +300,7 @@ static int create_dma(struct lhv_vm *vm, struct lhv_device *dev, char *why)
 	}
 	dma->domain = domain;
 	INIT_LIST_HEAD(&dma->ranges);
-	vm->dma = dma;
+	WRITE_ONCE(vm->dma, dma);
 	return 0;
 }
 

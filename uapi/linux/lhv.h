@@ -25,7 +25,12 @@
  */
 #define LHV_SET_STOP_EVENTFD	_IOW(LHVIO, 0x01, __s32)
 
-/* ---- devices that were attached to the VM (device-attach of lhv_netlink.h) ---- */
+/*
+ * ---- devices that were attached to the VM (device-attach of lhv_netlink.h) ----
+ *
+ * While a VM has one its memory is pinned, and KVM_CAP_SYNC_MMU of the VM's fd is 0: no page may be
+ * taken away or exchanged (a balloon, MADV_DONTNEED), as the device would keep the old one.
+ */
 
 /**
  * struct lhv_device_address - where a PCI function is on the host
