@@ -81,6 +81,17 @@ bool driven_by(const char *address, const char *driver)
 	return *driver && !strcmp(strrchr(link, '/') + 1, driver);
 }
 
+void read_real(const char *address, uint8_t *config)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/config", address);
+	fd = CHECK_OK(open(path, O_RDONLY));
+	CHECK_EQ(read(fd, config, PCI_CFG_SPACE_SIZE), PCI_CFG_SPACE_SIZE);
+	close(fd);
+}
+
 void write_to(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY);

@@ -31,6 +31,11 @@
 
 #define NVME_VENDOR	0x1b36
 #define NVME_DEVICE	0x0010
+#define NVME_REG_CSTS	0x1c
+#define NVME_READY	1
+
+#define NIC_VENDOR	0x8086	/* e1000e */
+#define NIC_DEVICE	0x10d3
 
 /* The @nth function with these ids, "0000:00:01.0". Skips the case when there is none. */
 const char *find_function(unsigned int vendor, unsigned int device, int nth);
@@ -38,6 +43,8 @@ const char *find_function(unsigned int vendor, unsigned int device, int nth);
 const char *find_edu(int nth);
 /* Does this driver have it? "": none has. */
 bool driven_by(const char *address, const char *driver);
+/* PCI_CFG_SPACE_SIZE bytes of its configuration, as the host has it. */
+void read_real(const char *address, uint8_t *config);
 void write_to(const char *path, const char *text);
 
 /* device-bind, -unbind, -attach, -detach; @vm 0: none. 0 or -errno, nl->said. */
@@ -67,6 +74,30 @@ void edu_dma(struct edu *e, uint64_t from, uint64_t to, int to_ram);
 void edu_send(struct edu *e, uint64_t to);
 /* Its buffer is full of @byte then; by way of the first page of the VM's memory. */
 void edu_fill(struct edu *e, uint8_t *ram, uint8_t byte);
+
+/* nvme: reads only, of this many bytes; queues and lists take the VM's memory from 4 to 84 KiB. */
+#define NVME_READ	0x10000UL
+#define NVME_DATA	0x20000UL
+
+struct nvme {
+	int fd;
+	volatile uint8_t *bar;
+	uint8_t *ram;
+	unsigned int stride, tail[2], head[2];
+};
+
+/* An nvme that is attached to the VM, with its registers mapped. */
+struct nvme nvme_map(int vm_fd, const char *address, uint8_t *ram);
+/* Switch it on: with bus mastering it would do DMA. */
+void nvme_enable(volatile uint8_t *bar);
+/* That, with bus mastering, and make a queue. */
+void nvme_start(struct nvme *n);
+/* From the disk's byte @from to the guest's address @to. */
+void nvme_read(struct nvme *n, uint64_t from, uint64_t to);
+/* One read after the other, several at once, for ever; counts those that are done. */
+void nvme_read_on(struct nvme *n, uint64_t to, volatile uint64_t *done);
+/* Its namespace, once the host's driver is done with it; -1: that has not come up in time. */
+int open_disk(void);
 
 /* Memory that others may map, too; contents 0. */
 void *shared_memory(size_t size);

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Who may have a device, and what of it. */
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/pci_regs.h>
+#include <net/if.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -51,46 +56,191 @@ TEST(states)
 	give_back(nl, edu);
 }
 
-/* An edu on a slot with another function: one group, as neither isolates itself. */
-TEST(foreign_member)
+/* Two VMs ask at the same moment, over and over. */
+static void ask(const char *address, int go, int won)
 {
-	const char *edu = find_function(EDU_VENDOR, EDU_DEVICE, 1), *other;
 	struct vm *vm = small_vm();
 	struct nl *nl = nl_open();
+	uint64_t id = vm_id(vm->fd);
+	int ret;
+	char c;
+
+	while (read(go, &c, 1) == 1) {
+		ret = device_cmd(nl, LHV_CMD_DEVICE_ATTACH, address, id, true);
+		if (ret && (ret != -EBUSY || !strstr(nl->said, "has it")))
+			FAIL("%d: %s", ret, nl->said);
+		c = !ret;
+		CHECK_EQ(write(won, &c, 1), 1);
+	}
+	_exit(0);
+}
+
+TEST(two_ask, .timeout = 240)
+{
+	const char *edu = find_edu(0);
+	struct nl *nl = nl_open();
+	int i, j, go[2][2], won[2], status;
+	char c[2];
+
+	take(nl, edu);
+	CHECK_OK(pipe(won));
+	for (i = 0; i < 2; i++) {
+		CHECK_OK(pipe(go[i]));
+		if (!CHECK_OK(fork())) {
+			for (j = 0; j <= i; j++)
+				close(go[j][1]);
+			ask(edu, go[i][0], won[1]);
+		}
+	}
+	for (i = 0; i < rounds(20, 200); i++) {
+		for (j = 0; j < 2; j++)
+			CHECK_EQ(write(go[(i + j) % 2][1], "", 1), 1);
+		for (j = 0; j < 2; j++)
+			CHECK_EQ(read(won[0], &c[j], 1), 1);
+		CHECK_EQ(c[0] + c[1], 1);
+		CHECK_EQ(device_cmd(nl, LHV_CMD_DEVICE_DETACH, edu, 0, false), 0);
+	}
+	for (i = 0; i < 2; i++)
+		close(go[i][1]);
+	for (i = 0; i < 2; i++) {
+		CHECK_OK(wait(&status));
+		CHECK_EQ(status, 0);
+	}
+	give_back(nl, edu);
+}
+
+/* A driver for those that the host keeps: it takes part in nothing. */
+static const char *keeper(void)
+{
+	static const char *const drivers[] = { "vfio-pci", "pci-stub" };
+	char path[64];
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "/sys/bus/pci/drivers/%s", drivers[i]);
+		if (!access(path, F_OK))
+			return drivers[i];
+	}
+	test_skip("neither vfio-pci nor pci-stub");
+	return NULL;
+}
+
+static void keep(const char *address, const char *driver)
+{
 	char path[128];
 
-	other = find_function(EDU_VENDOR, EDU_DEVICE, 2);
-	if (strncmp(edu, other, 11))
-		test_skip("%s and %s are no neighbours", edu, other);
-	if (access("/sys/bus/pci/drivers/vfio-pci", F_OK))
-		test_skip("no vfio-pci");
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver_override", other);
-	write_to(path, "vfio-pci");
-	write_to("/sys/bus/pci/drivers_probe", other);
-	CHECK(driven_by(other, "vfio-pci"));
-	take(nl, edu);
-	REFUSED(nl, device_cmd(nl, LHV_CMD_DEVICE_ATTACH, edu, vm_id(vm->fd), true), EPERM,
-		"(vfio-pci): of the same IOMMU group");
-	CHECK(strstr(nl->said, other));
-	write_to("/sys/bus/pci/drivers/vfio-pci/unbind", other);
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver_override", address);
+	write_to(path, driver);
+	write_to("/sys/bus/pci/drivers_probe", address);
+	CHECK(driven_by(address, driver));
+}
+
+static void keep_no_more(const char *address, const char *driver)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/drivers/%s/unbind", driver);
+	write_to(path, address);
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver_override", address);
 	write_to(path, "\n");
-	CHECK_EQ(device_cmd(nl, LHV_CMD_DEVICE_ATTACH, edu, vm_id(vm->fd), true), 0);
-	take(nl, other);
-	REFUSED(nl, device_cmd(nl, LHV_CMD_DEVICE_ATTACH, other, vm_id(small_vm()->fd), true), EBUSY,
+	write_to("/sys/bus/pci/drivers_probe", address);
+}
+
+/* Three edus on one slot: one group, as none isolates itself. */
+TEST(foreign_members)
+{
+	const char *edu = find_function(EDU_VENDOR, EDU_DEVICE, 1), *driver = keeper();
+	const char *second = find_function(EDU_VENDOR, EDU_DEVICE, 2);
+	const char *third = find_function(EDU_VENDOR, EDU_DEVICE, 3);
+	struct vm *vm = small_vm();
+	struct nl *nl = nl_open();
+	uint64_t id = vm_id(vm->fd);
+	struct edu e;
+
+	if (strncmp(edu, second, 11) || strncmp(edu, third, 11))
+		test_skip("%s, %s and %s are no neighbours", edu, second, third);
+	keep(second, driver);
+	keep(third, driver);
+	take(nl, edu);
+	/* Each of them is named. */
+	REFUSED(nl, device_cmd(nl, LHV_CMD_DEVICE_ATTACH, edu, id, true), EPERM,
+		"of the same IOMMU group");
+	CHECK(strstr(nl->said, driver));
+	CHECK(strstr(nl->said, second));
+	CHECK(strstr(nl->said, third));
+	keep_no_more(third, driver);
+	REFUSED(nl, device_cmd(nl, LHV_CMD_DEVICE_ATTACH, edu, id, true), EPERM, second);
+	CHECK(!strstr(nl->said, third));
+	keep_no_more(second, driver);
+	CHECK_EQ(device_cmd(nl, LHV_CMD_DEVICE_ATTACH, edu, id, true), 0);
+	take(nl, second);
+	REFUSED(nl, device_cmd(nl, LHV_CMD_DEVICE_ATTACH, second, vm_id(small_vm()->fd), true), EBUSY,
 		edu);
-	CHECK_EQ(device_cmd(nl, LHV_CMD_DEVICE_ATTACH, other, vm_id(vm->fd), true), 0);
+	CHECK_EQ(device_cmd(nl, LHV_CMD_DEVICE_ATTACH, second, id, true), 0);
 	/* The first one leaves: the second one's DMA is not disturbed, and the last one frees the group. */
 	CHECK_EQ(device_cmd(nl, LHV_CMD_DEVICE_DETACH, edu, 0, false), 0);
-	{
-		struct edu e = edu_open(vm->fd, other);
-
-		edu_fill(&e, vm->ram, 0x33);
-		edu_dma(&e, EDU_BUFFER, PAGE_SIZE, EDU_TO_RAM);
-		CHECK_EQ(vm->ram[PAGE_SIZE], 0x33);
-	}
-	give_back(nl, other);
+	e = edu_open(vm->fd, second);
+	edu_fill(&e, vm->ram, 0x33);
+	edu_dma(&e, EDU_BUFFER, PAGE_SIZE, EDU_TO_RAM);
+	CHECK_EQ(vm->ram[PAGE_SIZE], 0x33);
+	give_back(nl, second);
 	give_back(nl, edu);
-	write_to("/sys/bus/pci/drivers_probe", other);
+}
+
+/* ---- what the host uses ---- */
+
+TEST(disk_in_use)
+{
+	const char *nvme = find_function(NVME_VENDOR, NVME_DEVICE, 0);
+	struct nl *nl = nl_open();
+	int fd = CHECK_OK(open_disk());
+
+	REFUSED(nl, device_cmd(nl, LHV_CMD_DEVICE_BIND, nvme, 0, false), EBUSY,
+		"disk nvme0n1 is open or mounted");
+	CHECK(driven_by(nvme, "nvme"));
+	CHECK_OK(mkdir("/tmp/disk", 0700));
+	CHECK_OK(mount("/dev/nvme0n1", "/tmp/disk", "ext4", MS_RDONLY, NULL));
+	close(fd);
+	REFUSED(nl, device_cmd(nl, LHV_CMD_DEVICE_BIND, nvme, 0, false), EBUSY,
+		"disk nvme0n1 is open or mounted");
+	CHECK_OK(umount("/tmp/disk"));
+	rmdir("/tmp/disk");
+	take(nl, nvme);
+	give_back(nl, nvme);
+	CHECK_OK(open_disk());
+	CHECK(driven_by(nvme, "nvme"));
+}
+
+static void set_up(const char *interface, bool up)
+{
+	int fd = CHECK_OK(socket(AF_INET, SOCK_DGRAM, 0));
+	struct ifreq req = {};
+
+	strncpy(req.ifr_name, interface, IFNAMSIZ - 1);
+	CHECK_OK(ioctl(fd, SIOCGIFFLAGS, &req));
+	req.ifr_flags = (req.ifr_flags & ~IFF_UP) | (up ? IFF_UP : 0);
+	CHECK_OK(ioctl(fd, SIOCSIFFLAGS, &req));
+	close(fd);
+}
+
+TEST(interface_in_use)
+{
+	const char *nic = find_function(NIC_VENDOR, NIC_DEVICE, 0);
+	char path[128], said[64], *name;
+	struct nl *nl = nl_open();
+	struct dirent **names;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/net", nic);
+	if (scandir(path, &names, NULL, alphasort) < 3)
+		test_skip("no driver for %s", nic);
+	name = names[2]->d_name;
+	set_up(name, true);
+	snprintf(said, sizeof(said), "interface %.20s is up", name);
+	REFUSED(nl, device_cmd(nl, LHV_CMD_DEVICE_BIND, nic, 0, false), EBUSY, said);
+	set_up(name, false);
+	take(nl, nic);
+	give_back(nl, nic);
+	CHECK(driven_by(nic, "e1000e"));
 }
 
 /* Not for those who are not the host's administrator. */
@@ -106,17 +256,6 @@ TEST(administrators)
 	REFUSED(nl, device_cmd(nl, LHV_CMD_DEVICE_UNBIND, edu, 0, false), EPERM, "administrator");
 	REFUSED(nl, device_cmd(nl, LHV_CMD_DEVICE_ATTACH, edu, 1, false), EPERM, "administrator");
 	REFUSED(nl, device_cmd(nl, LHV_CMD_DEVICE_DETACH, edu, 1, false), EPERM, "administrator");
-}
-
-static void read_real(const char *address, uint8_t *config)
-{
-	char path[128];
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/config", address);
-	fd = CHECK_OK(open(path, O_RDONLY));
-	CHECK_EQ(read(fd, config, PCI_CFG_SPACE_SIZE), PCI_CFG_SPACE_SIZE);
-	close(fd);
 }
 
 static bool has(const char *path, const char *what)
