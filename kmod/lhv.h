@@ -353,5 +353,6 @@ static inline bool lhv_paging(const struct lhv_vcpu *vcpu)
 }
 
 #include "cpu/retire.h"
+#include "sched/fast.h"
 
 #endif

@@ -343,6 +343,7 @@ static enum lhv_next run_atomic(struct lhv_vcpu *vcpu)
 	if (unlikely(vcpu->cpu != smp_processor_id()))
 		lhv_clock_moved(vcpu);
 	static_call(lhv_load)(vcpu, smp_processor_id());
+	lhv_gate_on(vcpu);
 
 	do {
 		local_irq_disable();
@@ -394,6 +395,7 @@ static enum lhv_next run_atomic(struct lhv_vcpu *vcpu)
 		lhv_steal_preempted(vcpu);
 	static_call(lhv_put)(vcpu);
 	vcpu->atomic = false;
+	lhv_gate_off(vcpu);
 	lhv_host_fpu_save(vcpu->cpu_state.fpu);
 	return next;
 }
@@ -428,6 +430,7 @@ static int run_loop(struct lhv_vcpu *vcpu, enum lhv_next next)
 		}
 		next = run_atomic(vcpu);
 		if (next == LHV_SLEEP) {
+			lhv_gate_linger(vcpu);
 			if (vcpu->eoi_offered)
 				lhv_pv_eoi_settle(vcpu);
 			next = static_call(lhv_handle_exit)(vcpu);

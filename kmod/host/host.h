@@ -72,7 +72,7 @@ int lhv_host_handle_work(void);
 int lhv_host_work_setup(void);
 void lhv_host_work_teardown(void);
 
-/* Called when @task, the current one, gives its CPU away: does it sleep, or was it preempted? */
+/* Does @task sleep? Of another than the current one that may be over by now. Context: any. */
 static inline bool lhv_host_task_sleeps(struct task_struct *task)
 {
 #ifdef LHV_HAVE_TASK_IS_RUNNABLE

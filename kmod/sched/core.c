@@ -229,7 +229,7 @@ static void grant(struct lhv_sched_vcpu *v, u64 now)
 		lhv_sched_charge(v, owed, now);
 		v->ran = 0;
 	}
-	vm->pool->host->granted(vm->pool, v);
+	vm->pool->host->granted(vm->pool, v, now);
 }
 
 static void dispatch(struct lhv_sched_pool *pool, u64 now)
@@ -468,13 +468,13 @@ static void vm_plug(struct lhv_sched_vm *vm, u64 now)
 }
 
 /* Nobody waits in this pool any more: let go who was found waiting. */
-static void vm_release(struct lhv_sched_vm *vm)
+static void vm_release(struct lhv_sched_vm *vm, u64 now)
 {
 	struct lhv_sched_vcpu *v;
 
 	list_for_each_entry(v, &vm->vcpus, of_vm) {
 		if (v->until)
-			vm->pool->host->granted(vm->pool, v);
+			vm->pool->host->granted(vm->pool, v, now);
 		v->until = 0;
 	}
 }
@@ -505,7 +505,7 @@ void lhv_sched_pool_set_policy(struct lhv_sched_pool *pool, const struct lhv_sch
 		if (ops)
 			vm_plug(vm, now);
 		else
-			vm_release(vm);
+			vm_release(vm, now);
 	}
 	if (ops)
 		dispatch(pool, now);
@@ -532,7 +532,7 @@ void lhv_sched_vm_join(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm, u64
 		vm_plug(vm, now);
 		dispatch(pool, now);
 	} else {
-		vm_release(vm);
+		vm_release(vm, now);
 	}
 }
 

@@ -21,7 +21,7 @@
  * @contended: (o) somebody waits, for the first time or again
  */
 struct lhv_sched_host {
-	void (*granted)(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v);
+	void (*granted)(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now);
 	void (*kick)(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v);
 	void (*timer)(struct lhv_sched_pool *pool, u64 when);
 	void (*contended)(struct lhv_sched_pool *pool);

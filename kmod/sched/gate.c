@@ -2,44 +2,47 @@
 /*
  * lhv sched/ - the gate: vCPU threads at the pools of core.c.
  *
- * A thread that holds a slot runs with two things attached. A preempt notifier adds up
- * its time on CPUs: it is charged at the gate and when the slice is over. And one pinned timer per
- * CPU, armed for the rest of the slice when the thread gets its slot or comes to another CPU:
- * its interrupt ends the guest's time by itself, and its handler sets LHV_REQ_GATE, so that an
- * entry that nobody wants to prevent costs not one instruction.
+ * A slot stands for a CPU. So a thread keeps its slot for as long as it is on one: in the guest,
+ * in the kernel and on a short errand in its VMM, and all that time is charged. Whether it was
+ * there all the time its counters of context switches tell: where they have moved, only what
+ * had passed when it left the atomic tier is charged. A timer per CPU, armed for the rest of the
+ * slice when the thread gets its slot or comes to another CPU, interrupts the guest; its handler
+ * sets LHV_REQ_GATE, so that an entry that nobody wants to prevent costs not one instruction.
  *
  * How a slot gets back:
- *	the slice is over	timer: LHV_REQ_GATE; the thread queues up anew at the gate
- *	HLT, pause		lhv_gate_enough()
- *	the thread sleeps elsewhere (a page comes from a disk): sched_out, which holds the run
- *				queue's lock and so leaves it to irq_work
- *	KVM_RUN returns		lhv_gate_leave(): it keeps it for a while, for most exits to a VMM
- *				are short. Those who wait by then get it after LINGER, who
- *				begins to wait later at once.
+ *	the slice is over	the timer: LHV_REQ_GATE; the thread queues up anew at the gate. One
+ *				that is in its VMM loses it there and then, if somebody waits
+ *	HLT, pause, signal	lhv_gate_enough()
+ *	the thread sleeps	(its VMM, or a page that comes from a disk:) who wants a slot takes
+ *				it. Who waited when it set out gets it after LINGER
  *	no CPU for the thread	the host gives it to others (SCHED_IDLE, cpu.max): after STARVED
  *				it goes to somebody who waits
- *	signal, kill, death	KVM_RUN returns
  *	policy switch		core.c: all have to queue up again
+ *
+ * A slot can be taken from any thread at any time, for LHV_REQ_GATE is set behind that: it comes
+ * to the gate before it enters the guest again.
  *
  * No wake-up is lost: whoever changes a vCPU's state does it under the pool's lock and then wakes
  * vcpu->wait; the thread looks at its state after it has announced itself there.
  */
 #include <linux/percpu.h>
-#include <linux/sched/clock.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/task.h>
 #include <linux/timekeeping.h>
 
 #include "lhv.h"
 
-#define LINGER		(50 * LHV_SCHED_US)
+#define LINGER		(100 * LHV_SCHED_US)
 #define LOOK_AGAIN	(10 * LHV_SCHED_MS)	/* at least so often a running one is charged */
 #define SHORTEST	(10 * LHV_SCHED_US)
 #define STARVED		(20 * LHV_SCHED_MS)
+#define SLEEPERS	16			/* so many slots are tried for one */
 
 DEFINE_STATIC_KEY_FALSE(lhv_sched_on);
+DEFINE_PER_CPU(struct lhv_slice, lhv_slices);
 
-/* Threads with a notifier or other CPUs than they came with: lhv_sched_on stays on for them. */
-static atomic_t nr_attached;
+/* Threads with other CPUs than they came with: lhv_sched_on stays on for them. */
+static atomic_t nr_pinned;
 
 static struct lhv_vcpu *vcpu_of(struct lhv_sched_vcpu *v)
 {
@@ -78,258 +81,99 @@ void lhv_gate_unlock(struct lhv_pool *pool, unsigned long flags)
 	raw_spin_unlock_irqrestore(&pool->lock, flags);
 }
 
-/* ---- the timer of a slice: one per CPU ---- */
+/* ---- time on CPUs ---- */
 
-/**
- * struct slice - a CPU's
- * @lock: taken before a pool's
- * @timer: pinned
- * @vcpu: whose slice it is; not necessarily on this CPU any more
- * @cpu: this one
- */
-struct slice {
-	raw_spinlock_t lock;
-	struct hrtimer timer;
-	struct lhv_vcpu *vcpu;
-	int cpu;
-};
-
-static DEFINE_PER_CPU(struct slice, slices);
-
-/* The time until now is counted. Interrupts off, the vCPU's thread is the current one. */
-static void count_time(struct lhv_vcpu_sched *s)
+static u64 tsc_to_ns(u64 ticks)
 {
-	u64 now = local_clock();
-
-	if (!s->stamp)
-		return;
-	if (now > s->stamp) {
-		atomic64_add(now - s->stamp, &s->uncharged);
-		s->slice_left -= min(s->slice_left, now - s->stamp);
-	}
-	s->stamp = now;
+	return div_u64(min(ticks, U64_MAX / USEC_PER_SEC) * USEC_PER_SEC, lhv_host_tsc_khz());
 }
 
-/* From here on it is not. */
-static void count_off(struct lhv_vcpu_sched *s)
+/* What ran until @end is to be charged; from @from on it is counted anew. */
+static void count(struct lhv_vcpu_sched *s, u64 end, u64 from)
 {
-	count_time(s);
-	s->stamp = 0;
-	WRITE_ONCE(s->off_since, local_clock());
-	WRITE_ONCE(s->on_cpu, -1);
+	u64 start = xchg(&s->counted, from);
+
+	if (start && end > start)
+		atomic64_add(end - start, &s->uncharged);
 }
 
+/* The same, until now. Interrupts off, the vCPU's thread is the current one. */
+static void catch_up(struct lhv_vcpu_sched *s)
+{
+	u64 now = rdtsc(), switches = lhv_gate_switches();
+
+	count(s, switches == s->switches ? now : s->left_at, now);
+	s->switches = switches;
+}
+
+/* Under the pool's lock. */
 static void charge(struct lhv_vcpu_sched *s, u64 now)
 {
-	u64 ns = atomic64_xchg(&s->uncharged, 0);
+	u64 ticks = atomic64_xchg(&s->uncharged, 0);
 
-	if (ns)
-		lhv_sched_charge(&s->core, ns, now);
+	if (ticks)
+		lhv_sched_charge(&s->core, tsc_to_ns(ticks), now);
 }
 
-/* Under the pool's lock: does it take the slot away from a thread that is in the VMM? */
-static bool revoke(struct lhv_vcpu_sched *s, u64 now)
+/* ---- slots of threads that do not use them ---- */
+
+/* Under the pool's lock: from a thread that is not in the atomic tier. */
+static void take_slot(struct lhv_vcpu *vcpu, u64 now)
 {
-	if (cmpxchg(&s->where, LHV_GATE_LINGERS, LHV_GATE_REVOKED) != LHV_GATE_LINGERS)
-		return false;
+	struct lhv_vcpu_sched *s = &vcpu->sched;
+
+	count(s, READ_ONCE(s->left_at), 0);
 	charge(s, now);
 	lhv_sched_enough(&s->core, now);
-	return true;
+	lhv_request(vcpu, LHV_REQ_GATE);
 }
 
-/* The slice is up, as far as the timer knows. Return: ns after which to look again, or 0. */
-static u64 slice_end(struct lhv_vcpu *vcpu, bool here)
+/* Not one that just got its slot: it is about to wake up. */
+static bool sleeps(struct lhv_vcpu *vcpu, u64 now)
 {
-	struct lhv_vcpu_sched *s = &vcpu->sched;
-	struct lhv_pool *pool;
-	unsigned long flags;
-	u64 left = 0, now;
-
-	pool = lhv_gate_lock(&vcpu->vm->sched, &flags);
-	now = ktime_get_ns();
-	if (!pool->core.ops || s->core.state != LHV_SCHED_RUNNING) {
-		left = 0;
-	} else if (READ_ONCE(s->where) == LHV_GATE_LINGERS) {
-		/* Nobody waits: it may go on lingering, and find its slot when it comes back. */
-		if (pool->core.nr_waiting)
-			revoke(s, now);
-	} else if (here) {
-		count_time(s);
-		charge(s, now);
-		left = lhv_sched_left(&s->core, now);
-		if (!left)
-			lhv_request(vcpu, LHV_REQ_GATE);
-		left = min(left, LOOK_AGAIN);
-		s->slice_left = left;
-	}
-	lhv_gate_unlock(pool, flags);
-	return left;
+	return !READ_ONCE(vcpu->atomic) && now > vcpu->sched.core.since + LINGER &&
+	       lhv_host_task_sleeps(vcpu->sched.task);
 }
 
-static enum hrtimer_restart slice_fired(struct hrtimer *timer)
+static bool starved(struct lhv_vcpu *vcpu, u64 now)
 {
-	struct slice *slice = container_of(timer, struct slice, timer);
-	enum hrtimer_restart ret = HRTIMER_NORESTART;
-	struct lhv_vcpu *vcpu;
-	bool here;
-	u64 left;
-
-	raw_spin_lock(&slice->lock);
-	vcpu = slice->vcpu;
-	if (vcpu) {
-		/* The timer may have been moved off a CPU that went down. */
-		here = READ_ONCE(vcpu->sched.on_cpu) == slice->cpu &&
-		       slice->cpu == smp_processor_id();
-		left = slice_end(vcpu, here);
-		if (left) {
-			hrtimer_forward_now(timer, ns_to_ktime(max(left, SHORTEST)));
-			ret = HRTIMER_RESTART;
-		} else {
-			slice->vcpu = NULL;
-		}
-	}
-	raw_spin_unlock(&slice->lock);
-	return ret;
-}
-
-/* Preemption off. */
-static void arm_slice(struct lhv_vcpu *vcpu, u64 ns)
-{
-	struct slice *slice = this_cpu_ptr(&slices);
-	unsigned long flags;
-
-	raw_spin_lock_irqsave(&slice->lock, flags);
-	/* Nobody else would end its lingering. */
-	if (slice->vcpu && slice->vcpu != vcpu &&
-	    READ_ONCE(slice->vcpu->sched.where) == LHV_GATE_LINGERS)
-		slice_end(slice->vcpu, false);
-	slice->vcpu = vcpu;
-	hrtimer_start(&slice->timer, ns_to_ktime(clamp(ns, SHORTEST, LOOK_AGAIN)),
-		      HRTIMER_MODE_REL_PINNED_HARD);
-	raw_spin_unlock_irqrestore(&slice->lock, flags);
-}
-
-/* ---- the thread comes and goes ---- */
-
-static struct lhv_vcpu *notified(struct preempt_notifier *pn)
-{
-	return container_of(pn, struct lhv_vcpu, sched.notifier);
-}
-
-static void sched_in(struct preempt_notifier *pn, int cpu)
-{
-	struct lhv_vcpu *vcpu = notified(pn);
-	struct lhv_vcpu_sched *s = &vcpu->sched;
-	unsigned long flags;
-
-	local_irq_save(flags);
-	WRITE_ONCE(s->asleep, false);
-	s->stamp = local_clock();
-	WRITE_ONCE(s->on_cpu, cpu);
-	local_irq_restore(flags);
-	if (READ_ONCE(s->core.state) == LHV_SCHED_RUNNING &&
-	    READ_ONCE(this_cpu_ptr(&slices)->vcpu) != vcpu)
-		arm_slice(vcpu, s->slice_left);
-}
-
-/* The run queue's lock is held: nobody may be woken, no pool locked. */
-static void sched_out(struct preempt_notifier *pn, struct task_struct *next)
-{
-	struct lhv_vcpu_sched *s = &notified(pn)->sched;
-
-	count_off(s);
-	if (lhv_host_task_sleeps(current) && READ_ONCE(s->core.state) != LHV_SCHED_OUT) {
-		WRITE_ONCE(s->asleep, true);
-		irq_work_queue(&s->release);
-	}
-}
-
-static struct preempt_ops preempt_ops = { .sched_in = sched_in, .sched_out = sched_out };
-
-static void release_slot(struct irq_work *work)
-{
-	struct lhv_vcpu *vcpu = container_of(work, struct lhv_vcpu, sched.release);
-	struct lhv_vcpu_sched *s = &vcpu->sched;
-	struct lhv_pool *pool;
-	unsigned long flags;
-	u64 now;
-
-	pool = lhv_gate_lock(s->core.vm, &flags);
-	if (READ_ONCE(s->asleep) && pool->core.ops && s->core.state != LHV_SCHED_OUT) {
-		now = ktime_get_ns();
-		charge(s, now);
-		lhv_sched_enough(&s->core, now);
-		/* Should it be awake again by now, it comes back to the gate at once. */
-		lhv_request(vcpu, LHV_REQ_GATE);
-	}
-	lhv_gate_unlock(pool, flags);
-}
-
-/* Begin to count. Interrupts off. */
-static void attach(struct lhv_vcpu_sched *s)
-{
-	if (s->registered)
-		return;
-	s->registered = true;
-	WRITE_ONCE(s->asleep, false);
-	s->stamp = local_clock();
-	WRITE_ONCE(s->on_cpu, smp_processor_id());
-	preempt_notifier_register(&s->notifier);
-}
-
-/* Count no more. Interrupts off. */
-static void detach(struct lhv_vcpu_sched *s)
-{
-	if (!s->registered)
-		return;
-	count_off(s);
-	preempt_notifier_unregister(&s->notifier);
-	s->registered = false;
-}
-
-/* Under the pool's lock: while there is a policy, or no other way back. */
-static void set_counted(struct lhv_vcpu_sched *s, bool counted)
-{
-	if (s->counted == counted)
-		return;
-	s->counted = counted;
-	atomic_add(counted ? 1 : -1, &nr_attached);
+	return !READ_ONCE(vcpu->atomic) && now > vcpu->sched.core.since + STARVED &&
+	       tsc_to_ns(rdtsc() - READ_ONCE(vcpu->sched.left_at)) > STARVED;
 }
 
 /**
- * lhv_gate_forget() - the pool has no policy any more; a slot that lingers is none
- * @v: the vCPU
+ * lhv_gate_reclaim() - somebody may have begun to wait: who sleeps, or was told, loses its slot
+ * @pool: the pool
+ * @now: the time
  *
  * Context: under the pool's lock.
  */
-void lhv_gate_forget(struct lhv_sched_vcpu *v)
+void lhv_gate_reclaim(struct lhv_pool *pool, u64 now)
 {
-	struct lhv_vcpu_sched *s = &vcpu_of(v)->sched;
+	struct lhv_sched_vcpu *v;
+	int n;
 
-	if (cmpxchg(&s->where, LHV_GATE_LINGERS, LHV_GATE_REVOKED) == LHV_GATE_LINGERS)
-		set_counted(s, false);
+again:
+	if (!pool->core.ops || !pool->core.nr_waiting)
+		return;
+	n = 0;
+	list_for_each_entry(v, &pool->core.running, of_pool) {
+		if (n++ == SLEEPERS)
+			return;
+		if (sleeps(vcpu_of(v), now) || (v->resched && !READ_ONCE(vcpu_of(v)->atomic))) {
+			take_slot(vcpu_of(v), now);
+			goto again;	/* the list is another one now */
+		}
+	}
 }
 
-/* ---- slots of threads that get no CPU ---- */
-
-static bool starved(struct lhv_sched_vcpu *v, u64 now)
-{
-	struct lhv_vcpu_sched *s = &vcpu_of(v)->sched;
-
-	if (READ_ONCE(s->where) != LHV_GATE_INSIDE || READ_ONCE(s->on_cpu) >= 0 ||
-	    now < v->since + STARVED)
-		return false;
-	/* One that is not counted was granted its slot and has not come for it. */
-	return !s->counted || local_clock() > READ_ONCE(s->off_since) + STARVED;
-}
-
-static struct lhv_sched_vcpu *first_starved(struct lhv_pool *pool, u64 now)
+static struct lhv_vcpu *first_idle(struct lhv_pool *pool, u64 now)
 {
 	struct lhv_sched_vcpu *v;
 
 	list_for_each_entry(v, &pool->core.running, of_pool) {
-		if (starved(v, now))
-			return v;
+		if (sleeps(vcpu_of(v), now) || starved(vcpu_of(v), now))
+			return vcpu_of(v);
 	}
 	return NULL;
 }
@@ -337,18 +181,14 @@ static struct lhv_sched_vcpu *first_starved(struct lhv_pool *pool, u64 now)
 static enum hrtimer_restart watch_fired(struct hrtimer *timer)
 {
 	struct lhv_pool *pool = container_of(timer, struct lhv_pool, watch);
-	struct lhv_sched_vcpu *v;
+	struct lhv_vcpu *vcpu;
 	unsigned long flags;
 	u64 now;
 
 	raw_spin_lock_irqsave(&pool->lock, flags);
 	now = ktime_get_ns();
-	while (pool->core.ops && pool->core.nr_waiting && (v = first_starved(pool, now))) {
-		charge(&vcpu_of(v)->sched, now);
-		/* It queues up anew when it gets a CPU. */
-		lhv_sched_enough(v, now);
-		lhv_request(vcpu_of(v), LHV_REQ_GATE);
-	}
+	while (pool->core.ops && pool->core.nr_waiting && (vcpu = first_idle(pool, now)))
+		take_slot(vcpu, now);
 	if (pool->core.nr_waiting)
 		hrtimer_start(timer, ns_to_ktime(STARVED), HRTIMER_MODE_REL_HARD);
 	raw_spin_unlock_irqrestore(&pool->lock, flags);
@@ -364,18 +204,126 @@ void lhv_gate_pool_init(struct lhv_pool *pool)
 	lhv_host_hrtimer_setup(&pool->watch, watch_fired, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
 }
 
+/* ---- the timer of a slice: one per CPU ---- */
+
+/* Ns after which to look again, or 0. */
+static u64 look_at(struct lhv_vcpu *vcpu)
+{
+	struct lhv_vcpu_sched *s = &vcpu->sched;
+	struct lhv_pool *pool;
+	unsigned long flags;
+	u64 left = 0, now;
+	bool waits;
+
+	pool = lhv_gate_lock(&vcpu->vm->sched, &flags);
+	now = ktime_get_ns();
+	waits = pool->core.nr_waiting;
+	if (!pool->core.ops || s->core.state != LHV_SCHED_RUNNING)
+		goto out;
+	/* It is elsewhere, where it arms another timer, or nowhere. */
+	if (s->task != current) {
+		if (waits && sleeps(vcpu, now))
+			take_slot(vcpu, now);
+		goto out;
+	}
+	catch_up(s);
+	charge(s, now);
+	left = min(lhv_sched_left(&s->core, now), LOOK_AGAIN);
+	s->slice_left = left;
+	if (READ_ONCE(vcpu->atomic) || !waits) {
+		if (!left)
+			lhv_request(vcpu, LHV_REQ_GATE);
+	} else if (!left) {
+		take_slot(vcpu, now);
+	} else {
+		left = min(left, LINGER);
+	}
+out:
+	lhv_gate_unlock(pool, flags);
+	return left;
+}
+
+static enum hrtimer_restart slice_fired(struct hrtimer *timer)
+{
+	struct lhv_slice *slice = container_of(timer, struct lhv_slice, timer);
+	enum hrtimer_restart ret = HRTIMER_NORESTART;
+	u64 left;
+
+	raw_spin_lock(&slice->lock);
+	slice->soon = false;
+	left = slice->vcpu ? look_at(slice->vcpu) : 0;
+	if (left) {
+		hrtimer_forward_now(timer, ns_to_ktime(max(left, SHORTEST)));
+		ret = HRTIMER_RESTART;
+	} else {
+		slice->vcpu = NULL;
+	}
+	raw_spin_unlock(&slice->lock);
+	return ret;
+}
+
+/* Interrupts off. */
+static void arm_slice(struct lhv_vcpu *vcpu, u64 ns, bool soon)
+{
+	struct lhv_slice *slice = this_cpu_ptr(&lhv_slices);
+
+	raw_spin_lock(&slice->lock);
+	/* Nobody else would look whether it sleeps. */
+	if (slice->vcpu && slice->vcpu != vcpu &&
+	    READ_ONCE(slice->vcpu->sched.core.state) == LHV_SCHED_RUNNING)
+		look_at(slice->vcpu);
+	slice->vcpu = vcpu;
+	slice->soon = soon;
+	hrtimer_start(&slice->timer, ns_to_ktime(clamp(ns, SHORTEST, LOOK_AGAIN)),
+		      HRTIMER_MODE_REL_PINNED_HARD);
+	raw_spin_unlock(&slice->lock);
+}
+
+/* See lhv_gate_on(): it lost the CPU meanwhile, has just got its slot, or another had the timer. */
+void lhv_gate_on_slow(struct lhv_vcpu *vcpu)
+{
+	struct lhv_vcpu_sched *s = &vcpu->sched;
+	bool begins = !READ_ONCE(s->counted);
+	unsigned long flags;
+	u64 ran;
+
+	if (READ_ONCE(s->core.state) != LHV_SCHED_RUNNING)
+		return;
+	local_irq_save(flags);
+	catch_up(s);
+	ran = tsc_to_ns(atomic64_read(&s->uncharged));
+	s->slice_left -= min(s->slice_left, begins ? 0 : ran);
+	if (begins || this_cpu_read(lhv_slices.vcpu) != vcpu)
+		arm_slice(vcpu, s->slice_left, false);
+	local_irq_restore(flags);
+}
+
+/* See lhv_gate_linger(): somebody waits. */
+void lhv_gate_linger_slow(struct lhv_vcpu *vcpu)
+{
+	unsigned long flags;
+
+	if (READ_ONCE(vcpu->sched.core.state) != LHV_SCHED_RUNNING)
+		return;
+	local_irq_save(flags);
+	arm_slice(vcpu, min(vcpu->sched.slice_left, LINGER), true);
+	local_irq_restore(flags);
+}
+
 /* ---- what the pools' logic wants ---- */
 
-static void granted(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v)
+static void granted(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
 {
-	rcuwait_wake_up(&vcpu_of(v)->wait);
+	struct lhv_vcpu *vcpu = vcpu_of(v);
+
+	if (pool->ops)
+		vcpu->sched.slice_left = lhv_sched_left(v, now);
+	rcuwait_wake_up(&vcpu->wait);
 }
 
 static void kick(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v)
 {
-	struct lhv_vcpu *vcpu = vcpu_of(v);
-
-	lhv_request(vcpu, LHV_REQ_GATE);
+	lhv_request(vcpu_of(v), LHV_REQ_GATE);
 }
 
 static void set_timer(struct lhv_sched_pool *pool, u64 when)
@@ -403,10 +351,10 @@ static void let_go(struct lhv_vcpu_sched *s)
 {
 	free_cpumask_var(s->own_cpus);
 	s->pinned = false;
-	atomic_dec(&nr_attached);
+	atomic_dec(&nr_pinned);
 }
 
-/* On those of @cpus that the thread might use anyway, its cpuset's; on @cpus when there are none. */
+/* On those of @cpus that the thread might use anyway, its cpuset's; on @cpus if there are none. */
 static void bind_thread(struct lhv_vcpu_sched *s, const struct cpumask *cpus)
 {
 	cpumask_var_t both;
@@ -418,7 +366,7 @@ static void bind_thread(struct lhv_vcpu_sched *s, const struct cpumask *cpus)
 			goto out;
 		cpumask_copy(s->own_cpus, current->cpus_ptr);
 		s->pinned = true;
-		atomic_inc(&nr_attached);
+		atomic_inc(&nr_pinned);
 	}
 	cpumask_and(both, cpus, s->own_cpus);
 	/* Fails when they are all gone: then anywhere is better than nowhere. */
@@ -436,7 +384,18 @@ out:
 void lhv_gate_new_thread(struct lhv_vcpu *vcpu)
 {
 	struct lhv_vcpu_sched *s = &vcpu->sched;
+	struct task_struct *old;
+	struct lhv_pool *pool;
+	unsigned long flags;
 
+	pool = lhv_gate_lock(&vcpu->vm->sched, &flags);
+	old = s->task;
+	s->task = get_task_struct(current);
+	count(s, s->left_at, 0);
+	lhv_gate_unlock(pool, flags);
+	if (old)
+		put_task_struct(old);
+	s->look = true;
 	s->cpus_pool = LHV_POOLS_MAX;
 	if (s->pinned)
 		let_go(s);
@@ -462,64 +421,33 @@ static void follow_cpus(struct lhv_vcpu *vcpu)
 }
 
 /**
- * lhv_gate_reclaim() - somebody may have begun to wait: whose slot lingers loses it
- * @pool: the pool
- * @now: the time
- *
- * Context: under the pool's lock.
- */
-void lhv_gate_reclaim(struct lhv_pool *pool, u64 now)
-{
-	struct lhv_sched_vcpu *v;
-
-again:
-	if (!pool->core.ops || !pool->core.nr_waiting)
-		return;
-	list_for_each_entry(v, &pool->core.running, of_pool) {
-		if (revoke(&vcpu_of(v)->sched, now))
-			goto again;	/* the list is another one now */
-	}
-}
-
-/**
  * lhv_gate_settle() - the vCPU was queued anew: not while its thread is in the VMM
  * @v: the vCPU
  * @now: the time
  *
- * Context: under the pool's lock, which has a policy. lhv_gate_leave_slow() has the other half.
+ * Context: under the pool's lock, which has a policy; LHV_REQ_GATE is set behind it.
  */
 void lhv_gate_settle(struct lhv_sched_vcpu *v, u64 now)
 {
-	smp_mb();	/* its state was written, @where is read */
-	revoke(&vcpu_of(v)->sched, now);
+	if (!mutex_is_locked(&vcpu_of(v)->lock))
+		lhv_sched_enough(v, now);
 }
 
 /*
- * The decision. True: it has a slot, or needs none.
- * Under the pool's lock, by the vCPU's thread.
+ * The decision. True: it has a slot. Under the pool's lock, by the vCPU's thread; charged.
  */
-static bool decide(struct lhv_pool *pool, struct lhv_vcpu_sched *s)
+static bool decide(struct lhv_pool *pool, struct lhv_vcpu_sched *s, u64 now)
 {
-	u64 now = ktime_get_ns(), left;
-
-	count_time(s);
-	charge(s, now);
 	if (s->core.state == LHV_SCHED_RUNNING) {
-		left = lhv_sched_left(&s->core, now);
-		if (left) {
-			s->slice_left = left;
-			return true;
-		}
-		lhv_sched_requeue(&s->core, now);
+		s->slice_left = lhv_sched_left(&s->core, now);
+		if (!s->slice_left)
+			lhv_sched_requeue(&s->core, now);
 	} else if (s->core.state == LHV_SCHED_OUT) {
 		lhv_sched_want(&s->core, now);
 		if (s->core.state == LHV_SCHED_WAITING)
 			lhv_gate_reclaim(pool, now);
 	}
-	if (s->core.state != LHV_SCHED_RUNNING)
-		return false;
-	s->slice_left = lhv_sched_left(&s->core, now);
-	return true;
+	return s->core.state == LHV_SCHED_RUNNING;
 }
 
 /* Wake-ups come from the pool, from lhv_request() and by signals. */
@@ -531,28 +459,6 @@ static bool may_stop_waiting(struct lhv_vcpu *vcpu)
 	       (READ_ONCE(vcpu->pending) & LHV_SLOW_REQS) || signal_pending(current);
 }
 
-/* Back from the VMM, and nobody took the slot meanwhile? What changes now sets LHV_REQ_GATE. */
-static bool still_in(struct lhv_vcpu *vcpu)
-{
-	struct lhv_vcpu_sched *s = &vcpu->sched;
-	bool back = s->where != LHV_GATE_INSIDE &&
-		    xchg(&s->where, LHV_GATE_INSIDE) == LHV_GATE_LINGERS;
-	unsigned long flags;
-
-	if (s->look)
-		return false;
-	if (s->registered)
-		return READ_ONCE(s->core.state) == LHV_SCHED_RUNNING;
-	if (!back)
-		return false;
-	local_irq_save(flags);
-	attach(s);
-	if (READ_ONCE(this_cpu_ptr(&slices)->vcpu) != vcpu)
-		arm_slice(vcpu, s->slice_left);
-	local_irq_restore(flags);
-	return true;
-}
-
 /* See lhv_gate_admit(). */
 bool lhv_gate_admit_slow(struct lhv_vcpu *vcpu)
 {
@@ -560,23 +466,25 @@ bool lhv_gate_admit_slow(struct lhv_vcpu *vcpu)
 	struct lhv_pool *pool;
 	unsigned long flags;
 	bool in;
+	u64 now;
 
-	if (still_in(vcpu))
-		return true;
-	s->look = false;
-	follow_cpus(vcpu);
-	pool = lhv_gate_lock(&vcpu->vm->sched, &flags);
-	in = !pool->core.ops || decide(pool, s);
-	if (in && pool->core.ops) {
-		set_counted(s, true);
-		attach(s);
-		raw_spin_unlock(&pool->lock);	/* a slice's lock is taken first */
-		arm_slice(vcpu, s->slice_left);
-		local_irq_restore(flags);
-		return true;
+	if (s->look) {
+		s->look = false;
+		follow_cpus(vcpu);
+	} else if (!READ_ONCE(READ_ONCE(s->core.vm->pool)->ops)) {
+		return true;	/* when that changes, LHV_REQ_GATE is set */
 	}
-	detach(s);
-	set_counted(s, false);
+	pool = lhv_gate_lock(&vcpu->vm->sched, &flags);
+	in = !pool->core.ops;
+	if (!in) {
+		now = ktime_get_ns();
+		catch_up(s);
+		charge(s, now);
+		in = decide(pool, s, now);
+		/* lhv_gate_on() begins to count, and arms the timer. */
+		WRITE_ONCE(s->counted, 0);
+		s->switches = ~0ULL;
+	}
 	lhv_gate_unlock(pool, flags);
 	if (in)
 		return true;
@@ -595,57 +503,17 @@ void lhv_gate_enough_slow(struct lhv_vcpu *vcpu)
 	unsigned long flags;
 	u64 now;
 
-	if (!s->registered && s->where == LHV_GATE_INSIDE &&
-	    READ_ONCE(s->core.state) == LHV_SCHED_OUT)
+	if (READ_ONCE(s->core.state) == LHV_SCHED_OUT)
 		return;
 	pool = lhv_gate_lock(&vcpu->vm->sched, &flags);
-	WRITE_ONCE(s->where, LHV_GATE_INSIDE);
-	detach(s);
-	set_counted(s, false);
-	now = ktime_get_ns();
+	catch_up(s);
+	WRITE_ONCE(s->counted, 0);
 	if (pool->core.ops) {
+		now = ktime_get_ns();
 		charge(s, now);
 		lhv_sched_enough(&s->core, now);
 	}
 	lhv_gate_unlock(pool, flags);
-}
-
-/* Will the thread be back soon? */
-static bool short_errand(struct lhv_vcpu *vcpu, int ret)
-{
-	switch (vcpu->run->exit_reason) {
-	case KVM_EXIT_IO:
-	case KVM_EXIT_MMIO:
-	case KVM_EXIT_HYPERCALL:
-	case KVM_EXIT_X86_RDMSR:
-	case KVM_EXIT_X86_WRMSR:
-	case KVM_EXIT_IOAPIC_EOI:
-	case KVM_EXIT_IRQ_WINDOW_OPEN:
-	case KVM_EXIT_SET_TPR:
-		return !ret;
-	default:
-		return false;
-	}
-}
-
-/* See lhv_gate_leave(). */
-void lhv_gate_leave_slow(struct lhv_vcpu *vcpu, int ret)
-{
-	struct lhv_vcpu_sched *s = &vcpu->sched;
-
-	if (READ_ONCE(s->core.state) != LHV_SCHED_RUNNING || !short_errand(vcpu, ret)) {
-		lhv_gate_enough_slow(vcpu);
-		return;
-	}
-	local_irq_disable();
-	detach(s);
-	/* A full barrier: lhv_gate_reclaim() and lhv_gate_settle() or we see the other. */
-	xchg(&s->where, LHV_GATE_LINGERS);
-	if (READ_ONCE(s->core.vm->pool->nr_waiting))
-		arm_slice(vcpu, LINGER);
-	local_irq_enable();
-	if (unlikely(READ_ONCE(s->core.state) != LHV_SCHED_RUNNING))
-		lhv_gate_enough_slow(vcpu);
 }
 
 /* ---- lives ---- */
@@ -654,9 +522,6 @@ void lhv_gate_vcpu_init(struct lhv_vcpu *vcpu)
 {
 	struct lhv_vcpu_sched *s = &vcpu->sched;
 
-	preempt_notifier_init(&s->notifier, &preempt_ops);
-	s->on_cpu = -1;
-	s->release = IRQ_WORK_INIT_HARD(release_slot);
 	INIT_LIST_HEAD(&s->core.of_vm);
 	INIT_LIST_HEAD(&s->core.of_pool);
 }
@@ -678,18 +543,16 @@ void lhv_gate_vcpu_destroy(struct lhv_vcpu *vcpu)
 	struct lhv_vcpu_sched *s = &vcpu->sched;
 	struct lhv_pool *pool;
 	unsigned long flags;
-	struct slice *slice;
+	struct lhv_slice *slice;
 	int cpu;
 
 	if (!s->core.vm)
 		return;
-	irq_work_sync(&s->release);
 	pool = lhv_gate_lock(s->core.vm, &flags);
 	lhv_sched_vcpu_del(&s->core, ktime_get_ns());
-	set_counted(s, false);
 	lhv_gate_unlock(pool, flags);
 	for_each_possible_cpu(cpu) {
-		slice = &per_cpu(slices, cpu);
+		slice = &per_cpu(lhv_slices, cpu);
 		raw_spin_lock_irqsave(&slice->lock, flags);
 		if (slice->vcpu == vcpu)
 			slice->vcpu = NULL;
@@ -697,23 +560,24 @@ void lhv_gate_vcpu_destroy(struct lhv_vcpu *vcpu)
 	}
 	if (s->pinned)
 		let_go(s);
+	if (s->task)
+		put_task_struct(s->task);
 }
 
-/* No pool has a policy: does still anybody need lhv_sched_on? Nobody new can come. */
+/* No pool has a policy or CPUs of its own: does still anybody need lhv_sched_on? */
 bool lhv_gate_idle(void)
 {
-	return !atomic_read(&nr_attached);
+	return !atomic_read(&nr_pinned);
 }
 
 void __init lhv_gate_init(void)
 {
-	struct slice *slice;
+	struct lhv_slice *slice;
 	int cpu;
 
 	for_each_possible_cpu(cpu) {
-		slice = &per_cpu(slices, cpu);
+		slice = &per_cpu(lhv_slices, cpu);
 		raw_spin_lock_init(&slice->lock);
-		slice->cpu = cpu;
 		lhv_host_hrtimer_setup(&slice->timer, slice_fired, CLOCK_MONOTONIC,
 				       HRTIMER_MODE_REL_PINNED_HARD);
 	}
@@ -725,5 +589,5 @@ void lhv_gate_exit(void)
 	int cpu;
 
 	for_each_possible_cpu(cpu)
-		hrtimer_cancel(&per_cpu(slices, cpu).timer);
+		hrtimer_cancel(&per_cpu(lhv_slices, cpu).timer);
 }

@@ -17,11 +17,9 @@
 
 #include <linux/atomic.h>
 #include <linux/cpumask.h>
-#include <linux/cpumask.h>
 #include <linux/hrtimer.h>
-#include <linux/irq_work.h>
 #include <linux/jump_label.h>
-#include <linux/preempt.h>
+#include <linux/percpu.h>
 #include <linux/spinlock.h>
 
 #include "sched/core.h"
@@ -61,82 +59,60 @@ struct lhv_pool {
 	bool used;
 };
 
-/* A vCPU's slot while its thread is in the VMM: it may be taken away, see lhv_gate_leave(). */
-enum { LHV_GATE_INSIDE, LHV_GATE_LINGERS, LHV_GATE_REVOKED };
-
 /**
  * struct lhv_vcpu_sched - the vCPU's part
  *
- * Legend: P the pool's lock; T the vCPU's thread and interrupts on its CPU; A any
+ * Legend: P the pool's lock; T the vCPU's thread, interrupts off; A any. Times are the TSC's.
  *
  * @core: P
- * @notifier, @registered: T the thread's preempt notifier
- * @release: takes the slot back when the thread went to sleep with it
- * @uncharged: A on-CPU ns not yet charged
- * @stamp: T on a CPU since then, local_clock(); 0 while it is not counted
- * @slice_left: T on-CPU ns until the gate has to be asked
- * @on_cpu: T where it is counted, -1 nowhere
- * @off_since: T on no CPU since then, local_clock()
- * @asleep: A the thread went to sleep while it held the slot
+ * @task: P the vCPU's thread, with a reference
+ * @counted: A its time on a CPU is counted from here on; 0, it is not
+ * @uncharged: A counted, and not yet charged
+ * @left_at: T when it last left the atomic tier
+ * @switches: T the thread's context switches when it was last looked at
+ * @slice_left: T ns until the gate has to be asked
  * @look: T LHV_REQ_GATE was served: the slot may be gone
- * @counted: P lhv_sched_on has to stay on for this one
- * @where: A LHV_GATE_*
  * @pinned: T the thread's CPUs are those of a pool
  * @own_cpus: T what they were before
  * @cpus_version, @cpus_pool: T of these
  */
 struct lhv_vcpu_sched {
 	struct lhv_sched_vcpu core;
-	struct preempt_notifier notifier;
-	struct irq_work release;
+	struct task_struct *task;
+	u64 counted;
 	atomic64_t uncharged;
-	u64 stamp;
+	u64 left_at;
+	u64 switches;
 	u64 slice_left;
-	u64 off_since;
-	int on_cpu;
-	int where;
-	bool asleep;
 	bool look;
-	bool counted;
-	bool registered;
 	bool pinned;
 	cpumask_var_t own_cpus;
 	u32 cpus_version, cpus_pool;
 };
 
+/**
+ * struct lhv_slice - a CPU's timer of slices
+ * @lock: taken before a pool's
+ * @timer: pinned
+ * @vcpu: whose slice it is; not necessarily on this CPU any more
+ * @soon: it fires earlier than the slice ends, for a vCPU that lingers
+ */
+struct lhv_slice {
+	raw_spinlock_t lock;
+	struct hrtimer timer;
+	struct lhv_vcpu *vcpu;
+	bool soon;
+};
+
+DECLARE_PER_CPU(struct lhv_slice, lhv_slices);
 DECLARE_STATIC_KEY_FALSE(lhv_sched_on);
 
-/* ---- gate.c: the vCPU's own thread, in the slow tier ---- */
+/* ---- gate.c: the vCPU's own thread ---- */
 
 bool lhv_gate_admit_slow(struct lhv_vcpu *vcpu);
 void lhv_gate_enough_slow(struct lhv_vcpu *vcpu);
-void lhv_gate_leave_slow(struct lhv_vcpu *vcpu, int ret);
-
-/**
- * lhv_gate_admit() - may the vCPU enter the guest?
- * @vcpu: the vCPU
- *
- * Sleeps until it may, a signal or a request comes. Return: false, look at signals and
- * requests again and then come back; true, it has a slot, or needs none.
- */
-static __always_inline bool lhv_gate_admit(struct lhv_vcpu *vcpu)
-{
-	return static_branch_unlikely(&lhv_sched_on) ? lhv_gate_admit_slow(vcpu) : true;
-}
-
-/** lhv_gate_enough() - the vCPU is about to sleep: it wants no slot */
-static __always_inline void lhv_gate_enough(struct lhv_vcpu *vcpu)
-{
-	if (static_branch_unlikely(&lhv_sched_on))
-		lhv_gate_enough_slow(vcpu);
-}
-
-/** lhv_gate_leave() - KVM_RUN is about to return @ret */
-static __always_inline void lhv_gate_leave(struct lhv_vcpu *vcpu, int ret)
-{
-	if (static_branch_unlikely(&lhv_sched_on))
-		lhv_gate_leave_slow(vcpu, ret);
-}
+void lhv_gate_on_slow(struct lhv_vcpu *vcpu);
+void lhv_gate_linger_slow(struct lhv_vcpu *vcpu);
 
 void lhv_gate_new_thread(struct lhv_vcpu *vcpu);
 void lhv_gate_pool_init(struct lhv_pool *pool);
@@ -146,7 +122,6 @@ void lhv_gate_vcpu_destroy(struct lhv_vcpu *vcpu);
 void lhv_gate_init(void);
 void lhv_gate_exit(void);
 bool lhv_gate_idle(void);
-void lhv_gate_forget(struct lhv_sched_vcpu *v);
 void lhv_gate_settle(struct lhv_sched_vcpu *v, u64 now);
 void lhv_gate_reclaim(struct lhv_pool *pool, u64 now);
 

@@ -144,28 +144,31 @@ static bool gate_wanted(void)
 	return false;
 }
 
+/* Before a pool gets its first policy or CPUs: who comes from now on is seen. */
+static void gate_needed(void)
+{
+	lockdep_assert_held(&lhv_pools_lock);
+	if (gate_on)
+		return;
+	static_branch_enable(&lhv_sched_on);
+	gate_on = true;
+}
+
 /*
- * Off only when no thread is left that has to pass it on its way out. New ones cannot come:
- * they come under a pool's lock, and only while that has a policy.
+ * Off only when no thread is left that has CPUs of a pool: it gets its own back at the gate, when
+ * it comes there. New ones cannot come, for no pool has CPUs of its own.
  */
 static void update_gate(void)
 {
 	lockdep_assert_held(&lhv_pools_lock);
-	if (gate_wanted()) {
-		if (gate_on)
-			return;
-		preempt_notifier_inc();
-		static_branch_enable(&lhv_sched_on);
-		gate_on = true;
-	} else if (gate_on) {
-		if (!lhv_gate_idle()) {
-			schedule_delayed_work(&gate_off, HZ / 10);
-			return;
-		}
-		static_branch_disable(&lhv_sched_on);
-		preempt_notifier_dec();
-		gate_on = false;
+	if (!gate_on || gate_wanted())
+		return;
+	if (!lhv_gate_idle()) {
+		schedule_delayed_work(&gate_off, HZ / 10);
+		return;
 	}
+	static_branch_disable(&lhv_sched_on);
+	gate_on = false;
 }
 
 static void gate_off_work(struct work_struct *work)
@@ -173,17 +176,6 @@ static void gate_off_work(struct work_struct *work)
 	mutex_lock(&lhv_pools_lock);
 	update_gate();
 	mutex_unlock(&lhv_pools_lock);
-}
-
-/* Before a pool gets its first policy: who comes from now on is seen. */
-static void gate_needed(void)
-{
-	lockdep_assert_held(&lhv_pools_lock);
-	if (gate_on)
-		return;
-	preempt_notifier_inc();
-	static_branch_enable(&lhv_sched_on);
-	gate_on = true;
 }
 
 /* ---- a pool's slots ---- */
@@ -249,8 +241,6 @@ static void kick_vm(struct lhv_pool *pool, struct lhv_sched_vm *vm)
 	list_for_each_entry(v, &vm->vcpus, of_vm) {
 		if (pool->core.ops)
 			lhv_gate_settle(v, now);
-		else
-			lhv_gate_forget(v);
 		lhv_gate_host.kick(&pool->core, v);
 	}
 }

@@ -29,7 +29,7 @@ static struct world {
 	struct rnd_state rnd;
 } *w;
 
-static void granted(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v)
+static void granted(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
 {
 }
 

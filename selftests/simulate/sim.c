@@ -94,11 +94,12 @@ static void plan(struct sim_vcpu *v)
 		post(s, v, EV_SLICE, v->serial, s->now + left);
 }
 
-static void granted(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *sv)
+static void granted(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *sv, u64 now)
 {
 	struct sim_vcpu *v = vcpu_of(sv);
 
 	(void)pool;
+	(void)now;
 	v->serial++;
 	post(v->sim, v, EV_GATE, v->serial, v->sim->now);
 }
