@@ -251,7 +251,7 @@ static u64 edf_expired(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u6
 {
 	const struct lhv_sched_vcpu *first = lhv_sched_queue_first(&POOL(pool)->waiting);
 	struct edf_vcpu *e = VCPU(v);
-	u64 left = pool->quantum;
+	u64 left = RATE;
 
 	if (!e->rest) {
 		/* A new period began while it ran: it goes on in that, in its new place. */
@@ -270,7 +270,7 @@ static u64 edf_expired(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u6
 	if (v->ran < RATE)
 		return min(left, RATE - v->ran);
 	first = lhv_sched_queue_first(&POOL(pool)->rest);
-	return first && first->key <= e->vtime ? 0 : min(left, RATE);
+	return first && first->key <= e->vtime ? 0 : left;
 }
 
 const struct lhv_sched_ops lhv_sched_edf = {

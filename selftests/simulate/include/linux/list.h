@@ -23,14 +23,21 @@ static inline void list_add_tail(struct list_head *item, struct list_head *list)
 	list->prev = item;
 }
 
-static inline void list_del_init(struct list_head *item)
+static inline void list_del(struct list_head *item)
 {
 	item->prev->next = item->next;
 	item->next->prev = item->prev;
+}
+
+static inline void list_del_init(struct list_head *item)
+{
+	list_del(item);
 	INIT_LIST_HEAD(item);
 }
 
 #define list_entry(p, type, member) container_of(p, type, member)
+#define list_first_entry_or_null(list, type, member)			\
+	((list)->next != (list) ? list_entry((list)->next, type, member) : NULL)
 #define list_for_each_entry(pos, list, member)				\
 	for (pos = list_entry((list)->next, __typeof__(*pos), member);	\
 	     &pos->member != (list);					\
