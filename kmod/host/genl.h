@@ -15,26 +15,6 @@ static inline struct nlattr **lhv_host_dump_attrs(struct netlink_callback *cb)
 #endif
 }
 
-#define LHV_HOST_EXTACK_ROOM	256
-
-/* A refusal in words that are put together. */
-static inline void lhv_host_extack(struct netlink_ext_ack *extack, const char *text)
-{
-	/* Read until the request is answered: another one may put its words here meanwhile. */
-	static char said[LHV_HOST_EXTACK_ROOM];
-
-	if (!extack)
-		return;
-#ifdef LHV_HAVE_EXTACK_FMT
-	if (strlen(text) < sizeof(extack->_msg_buf)) {
-		NL_SET_ERR_MSG_FMT(extack, "%s", text);
-		return;
-	}
-#endif
-	strscpy(said, text, sizeof(said));
-	extack->_msg = said;
-}
-
 /*
  * May listeners be chosen one by one? Where they can't, joining a group needs
  * CAP_SYS_ADMIN over the network namespace.

@@ -53,6 +53,27 @@ struct caller {
 	bool admin;
 };
 
+/**
+ * lhv_nl_refusal() - a refusal in words that are put together
+ * @skb: the request
+ * @info: what is in it
+ * @why: the words, copied
+ *
+ * They have to last until the request is answered, which is after its handler: so they hang on
+ * the request itself, and are freed with it.
+ */
+void lhv_nl_refusal(struct sk_buff *skb, struct genl_info *info, const char *why)
+{
+	size_t len = strlen(why) + 1;
+	struct sk_buff *words = info->extack ? alloc_skb(len, GFP_KERNEL) : NULL;
+
+	if (!words)
+		return;
+	info->extack->_msg = skb_put_data(words, why, len);
+	words->next = skb_shinfo(skb)->frag_list;
+	skb_shinfo(skb)->frag_list = words;
+}
+
 /* What concerns the whole host: who may change that? */
 bool lhv_nl_is_host_admin(const struct sk_buff *skb)
 {

@@ -43,6 +43,7 @@ int lhv_nl_send_reply(struct sk_buff *skb, struct genl_info *info, void *head, i
 void *lhv_nl_dump_head(struct sk_buff *skb, struct netlink_callback *cb, u8 cmd);
 int lhv_nl_dump_end(struct sk_buff *skb, void *head, int ret);
 bool lhv_nl_is_host_admin(const struct sk_buff *skb);
+void lhv_nl_refusal(struct sk_buff *skb, struct genl_info *info, const char *why);
 
 /* netlink_sched.c */
 int lhv_put_sched(struct sk_buff *skb, struct lhv_vm *vm);

@@ -165,7 +165,7 @@ static int change(struct sk_buff *skb, struct genl_info *info,
 		return PTR_ERR(pdev);
 	ret = fn(pdev, why);
 	if (*why && ret)
-		lhv_host_extack(info->extack, why);
+		lhv_nl_refusal(skb, info, why);
 	pci_dev_put(pdev);
 	return ret;
 }
@@ -195,7 +195,7 @@ int lhv_nl_device_attach_doit(struct sk_buff *skb, struct genl_info *info)
 	if (!ret) {
 		ret = lhv_device_attach(vm, pdev, force, why);
 		if (*why && ret)
-			lhv_host_extack(info->extack, why);
+			lhv_nl_refusal(skb, info, why);
 		lhv_vm_put(vm);
 	}
 	pci_dev_put(pdev);
@@ -218,7 +218,7 @@ int lhv_nl_device_detach_doit(struct sk_buff *skb, struct genl_info *info)
 	if (!ret) {
 		ret = lhv_device_detach(vm, pdev, why);
 		if (*why && ret)
-			lhv_host_extack(info->extack, why);
+			lhv_nl_refusal(skb, info, why);
 		if (vm)
 			lhv_vm_put(vm);
 	}

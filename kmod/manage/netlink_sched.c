@@ -125,7 +125,7 @@ int lhv_nl_set_sched(struct sk_buff *skb, struct genl_info *info, struct lhv_vm 
 		ret = lhv_pool_move_vm(pool, vm, why);
 	mutex_unlock(&lhv_pools_lock);
 	if (ret)
-		lhv_host_extack(info->extack, why);
+		lhv_nl_refusal(skb, info, why);
 	return ret;
 }
 
@@ -252,7 +252,7 @@ int lhv_nl_pool_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 	return skb->len ?: pool ? -EMSGSIZE : 0;
 }
 
-static struct lhv_pool *make_pool(struct genl_info *info)
+static struct lhv_pool *make_pool(struct sk_buff *skb, struct genl_info *info)
 {
 	char name[LHV_POOL_NAME_MAX + 1], why[LHV_SCHED_WHY_MAX] = "";
 	struct lhv_pool *pool;
@@ -269,12 +269,13 @@ static struct lhv_pool *make_pool(struct genl_info *info)
 	}
 	pool = lhv_pool_create(name, why);
 	if (IS_ERR(pool))
-		lhv_host_extack(info->extack, why);
+		lhv_nl_refusal(skb, info, why);
 	return pool;
 }
 
 /* What of the request concerns a pool that is there. Under lhv_pools_lock. */
-static int change_pool(struct genl_info *info, struct lhv_pool *pool, struct cpumask *cpus)
+static int change_pool(struct sk_buff *skb, struct genl_info *info, struct lhv_pool *pool,
+		       struct cpumask *cpus)
 {
 	char policy[LHV_SCHED_NAME_MAX + 1], list[CPUS_ROOM], why[LHV_SCHED_WHY_MAX] = "";
 	struct nlattr **a = info->attrs;
@@ -314,7 +315,7 @@ static int change_pool(struct genl_info *info, struct lhv_pool *pool, struct cpu
 	ret = lhv_pool_change(pool, &c, why);
 out:
 	if (ret)
-		lhv_host_extack(info->extack, why);
+		lhv_nl_refusal(skb, info, why);
 	return ret;
 }
 
@@ -333,10 +334,10 @@ int lhv_nl_pool_set_doit(struct sk_buff *skb, struct genl_info *info)
 	if (!zalloc_cpumask_var(&cpus, GFP_KERNEL))
 		return -ENOMEM;
 	mutex_lock(&lhv_pools_lock);
-	pool = created ? make_pool(info) : find_pool(info);
+	pool = created ? make_pool(skb, info) : find_pool(info);
 	ret = PTR_ERR_OR_ZERO(pool);
 	if (!ret) {
-		ret = change_pool(info, pool, cpus);
+		ret = change_pool(skb, info, pool, cpus);
 		/* All of it or nothing. */
 		if (ret && created)
 			lhv_pool_remove(pool, why);
