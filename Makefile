@@ -15,7 +15,8 @@
 #   make demo [INTERACTIVE=1]	a Debian guest on lhv, in an emulated AMD machine
 #   make netlink-gen		policy and uAPI header, anew from Documentation/netlink/specs/lhv.yaml
 #   make netlink-check		are they what the specification says?
-#   make simulate		the scheduling policies on a machine made of numbers
+#   make simulate		the scheduling policies on a machine made of numbers; with gnuplot, the plots
+#				in Documentation/scheduling/ anew
 #   make clean
 
 KREL ?= $(shell uname -r)
@@ -91,8 +92,7 @@ demo:
 	INTERACTIVE='$(INTERACTIVE)' selftests/demo
 
 simulate:
-	@$(MAKE) -s -C selftests/simulate
-	@build/simulate/simulate huge
+	@$(MAKE) -s -C selftests/simulate plots
 
 netlink-long:
 	$(MAKE) -C selftests

@@ -171,12 +171,16 @@ static u64 about(struct sim *s, u64 mean)
 	return mean / 2 + sim_random(s, mean + 1);
 }
 
-static void take_lock(struct sim_vcpu *v)
+/* It is its turn, and it is on a CPU: it sees that. */
+static void look_at_lock(struct sim_vcpu *v)
 {
-	v->vm->holder = v;
+	if (!v->spinning || !v->began || v->ticket != v->vm->serving)
+		return;
+	book(v);
 	v->spinning = false;
 	v->locked = true;
 	v->left = v->pause;
+	plan(v);
 }
 
 static void drop_lock(struct sim_vcpu *v)
@@ -185,18 +189,9 @@ static void drop_lock(struct sim_vcpu *v)
 	unsigned int i;
 
 	v->locked = false;
-	vm->holder = NULL;
-	/* Who spins and is on a CPU sees it first. */
-	for (i = 0; i < vm->n; i++) {
-		struct sim_vcpu *w = &vm->vcpus[i];
-
-		if (!w->spinning || !w->began)
-			continue;
-		book(w);
-		take_lock(w);
-		plan(w);
-		break;
-	}
+	vm->serving++;
+	for (i = 0; i < vm->n; i++)
+		look_at_lock(&vm->vcpus[i]);
 }
 
 static void stretch_done(struct sim_vcpu *v)
@@ -229,12 +224,13 @@ static void stretch_done(struct sim_vcpu *v)
 			v->work++;
 			v->left = about(s, v->length);
 			drop_lock(v);
-		} else if (!v->vm->holder) {
-			take_lock(v);
-		} else {
-			v->spinning = true;
+			break;
 		}
-		break;
+		v->ticket = v->vm->tickets++;
+		v->spinning = true;
+		plan(v);
+		look_at_lock(v);
+		return;
 	default:
 		break;
 	}
@@ -250,15 +246,6 @@ static void wake_up(struct sim_vcpu *v)
 	if (v->job == JOB_PERIODIC)
 		v->deadline = s->now + v->pause;
 	lhv_sched_want(&v->s, s->now);
-}
-
-/* A spinner that comes on a CPU may find the lock free. */
-static void look_at_lock(struct sim_vcpu *v)
-{
-	if (v->spinning && v->began && !v->vm->holder) {
-		take_lock(v);
-		plan(v);
-	}
 }
 
 static void watch_gangs(struct sim *s, u64 until)

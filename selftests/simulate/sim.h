@@ -17,7 +17,9 @@ enum job {
 	JOB_ONCE,	/* runs @length from @start on */
 	JOB_CYCLE,	/* runs about @length, sleeps about @pause */
 	JOB_PERIODIC,	/* @length in each @pause; late ones are counted */
-	JOB_LOCK,	/* @length of its own, then @pause holding its VM's lock; spins for it */
+	JOB_LOCK,	/* @length of its own, then @pause holding its VM's lock; spins for it, and
+			 * they get it in the order in which they came: a spinlock of a kernel
+			 */
 };
 
 struct sim_vm;
@@ -29,7 +31,7 @@ struct sim_vm;
  * @began: on a CPU since then, or since it was last charged
  * @deadline: JOB_PERIODIC: end of the present period
  * @ended: JOB_ONCE: when
- * @spinning, @locked: JOB_LOCK
+ * @spinning, @locked, @ticket: JOB_LOCK
  * @work: stretches completed; @late: after the end of their period
  * @serial: an event of another serial is void
  */
@@ -38,8 +40,8 @@ struct sim_vcpu {
 	struct sim *sim;
 	struct sim_vm *vm;
 	enum job job;
-	u64 length, pause, start, left, began, deadline, ended;
-	bool asleep, spinning, locked, kicked;
+	u64 length, pause, start, left, began, deadline, ended, ticket;
+	bool asleep, spinning, locked;
 	u64 work, late;
 	u32 serial;
 };
@@ -48,7 +50,7 @@ struct sim_vm {
 	struct lhv_sched_vm s;
 	struct sim_vcpu *vcpus;
 	unsigned int n;
-	struct sim_vcpu *holder;	/* of the VM's lock */
+	u64 tickets, serving;		/* of the VM's lock */
 	u64 both, any;			/* time that all of its ready vCPUs ran; that one did */
 };
 
