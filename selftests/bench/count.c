@@ -12,8 +12,14 @@
  * were not an instruction's first is counted apart, because a CPU's counter of retired instructions
  * has such an instruction once.
  *
+ * sched/cost.c tells where functions of the host are: what is executed from the entry of a
+ * MARK_GATE one to its return is counted apart, without what MARK_SCHEDULE and MARK_WAKE ones
+ * take within. A return is known by its address, which a shadow of the host's stack has at the
+ * entry.
+ *
  * At the end writes to the file that the argument out= names, "row N HOST CLASS..." with N counted
- * from 1, and "vmrun NUMBER HOST CLASS... ITERATIONS".
+ * from 1, "gate SCHEDULED INSTRUCTIONS WAKING ENTRY..." per pair of marks, with the instructions
+ * of each MARK_GATE function, and "vmrun NUMBER HOST CLASS... ITERATIONS".
  */
 #include <inttypes.h>
 #include <stdbool.h>
@@ -106,12 +112,105 @@ static enum count class_of(struct insn i)
 	}
 }
 
+/* CALL */
+static bool is_call(struct insn i)
+{
+	return *i.b == 0xe8 || (*i.b == 0xff && i.len > 1 && (i.b[1] >> 3 & 7) == 2);
+}
+
+/* Over a few bytes, for a return that goes elsewhere: an indirect jump that cannot be predicted */
+static bool is_detour(struct insn i)
+{
+	int32_t over;
+
+	if (*i.b != 0xe8 || i.len != 5)
+		return false;
+	memcpy(&over, i.b + 1, 4);
+	return over > -64 && over < 64;
+}
+
+static bool is_return(struct insn i)
+{
+	return *i.b == 0xc3 || *i.b == 0xc2;
+}
+
+/* ---- the gate ---- */
+
+#define PLACES		32
+#define DEPTH		64		/* of the shadow stack; a power of two */
+
+enum mode { ELSEWHERE, GATE, WAKE };
+
+/* Blocks at whose begin something changes: entries, and where those return to. */
+static struct place {
+	uint64_t vaddr;
+	uint32_t what;			/* an entry: MARK_*; else 0 */
+	enum mode next;			/* a return: what goes on there */
+} places[PLACES];
+static unsigned int nr_places, depth;
+static uint64_t stack[DEPTH];
+static bool detour;
+static enum mode mode;
+static uint64_t gate[WAKE + 1], scheduled;
+static uint64_t by_entry[PLACES];	/* what of gate[GATE] is whose */
+static unsigned int entry, nr_entries;
+static struct { uint64_t scheduled, gate, wake, by_entry[PLACES]; } gates[ROWS];
+static unsigned int nr_gates;
+
+static void add_place(uint64_t vaddr, uint32_t what, enum mode next)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr_places; i++)
+		if (places[i].vaddr == vaddr)
+			return;
+	if (nr_places < PLACES)
+		places[nr_places++] = (struct place){ vaddr, what, next };
+}
+
+/* They are told in one go, before anything is counted. */
+static void add_entry(uint64_t vaddr, uint32_t what)
+{
+	unsigned int before = nr_places;
+
+	add_place(vaddr, what, ELSEWHERE);
+	if (what == MARK_GATE && nr_places > before)
+		nr_entries = nr_places;
+}
+
+/* A block of the host begins. */
+static void follow(uint64_t vaddr)
+{
+	unsigned int i;
+	uint32_t what;
+
+	for (i = 0; i < nr_places && places[i].vaddr != vaddr; i++)
+		;
+	if (i == nr_places)
+		return;
+	what = places[i].what;
+	if (!what) {
+		mode = places[i].next;
+	} else if (what == MARK_GATE && mode != GATE) {
+		add_place(stack[depth % DEPTH], 0, ELSEWHERE);
+		mode = GATE;
+		entry = i;
+	} else if (what != MARK_GATE && mode != ELSEWHERE) {
+		add_place(stack[depth % DEPTH], 0, GATE);
+		mode = what == MARK_WAKE ? WAKE : ELSEWHERE;
+		scheduled += what == MARK_SCHEDULE;
+	}
+}
+
 /* ---- at work ---- */
 
 struct block {
 	uint64_t vaddr;
 	uint32_t n;
 	uint64_t rep;	/* address of the last instruction, if it is repeated */
+	uint64_t call;	/* it ends with a call that returns there */
+	bool ret;	/* it ends with a return */
+	bool detour;	/* it ends with a call whose return goes elsewhere */
 };
 
 static void on_block(unsigned int cpu, void *arg)
@@ -123,6 +222,15 @@ static void on_block(unsigned int cpu, void *arg)
 	if (!in_guest) {
 		now[HOST] += b->n;
 		iterations += b->vaddr == repeated;
+		if (nr_places)
+			follow(b->vaddr);
+		gate[mode] += b->n;
+		if (mode == GATE)
+			by_entry[entry] += b->n;
+		if (b->call)
+			stack[++depth % DEPTH] = b->call;
+		depth -= b->ret && !detour;
+		detour = b->detour || (detour && !b->ret);
 	}
 	repeated = b->rep;
 }
@@ -162,6 +270,18 @@ static void on_mark(unsigned int cpu, void *arg)
 	case MARK_OVER:
 		sampling = false;
 		break;
+	case MARK_GATE_FROM:
+		gate[GATE] = gate[WAKE] = scheduled = 0;
+		memset(by_entry, 0, sizeof(by_entry));
+		break;
+	case MARK_GATE_TO:
+		if (nr_gates == ROWS)
+			break;
+		gates[nr_gates].scheduled = scheduled;
+		gates[nr_gates].gate = gate[GATE];
+		memcpy(gates[nr_gates].by_entry, by_entry, sizeof(by_entry));
+		gates[nr_gates++].wake = gate[WAKE];
+		break;
 	case MARK_FROM:
 		memcpy(from, now, sizeof(now));
 		break;
@@ -175,25 +295,40 @@ static void on_mark(unsigned int cpu, void *arg)
 	}
 }
 
-static void *block(uint64_t vaddr, size_t n, uint64_t rep)
+static void *block(struct block is)
 {
 	struct block *b = malloc(sizeof(*b));	/* lives as long as QEMU's translation may */
 
 	if (!b)
 		abort();
-	*b = (struct block){ vaddr, n, rep };
+	*b = is;
 	return b;
+}
+
+/* The displacement of a no-op; 0 if it is none. */
+static uint32_t mark_of(struct insn in)
+{
+	uint32_t mark = 0;
+
+	if (in.len == MARK_LEN && !memcmp(in.b, MARK_OPCODE, MARK_LEN - 4))
+		memcpy(&mark, in.b + MARK_LEN - 4, 4);
+	return mark;
 }
 
 static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
 	size_t n = qemu_plugin_tb_n_insns(tb), i;
 	struct qemu_plugin_insn *end = qemu_plugin_tb_get_insn(tb, n - 1);
-	bool rep = is_repeated(strip(qemu_plugin_insn_data(end), qemu_plugin_insn_size(end)));
+	struct insn last = strip(qemu_plugin_insn_data(end), qemu_plugin_insn_size(end));
+	struct block b = { .vaddr = qemu_plugin_tb_vaddr(tb), .n = n, .ret = is_return(last) };
+	uint32_t before = 0;
 
-	qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, QEMU_PLUGIN_CB_NO_REGS,
-					     block(qemu_plugin_tb_vaddr(tb), n,
-						   rep ? qemu_plugin_insn_vaddr(end) : 0));
+	if (is_repeated(last))
+		b.rep = qemu_plugin_insn_vaddr(end);
+	b.detour = is_detour(last);
+	if (is_call(last) && !b.detour)
+		b.call = qemu_plugin_insn_vaddr(end) + qemu_plugin_insn_size(end);
+	qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, QEMU_PLUGIN_CB_NO_REGS, block(b));
 	for (i = 0; i < n; i++) {
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
 		struct insn in = strip(qemu_plugin_insn_data(insn), qemu_plugin_insn_size(insn));
@@ -206,10 +341,14 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 							       (void *)class);
 		if (is_vmrun(in))
 			qemu_plugin_register_vcpu_insn_exec_cb(insn, on_vmrun,
-				QEMU_PLUGIN_CB_NO_REGS, block(qemu_plugin_insn_vaddr(insn), 1, 0));
-		if (in.len != MARK_LEN || memcmp(in.b, MARK_OPCODE, MARK_LEN - 4))
+				QEMU_PLUGIN_CB_NO_REGS,
+				block((struct block){ .vaddr = qemu_plugin_insn_vaddr(insn) }));
+		mark = mark_of(in);
+		if (before >= MARK_GATE && before <= MARK_WAKE)
+			add_entry(mark | ~0ULL << 32, before);
+		before = mark;
+		if (!mark)
 			continue;
-		memcpy(&mark, in.b + MARK_LEN - 4, 4);
 		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_mark, QEMU_PLUGIN_CB_NO_REGS,
 						       (void *)(uintptr_t)mark);
 	}
@@ -240,6 +379,13 @@ static void on_end(qemu_plugin_id_t id, void *arg)
 			qsort(samples[row][i], n, sizeof(samples[row][i][0]), by_value);
 			fprintf(f, " %" PRIu32, samples[row][i][n / 2]);
 		}
+		fputc('\n', f);
+	}
+	for (i = 0; i < nr_gates; i++) {
+		fprintf(f, "gate %" PRIu64 " %" PRIu64 " %" PRIu64, gates[i].scheduled,
+			gates[i].gate, gates[i].wake);
+		for (n = 0; n < nr_entries; n++)
+			fprintf(f, " %" PRIu64, gates[i].by_entry[n]);
 		fputc('\n', f);
 	}
 	fprintf(f, "vmrun %" PRIu64, vmruns);

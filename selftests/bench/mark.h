@@ -11,6 +11,13 @@
 #define MARK_TO		0x6c687603
 #define MARK_OVER	0x6c687604	/* what follows is not counted */
 
+/* sched/cost.c: from and to; where functions are: the low half of an address in the no-op behind it */
+#define MARK_GATE_FROM	0x6c687605
+#define MARK_GATE_TO	0x6c687606
+#define MARK_GATE	0x6c687607	/* counted, with what it calls */
+#define MARK_SCHEDULE	0x6c687608	/* but for this */
+#define MARK_WAKE	0x6c687609	/* and this, which is counted apart */
+
 #define MARK_TEXT_(x)	#x
 #define MARK_TEXT(x)	MARK_TEXT_(x)
 #define MARK(what)	\

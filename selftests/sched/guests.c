@@ -15,6 +15,18 @@ void g_spin(void)
 		g_work[me]++;
 }
 
+/* Bursts of some 50,000 instructions. */
+void g_rest(void)
+{
+	volatile uint64_t i;
+
+	for (;;) {
+		for (i = 0; i < 8000; i++)
+			;
+		asm volatile("hlt");
+	}
+}
+
 void g_job(void)
 {
 	volatile uint64_t i;
@@ -24,22 +36,24 @@ void g_job(void)
 	g_done();
 }
 
-static volatile uint64_t lock;
+/* First come, first served, as a kernel's own spinlocks are. */
+static volatile uint64_t next_ticket, now_serving;
 
 void g_lock(void)
 {
-	uint64_t sp, me, i;
+	uint64_t sp, me, i, ticket;
 
 	asm volatile("mov %%rsp, %0" : "=r"(sp));
 	me = (sp - GUEST_STACKS) / GUEST_STACK % 8;
 	for (;;) {
-		while (__atomic_exchange_n(&lock, 1, __ATOMIC_ACQUIRE))
+		ticket = __atomic_fetch_add(&next_ticket, 1, __ATOMIC_RELAXED);
+		while (__atomic_load_n(&now_serving, __ATOMIC_ACQUIRE) != ticket)
 			relax();
-		for (i = 0; i < 200; i++)
+		for (i = 0; i < 20; i++)
 			store(&g_work[me], g_work[me]);
 		g_work[me]++;
-		__atomic_store_n(&lock, 0, __ATOMIC_RELEASE);
-		for (i = 0; i < 400; i++)
-			relax();
+		__atomic_store_n(&now_serving, ticket + 1, __ATOMIC_RELEASE);
+		for (i = 0; i < 2000; i++)
+			store(&g_work[me], g_work[me]);
 	}
 }

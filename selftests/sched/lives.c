@@ -195,6 +195,28 @@ TEST(cpu_goes, .timeout = 60)
 
 /* ---- pools ---- */
 
+static void make_side(const char *policy)
+{
+	struct msg *m = msg_new(LHV_CMD_POOL_SET);
+	int ret;
+
+	msg_str(m, LHV_A_POOL_NAME, "side");
+	msg_flag(m, LHV_A_POOL_CREATE);
+	msg_str(m, LHV_A_POOL_CPUS, "1");
+	msg_str(m, LHV_A_POOL_POLICY, policy);
+	ret = nl_do(nl, m, NULL, NULL);
+	CHECK(!ret || ret == -EEXIST);	/* the case is run once more */
+}
+
+static void remove_side(void)
+{
+	struct msg *m = msg_new(LHV_CMD_POOL_SET);
+
+	msg_str(m, LHV_A_POOL_NAME, "side");
+	msg_flag(m, LHV_A_POOL_REMOVE);
+	CHECK_EQ(nl_do(nl, m, NULL, NULL), 0);
+}
+
 TEST(pools)
 {
 	struct crew c;
@@ -204,13 +226,7 @@ TEST(pools)
 
 	sched_setup("none", 2);
 	crew_start(&c, 2, g_spin);
-	m = msg_new(LHV_CMD_POOL_SET);
-	msg_str(m, LHV_A_POOL_NAME, "side");
-	msg_flag(m, LHV_A_POOL_CREATE);
-	msg_str(m, LHV_A_POOL_CPUS, "1");
-	msg_str(m, LHV_A_POOL_POLICY, "rr");
-	i = nl_do(nl, m, NULL, NULL);
-	CHECK(!i || i == -EEXIST);	/* the case is run once more */
+	make_side("rr");
 	CHECK_EQ(pool_get("side", LHV_A_POOL_SLOTS), 1);
 	for (i = 0; i < 6; i++) {
 		CHECK_EQ(sched_set(c.id, LHV_A_SCHED_POOL, i % 2 ? 0 :
@@ -229,10 +245,7 @@ TEST(pools)
 	REFUSED(nl, nl_do(nl, m, NULL, NULL), EBUSY, "move them first");
 	CHECK_EQ(sched_set(c.id, LHV_A_SCHED_POOL, 0, 0, 0), 0);
 	crew_end(&c);
-	m = msg_new(LHV_CMD_POOL_SET);
-	msg_str(m, LHV_A_POOL_NAME, "side");
-	msg_flag(m, LHV_A_POOL_REMOVE);
-	CHECK_EQ(nl_do(nl, m, NULL, NULL), 0);
+	remove_side();
 }
 
 TEST(refusals)
@@ -309,12 +322,14 @@ static void storm(unsigned int seconds)
 	static const char * const names[] = {
 		"credit", "rr", "gang", "edf", "prio", "none", "fcfs", "sjf",
 	};
-	unsigned int n = 0, refused = 0;
+	unsigned int n = 0, refused = 0, moved = 0, offline = 0;
 	struct crew c[6];
-	uint64_t end, work[6];
+	uint64_t end, side, work[6];
 	int i, ret;
 
 	sched_setup("credit", 2);
+	make_side("credit");
+	side = pool_get("side", LHV_A_POOL_ID);
 	for (i = 0; i < 6; i++)
 		crew_start(&c[i], 1 + i % 3, g_spin);
 	srandom(1);
@@ -326,20 +341,31 @@ static void storm(unsigned int seconds)
 		CHECK_EQ(sched_set(c[i].id, LHV_A_SCHED_WEIGHT, 1 + random() % 1000,
 				   LHV_A_SCHED_PRIORITY, random() % 100), 0);
 		CHECK_EQ(sched_set(c[i].id, LHV_A_SCHED_CAP, random() % 2 ? 0 : 100 + random() % 1000,
-				   0, 0), 0);
+				   LHV_A_SCHED_LENGTH, random() % 20 * MS), 0);
 		ret = random() % 2 ? 20 + random() % 20 : 0;
 		ret = sched_set(c[i].id, LHV_A_SCHED_PERIOD, ret * MS, LHV_A_SCHED_BUDGET, ret * MS / 20);
 		refused += ret == -EBUSY;
 		CHECK(!ret || ret == -EBUSY);
+		if (!(random() % 4)) {
+			ret = sched_set(c[i].id, LHV_A_SCHED_POOL, random() % 2 ? side : 0, 0, 0);
+			refused += ret == -EBUSY;
+			CHECK(!ret || ret == -EBUSY);
+			moved += !ret;
+		}
+		if (!(random() % 16))
+			offline += cpu1(n % 2 ? "0" : "1");
 		if (!(random() % 8)) {
 			CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_PAUSE, c[i].id), 0);
 			CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_RESUME, c[i].id), 0);
 		}
 		usleep(random() % 4000);
 	}
-	test_note("%u changes, %u refused for lack of slots", n, refused);
+	test_note("%u changes, %u refused for lack of slots, %u moves, a CPU switched %u times", n,
+		  refused, moved, offline);
+	cpu1("1");
 	CHECK_EQ(pool_set("default", "credit", 2, NULL), 0);
 	for (i = 0; i < 6; i++) {
+		CHECK_EQ(sched_set(c[i].id, LHV_A_SCHED_POOL, 0, 0, 0), 0);
 		CHECK_EQ(sched_set(c[i].id, LHV_A_SCHED_CAP, 0, LHV_A_SCHED_WEIGHT, 100), 0);
 		work[i] = crew_work(&c[i]);
 	}
@@ -348,6 +374,7 @@ static void storm(unsigned int seconds)
 			sleep_ms(1);
 	for (i = 0; i < 6; i++)
 		crew_end(&c[i]);
+	remove_side();
 	CHECK_EQ(pool_get("default", LHV_A_POOL_BUSY), 0);
 	CHECK_EQ(pool_get("default", LHV_A_POOL_WAITING), 0);
 }

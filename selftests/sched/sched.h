@@ -38,6 +38,7 @@ void sleep_ms(unsigned int ms);
 /* guests.c */
 extern volatile uint64_t g_work[8], g_length;
 void g_spin(void);	/* counts for ever */
+void g_rest(void);	/* halts every now and then */
 void g_job(void);	/* g_length steps, and ends */
 void g_lock(void);	/* counts under a lock that its siblings want, too */
 
