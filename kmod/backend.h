@@ -96,6 +96,11 @@ struct lhv_msr_value;
  * @irq_window: exit with LHV_EXIT_IRQ_WINDOW as soon as @irq_allowed becomes true.
  * @nmi_window: exit with LHV_EXIT_NMI_WINDOW as soon as @nmi_allowed becomes true.
  * @watch_tpr: exit when the guest writes CR8 (an interrupt waits for a lower TPR).
+ * @takes_irqs: can the CPU deliver a LAPIC's interrupts to its guest by itself; and @notified: also
+ *	while the guest runs, told by @notify? NULL: no.
+ * @virtual_irqs: it does so from the next entry on, or no more. The register page and
+ *	struct lhv_posted have changed. Interrupts off.
+ * @notify: tell a CPU that runs a guest of what was posted to it. Context: any but NMI.
  * @get_shadow, @set_shadow: KVM_X86_SHADOW_INT_MOV_SS / _STI bits.
  * @get_nmi_mask, @set_nmi_mask: is the guest inside its NMI handler?
  */
@@ -161,6 +166,9 @@ struct lhv_backend {
 	void (*irq_window)(struct lhv_vcpu *vcpu);
 	void (*nmi_window)(struct lhv_vcpu *vcpu);
 	void (*watch_tpr)(struct lhv_vcpu *vcpu, bool on);
+	bool (*takes_irqs)(bool *notified);
+	void (*virtual_irqs)(struct lhv_vcpu *vcpu, bool on);
+	void (*notify)(int cpu);
 	u32 (*get_shadow)(struct lhv_vcpu *vcpu);
 	void (*set_shadow)(struct lhv_vcpu *vcpu, u32 shadow);
 	bool (*get_nmi_mask)(struct lhv_vcpu *vcpu);

@@ -303,6 +303,7 @@ bool lhv_cpu_usable(void);
 /* run.c: the run loop */
 int lhv_vcpu_run(struct lhv_vcpu *vcpu);
 void lhv_kick(struct lhv_vcpu *vcpu);
+void lhv_request_posted(struct lhv_vcpu *vcpu, bool notify);
 void lhv_request_all(struct lhv_vm *vm, enum lhv_req req, bool wait);
 
 /**

@@ -67,6 +67,27 @@ void lhv_kick(struct lhv_vcpu *vcpu)
 		lhv_host_kick_cpu(READ_ONCE(vcpu->cpu));
 }
 
+/**
+ * lhv_request_posted() - LHV_REQ_EVENT for a vector that was posted
+ * @vcpu: the vCPU
+ * @notify: in the guest, its CPU takes posted vectors without an exit
+ *
+ * Where it can't, or has just stopped to, the notification is an interrupt like any other, which
+ * ends the guest's time. Context: any but NMI.
+ */
+void lhv_request_posted(struct lhv_vcpu *vcpu, bool notify)
+{
+	set_bit(LHV_REQ_EVENT, &vcpu->pending);
+	smp_mb__after_atomic();	/* as in lhv_request() */
+	if (!notify) {
+		lhv_kick(vcpu);
+		return;
+	}
+	rcuwait_wake_up(&vcpu->wait);
+	if (READ_ONCE(vcpu->mode) == LHV_IN_GUEST)
+		lhv_backend->notify(READ_ONCE(vcpu->cpu));
+}
+
 static void nop_ipi(void *unused)
 {
 }

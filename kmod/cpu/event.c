@@ -245,7 +245,7 @@ static void requeue(struct lhv_vcpu *vcpu)
 
 static bool irq_waits(struct lhv_vcpu *vcpu)
 {
-	return vcpu->ev.irq.queued || lhv_irq_pending(vcpu);
+	return vcpu->ev.irq.queued || lhv_irq_to_inject(vcpu);
 }
 
 /* True when one was handed over. */
@@ -300,6 +300,7 @@ void lhv_event_inject(struct lhv_vcpu *vcpu)
 	bool done = false;
 
 	lockdep_assert_irqs_disabled();
+	lhv_irq_virtualize(vcpu);
 	requeue(vcpu);
 
 	if (ev->exc.pending || ev->exc.injected) {

@@ -5,9 +5,11 @@
 #include <linux/mmu_context.h>	/* load_gs_index(), wherever it is declared */
 #include <linux/sched.h>
 #include <linux/thread_info.h>
+#include <asm/apic.h>
 #include <asm/cpu_entry_area.h>
 #include <asm/desc.h>
 #include <asm/fsgsbase.h>
+#include <asm/irq_vectors.h>
 #include <asm/segment.h>
 #include <asm/tlbflush.h>
 
@@ -21,6 +23,57 @@ void lhv_host_set_vmxe(bool on)
 	cr4_update_irqsoff(on ? X86_CR4_VMXE : 0, on ? 0 : X86_CR4_VMXE);
 }
 #endif
+
+/* See vmx.h for these three. */
+bool lhv_host_can_notify(void)
+{
+	return IS_ENABLED(CONFIG_KVM);
+}
+
+u8 lhv_host_notify_vector(void)
+{
+	return POSTED_INTR_VECTOR;
+}
+
+void lhv_host_notify_cpu(int cpu)
+{
+	apic->send_IPI(cpu, POSTED_INTR_VECTOR);
+}
+
+/* INT has its vector in the instruction: which one is found bit by bit. */
+static __always_inline void int_1(u8 vector, const unsigned int n)
+{
+	asm volatile("int %0" : : "i" (n) : "memory");
+}
+
+#define INT_BY_BIT(size, half)						\
+static __always_inline void int_##size(u8 vector, const unsigned int n)	\
+{									\
+	if (vector & (half))						\
+		int_##half(vector, n + (half));				\
+	else								\
+		int_##half(vector, n);					\
+}
+
+INT_BY_BIT(2, 1)
+INT_BY_BIT(4, 2)
+INT_BY_BIT(8, 4)
+INT_BY_BIT(16, 8)
+INT_BY_BIT(32, 16)
+INT_BY_BIT(64, 32)
+INT_BY_BIT(128, 64)
+INT_BY_BIT(256, 128)
+
+/*
+ * See vmx.h. With interrupts on, as the handler would have found them: from 7.x on it leaves the arming of
+ * the next timer to a way out that is not taken where they were off.
+ */
+void lhv_host_interrupt(u8 vector)
+{
+	local_irq_enable();
+	int_256(vector, 0);
+	local_irq_disable();
+}
 
 /**
  * lhv_host_segs_save() - right before the first of some VM entries

@@ -120,6 +120,23 @@ static __always_inline void lhv_host_nmi(void)
 	asm volatile("int $2" : : : "memory");
 }
 
+/**
+ * lhv_host_interrupt() - let the host's handler have the interrupt that the exit acknowledged
+ * @vector: the vector
+ *
+ * Context: interrupts off, right after the exit; on for a while.
+ */
+void lhv_host_interrupt(u8 vector);
+
+/*
+ * A vector that a CPU in a guest takes for news of posted interrupts, and of which the host thinks
+ * nothing: the one that it keeps for KVM.
+ */
+bool lhv_host_can_notify(void);
+u8 lhv_host_notify_vector(void);
+/* Context: any but NMI. */
+void lhv_host_notify_cpu(int cpu);
+
 /* With FRED, INT is no way into the NMI handler, and the entry points are closed to us. */
 static inline bool lhv_host_nmi_deliverable(void)
 {

@@ -85,8 +85,6 @@ int lhv_apic_deliver(struct lhv_vm *vm, struct lhv_lapic *src, const struct lhv_
 bool lhv_lapic_accepts_pic(struct lhv_vcpu *vcpu);
 /* One message to one APIC. As lhv_apic_deliver(). */
 int lhv_lapic_accept(struct lhv_lapic *lapic, const struct lhv_apic_msg *msg);
-/* Highest vector in eight registers at @offset (APIC_IRR, APIC_ISR), or -1. */
-int lhv_lapic_highest(const struct lhv_lapic *lapic, u32 offset);
 u8 lhv_lapic_ppr(struct lhv_lapic *lapic);
 
 /* ---- pic.c ---- */

@@ -30,6 +30,27 @@ struct lhv_ioapic;
 struct lhv_pic;
 struct lhv_pit;
 
+/**
+ * struct lhv_posted - vectors on their way to a LAPIC whose IRR is the CPU's
+ * @pir: A vectors that were requested. The CPU takes them itself when it is notified in the guest
+ * @control: A bit LHV_POSTED_ON: a notification is on its way, or the vCPU will look by itself
+ * @held: A the same of vectors whose EOI matters, while the CPU does not know that yet
+ * @eoi_exits: O written, A read: vectors whose EOI exits. They stay so
+ *
+ * The first 64 bytes are the hardware's: SDM Vol 3C "Posted-Interrupt Processing". They lie
+ * behind the registers, in the same page.
+ */
+struct lhv_posted {
+	unsigned long pir[4];
+	unsigned long control;
+	unsigned long reserved[3];
+	unsigned long held[4];
+	unsigned long eoi_exits[4];
+};
+
+#define LHV_POSTED_ON		0
+#define LHV_POSTED_OFFSET	0x800
+
 struct lhv_irqchip {
 	struct mutex lock;		/* writers of routing and irqfds */
 	enum lhv_irqchip_mode mode;	/* A set once, released after all is built */
@@ -57,7 +78,8 @@ bool lhv_has_lapic(const struct lhv_vm *vm);	/* KERNEL or SPLIT */
  *
  * O: the vCPU's own thread (vcpu->lock); A: any context.
  * In @regs the IRR and TMR change by atomic bit operations from any context; ISR, TPR and the
- * rest are the vCPU's own, but LVTs and the logical destination are read by others.
+ * rest are the vCPU's own, but LVTs and the logical destination are read by others. With @posted
+ * the IRR is the vCPU's own, too.
  */
 struct lhv_lapic {
 	void *regs;		/* I one page, laid out as the hardware's registers */
@@ -65,7 +87,10 @@ struct lhv_lapic {
 	u64 base_msr;		/* O written, A read: MSR_IA32_APICBASE */
 	bool sw_enabled;	/* O written, A read: spurious vector register, bit 8 */
 	u8 sipi_vector;		/* A before LHV_APIC_SIPI is set in @events */
-	int highest_isr;	/* O -1: none in service */
+	int highest_isr;	/* O -1: none in service. Not kept while @virtual */
+	struct lhv_posted *posted; /* I NULL: vectors go into the IRR straight away */
+	bool virtual;		/* O written, A read: the CPU keeps IRR and ISR, the guest running */
+	bool notify;		/* I and then it takes what is posted when it is notified */
 	unsigned long events;	/* A LHV_APIC_INIT, LHV_APIC_SIPI */
 	atomic_t errors;	/* A errors since the last write to ESR */
 
@@ -180,14 +205,25 @@ int lhv_lapic_pv_unhalt(struct lhv_vm *vm, u32 apic_id);
 /*
  * The vCPU asks. Interrupts off, own thread.
  * lhv_irq_pending(): is there an interrupt that TPR and ISR let through (LAPIC or ExtINT)?
+ * lhv_irq_to_inject(): the same, but for those that the CPU delivers itself.
+ * lhv_irq_virtualize(): LHV_REQ_EVENT is served: hand over to the CPU what it can deliver.
  * lhv_irq_ack(): takes it (IRR to ISR, or 8259 INTA); vector, or -1.
  * lhv_irq_masked_by_tpr(): an interrupt waits only for a lower TPR.
  * lhv_irq_waiting_class(): priority class (0 to 15) of the highest vector in a LAPIC's IRR.
  */
 bool lhv_irq_pending(struct lhv_vcpu *vcpu);
+bool lhv_irq_to_inject(struct lhv_vcpu *vcpu);
+void lhv_irq_virtualize(struct lhv_vcpu *vcpu);
 int lhv_irq_ack(struct lhv_vcpu *vcpu);
 bool lhv_irq_masked_by_tpr(struct lhv_vcpu *vcpu);
 u8 lhv_irq_waiting_class(struct lhv_vcpu *vcpu);
+
+/* Highest vector in eight registers at @offset (APIC_IRR, APIC_ISR), or -1. Own thread. */
+int lhv_lapic_highest(const struct lhv_lapic *lapic, u32 offset);
+/* The CPU has ended @vector for the guest, and somebody beside the LAPIC has to hear of it. */
+void lhv_lapic_eoi_exit(struct lhv_vcpu *vcpu, u8 vector);
+/* The CPU has written a register for the guest (APIC_SELF_IPI), and leaves the rest to us. */
+void lhv_lapic_written(struct lhv_vcpu *vcpu, u32 reg);
 
 /* PV EOI: pv_eoi.c. The run loop settles what was offered (vcpu->eoi_offered) after each exit. */
 int lhv_pv_eoi_set(struct lhv_vcpu *vcpu, u64 data);	/* 0 or -EINVAL (#GP) */

@@ -71,6 +71,46 @@ int lhv_lapic_highest(const struct lhv_lapic *l, u32 base)
 	return -1;
 }
 
+/*
+ * Take over what was posted. True: there was something. Notified first, then the vectors: who
+ * posts later finds the bit clear and notifies again.
+ */
+static bool take_posted(struct lhv_lapic *l)
+{
+	struct lhv_posted *p = l->posted;
+	unsigned long held, word, any = 0;
+	int i;
+
+	if (test_bit(LHV_POSTED_ON, &p->control)) {
+		clear_bit(LHV_POSTED_ON, &p->control);
+		smp_mb__after_atomic();	/* pairs with the order of pir and control in post() */
+	}
+	for (i = 0; i < ARRAY_SIZE(p->pir); i++) {
+		held = READ_ONCE(p->held[i]) ? xchg(&p->held[i], 0) : 0;
+		word = held | (READ_ONCE(p->pir[i]) ? xchg(&p->pir[i], 0) : 0);
+		if (!word)
+			continue;
+		WRITE_ONCE(p->eoi_exits[i], p->eoi_exits[i] | held);
+		*(u32 *)(l->regs + APIC_IRR + i * 0x20) |= word;
+		*(u32 *)(l->regs + APIC_IRR + i * 0x20 + 0x10) |= word >> 32;
+		any |= word;
+	}
+	return any;
+}
+
+/* Own thread, not in the guest. What comes to light wants another look before the entry. */
+static int highest_irr(struct lhv_lapic *l)
+{
+	if (l->posted && take_posted(l))
+		lhv_request_self(l->vcpu, LHV_REQ_EVENT);
+	return lhv_lapic_highest(l, APIC_IRR);
+}
+
+static int highest_isr(const struct lhv_lapic *l)
+{
+	return l->virtual ? lhv_lapic_highest(l, APIC_ISR) : l->highest_isr;
+}
+
 /* TPR bits 7:4 may have changed behind our back, by CR8 without an exit. */
 static u8 tpr(struct lhv_lapic *l)
 {
@@ -85,7 +125,8 @@ static u8 tpr(struct lhv_lapic *l)
 
 u8 lhv_lapic_ppr(struct lhv_lapic *l)
 {
-	u8 isr_class = l->highest_isr < 0 ? 0 : l->highest_isr & 0xf0;
+	int isr = highest_isr(l);
+	u8 isr_class = isr < 0 ? 0 : isr & 0xf0;
 	u8 t = tpr(l);
 
 	return (t & 0xf0) >= isr_class ? t : isr_class;
@@ -95,7 +136,7 @@ u8 lhv_lapic_ppr(struct lhv_lapic *l)
 static int deliverable(struct lhv_lapic *l)
 {
 	/* What was accepted before a software disable is still delivered. */
-	int vector = lhv_lapic_highest(l, APIC_IRR);
+	int vector = highest_irr(l);
 
 	return vector >= 0 && (vector & 0xf0) > (lhv_lapic_ppr(l) & 0xf0) ? vector : -1;
 }
@@ -130,6 +171,42 @@ bool lhv_irq_pending(struct lhv_vcpu *vcpu)
 	return extint_pending(vcpu);
 }
 
+bool lhv_irq_to_inject(struct lhv_vcpu *vcpu)
+{
+	return vcpu->lapic && vcpu->lapic->virtual ? extint_pending(vcpu) : lhv_irq_pending(vcpu);
+}
+
+/* The CPU begins to keep IRR and ISR: which EOIs does it have to tell? */
+static void find_eoi_exits(struct lhv_lapic *l)
+{
+	unsigned int vector;
+
+	for (vector = LHV_FIRST_VECTOR; vector < APIC_ISR_NR * 32; vector++) {
+		if ((test_vector(l, APIC_ISR, vector) || test_vector(l, APIC_IRR, vector)) &&
+		    lhv_lapic_eoi_matters(l, vector))
+			set_bit(vector, l->posted->eoi_exits);
+	}
+}
+
+void lhv_irq_virtualize(struct lhv_vcpu *vcpu)
+{
+	struct lhv_lapic *l = vcpu->lapic;
+	bool on;
+
+	if (!l || !l->posted)
+		return;
+	on = lhv_lapic_x2(l) && !(vcpu->cpu_state.guest_debug & KVM_GUESTDBG_BLOCKIRQ);
+	take_posted(l);
+	if (on != l->virtual) {
+		if (on)
+			find_eoi_exits(l);
+		else
+			l->highest_isr = lhv_lapic_highest(l, APIC_ISR);
+		WRITE_ONCE(l->virtual, on);
+	}
+	lhv_backend->virtual_irqs(vcpu, on);
+}
+
 static int take_user_irq(struct lhv_vcpu *vcpu)
 {
 	int vector = vcpu->ev.user_irq;
@@ -152,7 +229,7 @@ int lhv_irq_ack(struct lhv_vcpu *vcpu)
 		if (vector >= 0)
 			return vector;
 	}
-	if (!lhv_lapic_hw_enabled(l))
+	if (!lhv_lapic_hw_enabled(l) || l->virtual)
 		return -1;
 	vector = deliverable(l);
 	if (vector < 0)
@@ -169,9 +246,9 @@ bool lhv_irq_masked_by_tpr(struct lhv_vcpu *vcpu)
 	struct lhv_lapic *l = vcpu->lapic;
 	int vector;
 
-	if (!l || !lhv_lapic_hw_enabled(l))
+	if (!l || !lhv_lapic_hw_enabled(l) || l->virtual)
 		return false;
-	vector = lhv_lapic_highest(l, APIC_IRR);
+	vector = highest_irr(l);
 	if (vector < 0 || (l->highest_isr >= 0 && (vector & 0xf0) <= (l->highest_isr & 0xf0)))
 		return false;
 	return (vector & 0xf0) <= (tpr(l) & 0xf0);
@@ -179,7 +256,7 @@ bool lhv_irq_masked_by_tpr(struct lhv_vcpu *vcpu)
 
 u8 lhv_irq_waiting_class(struct lhv_vcpu *vcpu)
 {
-	int vector = lhv_lapic_highest(vcpu->lapic, APIC_IRR);
+	int vector = highest_irr(vcpu->lapic);
 
 	return vector < 0 ? 0 : vector >> 4;
 }
@@ -189,20 +266,10 @@ bool lhv_lapic_eoi_matters(const struct lhv_lapic *l, u8 vector)
 	return test_vector(l, APIC_TMR, vector) || lhv_ioapic_wants_eoi(l->vcpu->vm, vector);
 }
 
-void lhv_lapic_eoi(struct lhv_lapic *l)
+void lhv_lapic_eoi_exit(struct lhv_vcpu *vcpu, u8 vector)
 {
-	struct lhv_vcpu *vcpu = l->vcpu;
-	int vector = l->highest_isr;
-	bool level;
+	bool level = test_vector(vcpu->lapic, APIC_TMR, vector);
 
-	if (vector < 0)
-		return;
-	__clear_bit(vector & 31, vector_word(l, APIC_ISR, vector));
-	l->highest_isr = lhv_lapic_highest(l, APIC_ISR);
-	if (lhv_lapic_highest(l, APIC_IRR) >= 0)
-		lhv_request_self(vcpu, LHV_REQ_EVENT);
-
-	level = test_vector(l, APIC_TMR, vector);
 	if (vcpu->vm->irq.mode == LHV_IRQCHIP_KERNEL) {
 		lhv_ioapic_eoi(vcpu->vm, vector, level);
 	} else if (level) {
@@ -211,7 +278,44 @@ void lhv_lapic_eoi(struct lhv_lapic *l)
 	}
 }
 
+void lhv_lapic_eoi(struct lhv_lapic *l)
+{
+	int vector = highest_isr(l);
+
+	if (vector < 0)
+		return;
+	__clear_bit(vector & 31, vector_word(l, APIC_ISR, vector));
+	l->highest_isr = lhv_lapic_highest(l, APIC_ISR);
+	if (l->virtual || highest_irr(l) >= 0)
+		lhv_request_self(l->vcpu, LHV_REQ_EVENT);
+	lhv_lapic_eoi_exit(l->vcpu, vector);
+}
+
 /* ---- acceptance ---- */
+
+/*
+ * For a CPU that delivers by itself. A vector whose EOI matters is kept from it until it was told
+ * to exit at that EOI.
+ */
+static int post(struct lhv_lapic *l, u8 vector)
+{
+	bool waits = test_vector(l, APIC_IRR, vector);
+	struct lhv_posted *p = l->posted;
+
+	/* Others count on it that the first of them gets on to the request. */
+	guard(preempt)();
+	if (lhv_lapic_eoi_matters(l, vector) && !test_bit(vector, p->eoi_exits)) {
+		if (test_and_set_bit(vector, p->held))
+			return 0;
+		lhv_request(l->vcpu, LHV_REQ_EVENT);
+		return !waits;
+	}
+	if (test_and_set_bit(vector, p->pir))
+		return 0;
+	if (!test_and_set_bit(LHV_POSTED_ON, &p->control))
+		lhv_request_posted(l->vcpu, l->notify && READ_ONCE(l->virtual));
+	return !waits;
+}
 
 static int accept_vector(struct lhv_lapic *l, u8 vector, bool level)
 {
@@ -231,6 +335,8 @@ static int accept_vector(struct lhv_lapic *l, u8 vector, bool level)
 		else
 			clear_bit(bit, tmr);
 	}
+	if (l->posted)
+		return post(l, vector);
 	if (test_and_set_bit(bit, vector_word(l, APIC_IRR, vector)))
 		return 0;
 	lhv_request(l->vcpu, LHV_REQ_EVENT);
@@ -386,6 +492,9 @@ static int read_reg(struct lhv_lapic *l, u32 reg, u32 *val)
 		*val = 0;
 		/* Write-only: only x2APIC says so aloud. */
 		return lhv_lapic_x2(l) ? -EINVAL : 0;
+	case APIC_IRR ... APIC_IRR + 0x70:
+		highest_irr(l);
+		fallthrough;
 	default:
 		*val = lhv_lapic_reg(l, reg);
 	}
@@ -515,6 +624,11 @@ static int write_reg(struct lhv_lapic *l, u32 reg, u32 val)
 		return x2 ? -EINVAL : 0;
 	}
 	return 0;
+}
+
+void lhv_lapic_written(struct lhv_vcpu *vcpu, u32 reg)
+{
+	write_reg(vcpu->lapic, reg, lhv_lapic_reg(vcpu->lapic, reg));
 }
 
 bool lhv_lapic_in_range(struct lhv_vcpu *vcpu, gpa_t gpa, unsigned int len)
@@ -664,7 +778,9 @@ void lhv_lapic_reset(struct lhv_vcpu *vcpu, bool init)
 	}
 
 	WRITE_ONCE(l->sw_enabled, false);
-	memset(l->regs, 0, PAGE_SIZE);
+	if (l->posted)
+		take_posted(l);
+	memset(l->regs, 0, sizeof(struct kvm_lapic_state));
 	l->highest_isr = -1;
 	atomic_set(&l->errors, 0);
 	lhv_lapic_set_reg(l, APIC_ID, id);
@@ -701,6 +817,8 @@ int lhv_lapic_create(struct lhv_vcpu *vcpu)
 		return -ENOMEM;
 	}
 	l->vcpu = vcpu;
+	if (lhv_backend->takes_irqs && lhv_backend->takes_irqs(&l->notify))
+		l->posted = l->regs + LHV_POSTED_OFFSET;
 	l->highest_isr = -1;
 	l->base_msr = lhv_lapic_default_base(vcpu);
 	lhv_lapic_timer_init(l);
@@ -732,6 +850,7 @@ int lhv_lapic_get_state(struct lhv_vcpu *vcpu, struct kvm_lapic_state *s)
 {
 	struct lhv_lapic *l = vcpu->lapic;
 
+	highest_irr(l);
 	memcpy(s->regs, l->regs, sizeof(s->regs));
 	*state_reg(s, APIC_LVR) = version(l);
 	*state_reg(s, APIC_TASKPRI) = tpr(l);
@@ -754,6 +873,10 @@ int lhv_lapic_set_state(struct lhv_vcpu *vcpu, const struct kvm_lapic_state *s)
 		return -EINVAL;
 
 	lhv_lapic_timer_stop(l);
+	if (l->posted)
+		take_posted(l);
+	/* Taken over anew by the CPU, at the next entry. */
+	WRITE_ONCE(l->virtual, false);
 	memcpy(l->regs, s->regs, sizeof(s->regs));
 	count = lhv_lapic_reg(l, APIC_TMCCT);
 	lvtt = lhv_lapic_reg(l, APIC_LVTT);

@@ -272,9 +272,8 @@ static void x2apic(struct kunit *test)
 	/* Cluster 0, members 1 and 3. */
 	KUNIT_EXPECT_EQ(test, lhv_lapic_msr_write(cpu(0), X2(APIC_ICR),
 						  0xaULL << 32 | APIC_DEST_LOGICAL | 0x44), 0);
-	KUNIT_EXPECT_FALSE(test, test_bit(4, cpu(0)->lapic->regs + APIC_IRR + 0x20));
-	KUNIT_EXPECT_TRUE(test, test_bit(4, cpu(1)->lapic->regs + APIC_IRR + 0x20));
-	KUNIT_EXPECT_TRUE(test, test_bit(4, cpu(3)->lapic->regs + APIC_IRR + 0x20));
+	for (int i = 0; i < 4; i++)
+		KUNIT_EXPECT_EQ(test, lhv_irq_waiting_class(cpu(i)), i == 1 || i == 3 ? 4 : 0);
 	KUNIT_EXPECT_EQ(test, lhv_lapic_msr_read(cpu(0), X2(APIC_ICR), &val), 0);
 	KUNIT_EXPECT_EQ(test, val, 0xaULL << 32 | APIC_DEST_LOGICAL | 0x44);
 	KUNIT_EXPECT_EQ(test, lhv_lapic_msr_write(cpu(2), X2(APIC_SELF_IPI), 0x51), 0);
@@ -396,6 +395,77 @@ static void ext_int(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, apic_read(bsp, APIC_PROCPRI), 0);
 }
 
+static bool cpu_delivers;
+
+static void note_virtual(struct lhv_vcpu *vcpu, bool on)
+{
+	cpu_delivers = on;
+}
+
+static void *lapic_reg(struct lhv_lapic *l, u32 base, u8 vector)
+{
+	return l->regs + base + (vector >> 5) * 0x10;
+}
+
+/* For a CPU that keeps IRR and ISR. */
+static void posted(struct kunit *test)
+{
+	static struct lhv_backend taking = { .virtual_irqs = note_virtual };
+	const struct lhv_backend *real = lhv_backend;
+	struct lhv_lapic *l = cpu(1)->lapic;
+	struct lhv_posted *p = l->regs + LHV_POSTED_OFFSET;
+	u64 x2 = lhv_lapic_get_base(cpu(1)) | X2APIC_ENABLE;
+
+	KUNIT_ASSERT_EQ(test, sizeof(*p) <= PAGE_SIZE - LHV_POSTED_OFFSET, true);
+	l->posted = p;
+	lhv_backend_use(&taking);
+	WRITE_ONCE(l->base_msr, x2);
+
+	/* Into the descriptor, once; from there when somebody looks. */
+	KUNIT_EXPECT_EQ(test, send(1, APIC_DM_FIXED, 0x51, false, false), 1);
+	KUNIT_EXPECT_EQ(test, send(1, APIC_DM_FIXED, 0x51, false, false), 0);
+	KUNIT_EXPECT_TRUE(test, test_bit(0x51, p->pir));
+	KUNIT_EXPECT_TRUE(test, test_bit(LHV_POSTED_ON, &p->control));
+	KUNIT_EXPECT_LT(test, lhv_lapic_highest(l, APIC_IRR), 0);
+	cpu(1)->pending = 0;
+	KUNIT_EXPECT_TRUE(test, lhv_irq_pending(cpu(1)));
+	KUNIT_EXPECT_EQ(test, lhv_lapic_highest(l, APIC_IRR), 0x51);
+	KUNIT_EXPECT_FALSE(test, test_bit(LHV_POSTED_ON, &p->control));
+	/* The CPU does not know of it yet. */
+	KUNIT_EXPECT_TRUE(test, test_bit(LHV_REQ_EVENT, &cpu(1)->pending));
+
+	/* Handed over: nothing is left to inject. */
+	lhv_irq_virtualize(cpu(1));
+	KUNIT_EXPECT_TRUE(test, cpu_delivers);
+	KUNIT_EXPECT_TRUE(test, lhv_irq_pending(cpu(1)));
+	KUNIT_EXPECT_FALSE(test, lhv_irq_to_inject(cpu(1)));
+	KUNIT_EXPECT_EQ(test, lhv_irq_ack(cpu(1)), -1);
+
+	/* A level's EOI exits: the CPU gets the vector when it knows that. */
+	KUNIT_EXPECT_EQ(test, send(1, APIC_DM_FIXED, 0x61, false, true), 1);
+	KUNIT_EXPECT_FALSE(test, test_bit(0x61, p->pir));
+	lhv_irq_virtualize(cpu(1));
+	KUNIT_EXPECT_TRUE(test, test_bit(0x61, p->eoi_exits));
+	KUNIT_EXPECT_EQ(test, lhv_lapic_highest(l, APIC_IRR), 0x61);
+	KUNIT_EXPECT_FALSE(test, test_bit(0x51, p->eoi_exits));
+	clear_bit(0x61 & 31, lapic_reg(l, APIC_IRR, 0x61));
+	set_bit(0x61 & 31, lapic_reg(l, APIC_ISR, 0x61));
+	KUNIT_EXPECT_EQ(test, send(1, APIC_DM_FIXED, 0x61, false, true), 1);
+	KUNIT_EXPECT_TRUE(test, test_bit(0x61, p->pir));
+	KUNIT_EXPECT_FALSE(test, lhv_irq_pending(cpu(1)));
+
+	/* Taken back: what the CPU has in service counts. */
+	WRITE_ONCE(l->base_msr, x2 & ~(u64)X2APIC_ENABLE);
+	lhv_irq_virtualize(cpu(1));
+	KUNIT_EXPECT_FALSE(test, cpu_delivers);
+	KUNIT_EXPECT_EQ(test, apic_read(cpu(1), APIC_PROCPRI), 0x60);
+	KUNIT_EXPECT_FALSE(test, lhv_irq_to_inject(cpu(1)));
+	apic_write(cpu(1), APIC_EOI, 0);
+	KUNIT_EXPECT_EQ(test, cpu(1)->pending_eoi, 0x61);
+	KUNIT_EXPECT_EQ(test, lhv_irq_ack(cpu(1)), 0x61);
+	lhv_backend_use(real);
+}
+
 static struct kunit_case lapic_cases[] = {
 	KUNIT_CASE(priorities),
 	KUNIT_CASE(task_priority),
@@ -411,6 +481,7 @@ static struct kunit_case lapic_cases[] = {
 	KUNIT_CASE(timer),
 	KUNIT_CASE(save_restore),
 	KUNIT_CASE(ext_int),
+	KUNIT_CASE(posted),
 	{}
 };
 

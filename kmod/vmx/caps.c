@@ -37,12 +37,13 @@ static const struct {
 } words[LHV_VMX_NR_CONTROLS] = {
 #define WORD(w, msr, true, dynamic)							\
 	[LHV_VMX_##w] = { #w, msr, true, LHV_VMX_##w##_REQUIRED, LHV_VMX_##w##_OPTIONAL, dynamic }
-	WORD(PIN, MSR_IA32_VMX_PINBASED_CTLS, MSR_IA32_VMX_TRUE_PINBASED_CTLS, 0),
+	WORD(PIN, MSR_IA32_VMX_PINBASED_CTLS, MSR_IA32_VMX_TRUE_PINBASED_CTLS,
+	     LHV_VMX_PIN_DYNAMIC),
 	WORD(CPU, MSR_IA32_VMX_PROCBASED_CTLS, MSR_IA32_VMX_TRUE_PROCBASED_CTLS,
 	     LHV_VMX_CPU_DYNAMIC),
 	WORD(CPU2, MSR_IA32_VMX_PROCBASED_CTLS2, MSR_IA32_VMX_PROCBASED_CTLS2,
 	     LHV_VMX_CPU2_DYNAMIC),
-	WORD(EXIT, MSR_IA32_VMX_EXIT_CTLS, MSR_IA32_VMX_TRUE_EXIT_CTLS, 0),
+	WORD(EXIT, MSR_IA32_VMX_EXIT_CTLS, MSR_IA32_VMX_TRUE_EXIT_CTLS, LHV_VMX_EXIT_DYNAMIC),
 	WORD(ENTRY, MSR_IA32_VMX_ENTRY_CTLS, MSR_IA32_VMX_TRUE_ENTRY_CTLS,
 	     LHV_VMX_ENTRY_DYNAMIC),
 #undef WORD
@@ -56,6 +57,7 @@ static const struct {
 } names[] = {
 	{ LHV_VMX_PIN, PIN_BASED_VIRTUAL_NMIS, "virtual NMIs" },
 	{ LHV_VMX_PIN, PIN_BASED_VMX_PREEMPTION_TIMER, "preemption timer" },
+	{ LHV_VMX_PIN, PIN_BASED_POSTED_INTR, "posted interrupts" },
 	{ LHV_VMX_CPU, CPU_BASED_USE_MSR_BITMAPS, "MSR bitmaps" },
 	{ LHV_VMX_CPU, CPU_BASED_ACTIVATE_SECONDARY_CONTROLS, "secondary controls" },
 	{ LHV_VMX_CPU, CPU_BASED_TPR_SHADOW, "TPR shadow" },
@@ -68,6 +70,9 @@ static const struct {
 	{ LHV_VMX_CPU2, SECONDARY_EXEC_PAUSE_LOOP_EXITING, "PAUSE-loop exiting" },
 	{ LHV_VMX_CPU2, SECONDARY_EXEC_ENCLS_EXITING, "ENCLS exiting" },
 	{ LHV_VMX_CPU2, SECONDARY_EXEC_TSC_SCALING, "TSC scaling" },
+	{ LHV_VMX_CPU2, SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE, "virtualized x2APIC" },
+	{ LHV_VMX_CPU2, SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY, "virtual-interrupt delivery" },
+	{ LHV_VMX_EXIT, VM_EXIT_ACK_INTR_ON_EXIT, "acknowledging interrupts at exit" },
 	{ LHV_VMX_EXIT, VM_EXIT_LOAD_IA32_PAT, "loading PAT at exit" },
 	{ LHV_VMX_EXIT, VM_EXIT_LOAD_IA32_EFER, "loading EFER at exit" },
 	{ LHV_VMX_ENTRY, VM_ENTRY_LOAD_IA32_PAT, "loading PAT at entry" },
@@ -190,6 +195,19 @@ static bool check_controls(u64 basic)
 	return ok;
 }
 
+/* Some are of use together only. */
+static void check_virtual_irqs(void)
+{
+	if (!lhv_vmx_has(LHV_VMX_CPU, CPU_BASED_TPR_SHADOW) ||
+	    (lhv_vmx_caps.allowed[LHV_VMX_CPU2].may & LHV_VMX_VIRTUAL_IRQS) != LHV_VMX_VIRTUAL_IRQS)
+		lhv_vmx_caps.allowed[LHV_VMX_CPU2].may &= ~LHV_VMX_VIRTUAL_IRQS;
+	if (!lhv_vmx_has(LHV_VMX_CPU2, LHV_VMX_VIRTUAL_IRQS) || !lhv_host_can_notify() ||
+	    !lhv_vmx_has(LHV_VMX_EXIT, VM_EXIT_ACK_INTR_ON_EXIT))
+		lhv_vmx_caps.allowed[LHV_VMX_PIN].may &= ~PIN_BASED_POSTED_INTR;
+	if (!lhv_vmx_has(LHV_VMX_PIN, PIN_BASED_POSTED_INTR))
+		lhv_vmx_caps.allowed[LHV_VMX_EXIT].may &= ~VM_EXIT_ACK_INTR_ON_EXIT;
+}
+
 static bool check_ept(void)
 {
 	u64 cap = lhv_host_rdmsr(MSR_IA32_VMX_EPT_VPID_CAP);
@@ -269,6 +287,7 @@ int lhv_vmx_probe(void)
 	}
 	if (!check_controls(basic) || !check_ept())
 		return -EOPNOTSUPP;
+	check_virtual_irqs();
 	return lhv_survey_cpus(&survey);
 }
 

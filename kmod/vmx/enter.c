@@ -312,6 +312,12 @@ static noinline void read_exception(struct lhv_vcpu *vcpu)
 	}
 }
 
+/* Does an exit take the interrupt from the host's APIC? Posted ones insist on that. */
+static __always_inline bool acknowledges(const struct lhv_vmx_vcpu *vmx)
+{
+	return vmx->controls[LHV_VMX_EXIT] & VM_EXIT_ACK_INTR_ON_EXIT;
+}
+
 static __always_inline void read_exit(struct lhv_vcpu *vcpu, u32 code)
 {
 	struct lhv_vmx_vcpu *vmx = lhv_vmx(vcpu);
@@ -333,6 +339,8 @@ static __always_inline void read_exit(struct lhv_vcpu *vcpu, u32 code)
 	}
 	if (code == EXIT_REASON_EXCEPTION_NMI)
 		read_exception(vcpu);
+	else if (code == EXIT_REASON_EXTERNAL_INTERRUPT && acknowledges(vmx))
+		vmx->intr_info = lhv_vmread32(VM_EXIT_INTR_INFO);
 	else if (exit->reason == LHV_EXIT_FAULT)
 		exit->info2 = lhv_vmread64(GUEST_PHYSICAL_ADDRESS);
 	else if (code == EXIT_REASON_IO_INSTRUCTION && exit->info1 & LHV_VMX_IO_STRING)
@@ -473,6 +481,10 @@ bool lhv_vmx_enter(struct lhv_vcpu *vcpu)
 
 	if (unlikely(!entered))
 		return false;
+	if (vcpu->exit.reason == LHV_EXIT_INTR && acknowledges(vmx)) {
+		WRITE_ONCE(vcpu->mode, LHV_OUTSIDE_GUEST);	/* no need to kick it */
+		lhv_host_interrupt(vmx->intr_info & INTR_INFO_VECTOR_MASK);
+	}
 	if (unlikely(vcpu->exit.reason == LHV_EXIT_NMI))
 		lhv_host_nmi();
 	else if (unlikely(vcpu->exit.reason == LHV_EXIT_MCE))

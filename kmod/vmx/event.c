@@ -107,6 +107,29 @@ void lhv_vmx_watch_tpr(struct lhv_vcpu *vcpu, bool on)
 	}
 }
 
+/* See struct lhv_backend. */
+bool lhv_vmx_takes_irqs(bool *notified)
+{
+	*notified = lhv_vmx_has(LHV_VMX_PIN, PIN_BASED_POSTED_INTR);
+	return lhv_vmx_has(LHV_VMX_CPU2, LHV_VMX_VIRTUAL_IRQS);
+}
+
+/*
+ * See struct lhv_backend. SDM Vol 3C "APIC Virtualization and Virtual Interrupts". In xAPIC mode,
+ * where each access exits anyway, interrupts are injected.
+ */
+void lhv_vmx_virtual_irqs(struct lhv_vcpu *vcpu, bool on)
+{
+	struct lhv_vmx_vcpu *vmx = lhv_vmx(vcpu);
+
+	lhv_vmx_control(vmx, CPU2, LHV_VMX_VIRTUAL_IRQS, on);
+	lhv_vmx_control(vmx, PIN, PIN_BASED_POSTED_INTR, on);
+	lhv_vmx_control(vmx, EXIT, VM_EXIT_ACK_INTR_ON_EXIT, on);
+	lhv_vmx_msr_virtual_irqs(vmx->msr_bitmap, on);
+	if (on)
+		vmx->dirty |= BIT(LHV_VMX_VIRTUAL_IRQ);
+}
+
 u32 lhv_vmx_get_shadow(struct lhv_vcpu *vcpu)
 {
 	u32 state = lhv_vmx(vcpu)->interruptibility;

@@ -25,6 +25,9 @@ enum { CR_MOV_TO, CR_MOV_FROM, CR_CLTS, CR_LMSW };
 #define IO_REP		BIT(5)
 #define IO_PORT_SHIFT	16
 
+/* Exit qualification for APIC-write exits: offset in the page. */
+#define APIC_WRITE_OFFSET	0xff0
+
 /* VM-exit instruction information of INS and OUTS. */
 #define IO_ASIZE_SHIFT	7
 #define IO_ASIZE_MASK	7
@@ -61,6 +64,8 @@ const u8 lhv_vmx_reasons[LHV_VMX_NR_REASONS] = {
 	[EXIT_REASON_MONITOR_INSTRUCTION] = R(MONITOR),
 	[EXIT_REASON_PAUSE_INSTRUCTION] = R(PAUSE),
 	[EXIT_REASON_TPR_BELOW_THRESHOLD] = R(APIC),
+	[EXIT_REASON_EOI_INDUCED] = R(APIC),
+	[EXIT_REASON_APIC_WRITE] = R(APIC),
 	[EXIT_REASON_PREEMPTION_TIMER] = R(TIMER),
 	[EXIT_REASON_EPT_VIOLATION] = R(FAULT),
 	[EXIT_REASON_EPT_MISCONFIG] = R(FAULT),
@@ -272,10 +277,21 @@ static enum lhv_next handle_nmi_window(struct lhv_vcpu *vcpu)
 	return LHV_RESUME;
 }
 
-/* The TPR lets through what waited. */
-static enum lhv_next handle_tpr(struct lhv_vcpu *vcpu)
+/* All of these are traps: the instruction is over. */
+static enum lhv_next handle_apic(struct lhv_vcpu *vcpu)
 {
-	lhv_request_self(vcpu, LHV_REQ_EVENT);
+	u64 qualification = vcpu->exit.info1;
+
+	switch (vcpu->exit.code) {
+	case EXIT_REASON_EOI_INDUCED:
+		lhv_lapic_eoi_exit(vcpu, qualification);
+		break;
+	case EXIT_REASON_APIC_WRITE:
+		lhv_lapic_written(vcpu, qualification & APIC_WRITE_OFFSET);
+		break;
+	default:	/* the TPR lets through what waited */
+		lhv_request_self(vcpu, LHV_REQ_EVENT);
+	}
 	return LHV_RESUME;
 }
 
@@ -319,7 +335,7 @@ enum lhv_next lhv_vmx_handle_exit(struct lhv_vcpu *vcpu)
 	case LHV_EXIT_MONITOR:		return lhv_nop_exec(vcpu);
 	case LHV_EXIT_MWAIT:		return lhv_mwait_exec(vcpu);
 	case LHV_EXIT_VIRT_INSN:	return lhv_inject_ud(vcpu);
-	case LHV_EXIT_APIC:		return handle_tpr(vcpu);
+	case LHV_EXIT_APIC:		return handle_apic(vcpu);
 	case LHV_EXIT_TIMER:		return lhv_lapic_timer_exec(vcpu);
 	case LHV_EXIT_SHUTDOWN:		return handle_shutdown(vcpu);
 	/* Hardware task switches (32-bit task gates) are not emulated: said, not guessed. */

@@ -103,6 +103,20 @@ void lhv_vmx_msr_update(struct lhv_vcpu *vcpu)
 }
 
 /**
+ * lhv_vmx_msr_virtual_irqs() - the three x2APIC registers that the CPU serves by itself
+ * @map: the bitmap
+ * @on: it does; else an access would reach the host's own APIC
+ *
+ * SDM Vol 3C "Virtualizing MSR-Based APIC Accesses".
+ */
+void lhv_vmx_msr_virtual_irqs(unsigned long *map, bool on)
+{
+	lhv_vmx_msr_intercept(map, APIC_BASE_MSR + (APIC_TASKPRI >> 4), !on, !on);
+	lhv_vmx_msr_intercept(map, APIC_BASE_MSR + (APIC_EOI >> 4), true, !on);
+	lhv_vmx_msr_intercept(map, APIC_BASE_MSR + (APIC_SELF_IPI >> 4), true, !on);
+}
+
+/**
  * lhv_vmx_load_msrs() - the guest's values where they stay until user space runs
  * @vcpu: the vCPU, in the atomic tier
  */

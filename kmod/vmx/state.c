@@ -150,6 +150,10 @@ static void write_constant(struct lhv_vcpu *vcpu)
 	}
 	if (lhv_vmx_has(LHV_VMX_CPU2, SECONDARY_EXEC_ENCLS_EXITING))
 		lhv_vmwrite64(ENCLS_EXITING_BITMAP, ~0ULL);
+	if (vcpu->lapic && vcpu->lapic->notify) {
+		lhv_vmwrite16(POSTED_INTR_NV, lhv_host_notify_vector());
+		lhv_vmwrite64(POSTED_INTR_DESC_ADDR, virt_to_phys(vcpu->lapic->posted));
+	}
 
 	lhv_vmwrite16(HOST_CS_SELECTOR, __KERNEL_CS);
 	lhv_vmwrite16(HOST_SS_SELECTOR, __KERNEL_DS);
@@ -218,6 +222,20 @@ static u64 hw_cr4(u64 cr4)
 	return cr4 | lhv_vmx_caps.cr4_fixed | (native_read_cr4() & X86_CR4_MCE);
 }
 
+/* SDM Vol 3C "Guest Non-Register State": RVI and SVI follow from the register page. */
+static void write_virtual_irqs(const struct lhv_lapic *l)
+{
+	const unsigned long *eoi_exits = l->posted->eoi_exits;
+	int rvi = max(lhv_lapic_highest(l, APIC_IRR), 0);
+	int svi = max(lhv_lapic_highest(l, APIC_ISR), 0);
+
+	lhv_vmwrite16(GUEST_INTR_STATUS, rvi | svi << 8);
+	lhv_vmwrite64(EOI_EXIT_BITMAP0, eoi_exits[0]);
+	lhv_vmwrite64(EOI_EXIT_BITMAP1, eoi_exits[1]);
+	lhv_vmwrite64(EOI_EXIT_BITMAP2, eoi_exits[2]);
+	lhv_vmwrite64(EOI_EXIT_BITMAP3, eoi_exits[3]);
+}
+
 static void write_group(struct lhv_vcpu *vcpu, int group)
 {
 	struct lhv_vmx_vcpu *vmx = lhv_vmx(vcpu);
@@ -277,6 +295,10 @@ static void write_group(struct lhv_vcpu *vcpu, int group)
 			lhv_vmwrite64(VIRTUAL_APIC_PAGE_ADDR, virt_to_phys(vcpu->lapic->regs));
 			lhv_vmwrite32(TPR_THRESHOLD, vmx->tpr_threshold);
 		}
+		break;
+	case LHV_VMX_VIRTUAL_IRQ:
+		if (vcpu->lapic && vcpu->lapic->virtual)
+			write_virtual_irqs(vcpu->lapic);
 		break;
 	case LHV_VMX_CONSTANT:
 		write_constant(vcpu);
@@ -346,6 +368,7 @@ void lhv_vmx_reset(struct lhv_vcpu *vcpu, bool init)
 	}
 	lhv_vmx_initial_controls(vmx);
 	lhv_vmx_control(vmx, CPU2, SECONDARY_EXEC_ENABLE_VPID, vmx->vpid);
+	lhv_vmx_virtual_irqs(vcpu, false);
 	vmx->tpr_threshold = 0;
 	vmx->deadline = 0;
 	if (vcpu->lapic && lhv_vmx_has(LHV_VMX_CPU, CPU_BASED_TPR_SHADOW)) {

@@ -46,6 +46,7 @@ enum lhv_vmx_group {
 	LHV_VMX_CONTROLS,
 	LHV_VMX_PENDING_DBG,
 	LHV_VMX_TPR,		/* where it is, and how low it may get */
+	LHV_VMX_VIRTUAL_IRQ,	/* RVI, SVI and which EOIs exit */
 	LHV_VMX_CONSTANT,	/* what never changes after creation */
 	LHV_VMX_HOST,		/* what differs between CPUs */
 	LHV_VMX_NR_GROUPS
@@ -213,6 +214,7 @@ void lhv_vmx_msr_bitmap_free(unsigned long *map);
 int lhv_vmx_msr_bit(u32 msr);
 void lhv_vmx_msr_intercept(unsigned long *map, u32 msr, bool read, bool write);
 void lhv_vmx_msr_update(struct lhv_vcpu *vcpu);
+void lhv_vmx_msr_virtual_irqs(unsigned long *map, bool on);
 void lhv_vmx_load_msrs(struct lhv_vcpu *vcpu);
 int lhv_vmx_get_msr(struct lhv_vcpu *vcpu, u32 index, u64 *data);
 int lhv_vmx_set_msr(struct lhv_vcpu *vcpu, u32 index, u64 data);
@@ -259,6 +261,8 @@ bool lhv_vmx_nmi_allowed(struct lhv_vcpu *vcpu);
 void lhv_vmx_irq_window(struct lhv_vcpu *vcpu);
 void lhv_vmx_nmi_window(struct lhv_vcpu *vcpu);
 void lhv_vmx_watch_tpr(struct lhv_vcpu *vcpu, bool on);
+bool lhv_vmx_takes_irqs(bool *notified);
+void lhv_vmx_virtual_irqs(struct lhv_vcpu *vcpu, bool on);
 u32 lhv_vmx_get_shadow(struct lhv_vcpu *vcpu);
 void lhv_vmx_set_shadow(struct lhv_vcpu *vcpu, u32 shadow);
 bool lhv_vmx_get_nmi_mask(struct lhv_vcpu *vcpu);
@@ -279,7 +283,8 @@ enum lhv_next lhv_vmx_handle_exit(struct lhv_vcpu *vcpu);
 	(BIT_ULL(EXIT_REASON_EXCEPTION_NMI) | BIT_ULL(EXIT_REASON_TASK_SWITCH) |	\
 	 BIT_ULL(EXIT_REASON_CR_ACCESS) | BIT_ULL(EXIT_REASON_DR_ACCESS) |		\
 	 BIT_ULL(EXIT_REASON_IO_INSTRUCTION) | BIT_ULL(EXIT_REASON_EPT_VIOLATION) |	\
-	 BIT_ULL(EXIT_REASON_INVALID_STATE) | BIT_ULL(EXIT_REASON_MSR_LOAD_FAIL))
+	 BIT_ULL(EXIT_REASON_INVALID_STATE) | BIT_ULL(EXIT_REASON_MSR_LOAD_FAIL) |	\
+	 BIT_ULL(EXIT_REASON_EOI_INDUCED) | BIT_ULL(EXIT_REASON_APIC_WRITE))
 #define LHV_VMX_INTERRUPTS						\
 	(BIT_ULL(EXIT_REASON_EXCEPTION_NMI) | BIT_ULL(EXIT_REASON_TASK_SWITCH) |	\
 	 BIT_ULL(EXIT_REASON_EPT_VIOLATION) | BIT_ULL(EXIT_REASON_EPT_MISCONFIG) |	\
@@ -290,7 +295,8 @@ enum lhv_next lhv_vmx_handle_exit(struct lhv_vcpu *vcpu);
 	 BIT_ULL(EXIT_REASON_SIPI_SIGNAL) | BIT_ULL(EXIT_REASON_INTERRUPT_WINDOW) |	\
 	 BIT_ULL(EXIT_REASON_NMI_WINDOW) | BIT_ULL(EXIT_REASON_TASK_SWITCH) |		\
 	 BIT_ULL(EXIT_REASON_EPT_VIOLATION) | BIT_ULL(EXIT_REASON_EPT_MISCONFIG) |	\
-	 BIT_ULL(EXIT_REASON_TPR_BELOW_THRESHOLD) | BIT_ULL(EXIT_REASON_PREEMPTION_TIMER))
+	 BIT_ULL(EXIT_REASON_TPR_BELOW_THRESHOLD) | BIT_ULL(EXIT_REASON_PREEMPTION_TIMER) |	\
+	 BIT_ULL(EXIT_REASON_EOI_INDUCED) | BIT_ULL(EXIT_REASON_APIC_WRITE))
 
 /* explain.c */
 const char *lhv_vmx_instruction_error(u32 error);

@@ -353,6 +353,8 @@ void vcpu_mode(struct vcpu *vcpu, enum mode mode, uint64_t rip);
 int vcpu_go(struct vcpu *vcpu, uint32_t *value);
 /* Run until DONE (or SYNC @stage); anything else fails the case. */
 void vcpu_done(struct vcpu *vcpu);
+/* Does the CPU deliver interrupts to an x2APIC, and end them, by itself? */
+bool cpu_delivers(void);
 void vcpu_sync(struct vcpu *vcpu, uint32_t stage);
 /* Run in a thread of its own until DONE. */
 pthread_t vcpu_thread(struct vcpu *vcpu);

@@ -36,9 +36,36 @@ static void ioapic_route(uint32_t pin, uint32_t lo, uint32_t dest)
 	ioapic_write(0x10 + 2 * pin, lo);
 }
 
+/* Set by the driver before the guest starts: the mode of its LAPIC. */
+static volatile uint64_t use_x2;
+
+/* TEST in both modes: in one of them the CPU may deliver by itself */
+#define IRQ_TEST(name, fn, ...)						\
+	TEST(name)							\
+	{								\
+		fn(false, ##__VA_ARGS__);				\
+	}								\
+	TEST(name##_x2apic)						\
+	{								\
+		fn(true, ##__VA_ARGS__);				\
+	}
+
+static struct vm *irq_machine(bool x2)
+{
+	struct vm *vm = machine(VM_IRQCHIP);
+
+	GUEST_VAR(vm, use_x2) = x2;
+	return vm;
+}
+
 /* Out of reset LINT0 lets the 8259s through, and their vectors are 0 and up. */
 static void apic_alone(void)
 {
+	if (use_x2) {
+		x2apic_on();
+		x2apic_write(APIC_LVT0, APIC_MASKED);
+		return;
+	}
 	xapic_on();
 	xapic_write(APIC_LVT0, APIC_MASKED);
 }
@@ -80,9 +107,9 @@ static void g_ioapic_edge(void)
 	g_done();
 }
 
-TEST(ioapic_edge)
+static void ioapic_edge_test(bool x2)
 {
-	struct vm *vm = machine(VM_IRQCHIP);
+	struct vm *vm = irq_machine(x2);
 	struct vcpu *vcpu = machine_vcpu(vm, g_ioapic_edge);
 	int i;
 
@@ -99,6 +126,8 @@ TEST(ioapic_edge)
 	vcpu_sync(vcpu, 4);
 	vcpu_done(vcpu);
 }
+
+IRQ_TEST(ioapic_edge, ioapic_edge_test)
 
 /* Level: again after each EOI until the line falls; Remote IRR in between */
 
@@ -128,9 +157,9 @@ static void g_ioapic_level(void)
 	g_done();
 }
 
-TEST(ioapic_level)
+static void ioapic_level_test(bool x2)
 {
-	struct vm *vm = machine(VM_IRQCHIP);
+	struct vm *vm = irq_machine(x2);
 	struct vcpu *vcpu = machine_vcpu(vm, g_ioapic_level);
 
 	vcpu_sync(vcpu, 1);
@@ -140,6 +169,8 @@ TEST(ioapic_level)
 	vcpu_sync(vcpu, 3);
 	vcpu_done(vcpu);
 }
+
+IRQ_TEST(ioapic_level, ioapic_level_test)
 
 /* HLT until: a line, an MSI, an irqfd, an NMI; the driver acts while the vCPU sleeps. */
 
@@ -234,9 +265,9 @@ static void msi_route(struct vm *vm, int gsi)
 	CHECK_OK(ioctl(vm->fd, KVM_SET_GSI_ROUTING, &r.head));
 }
 
-static void wake_test(enum waker how)
+static void wake_test(bool x2, enum waker how)
 {
-	struct vm *vm = machine(VM_IRQCHIP);
+	struct vm *vm = irq_machine(x2);
 	struct vcpu *vcpu = machine_vcpu(vm, g_halt_loop);
 	struct wake w = { .vm = vm, .how = how };
 	pthread_t t;
@@ -261,30 +292,11 @@ static void wake_test(enum waker how)
 	CHECK(!pthread_join(t, NULL));
 }
 
-TEST(wake_by_line)
-{
-	wake_test(LINE);
-}
-
-TEST(wake_by_msi)
-{
-	wake_test(MSI);
-}
-
-TEST(wake_by_irqfd_line)
-{
-	wake_test(FD_LINE);
-}
-
-TEST(wake_by_irqfd_msi)
-{
-	wake_test(FD_MSI);
-}
-
-TEST(wake_by_nmi)
-{
-	wake_test(NON_MASKABLE);
-}
+IRQ_TEST(wake_by_line, wake_test, LINE)
+IRQ_TEST(wake_by_msi, wake_test, MSI)
+IRQ_TEST(wake_by_irqfd_line, wake_test, FD_LINE)
+IRQ_TEST(wake_by_irqfd_msi, wake_test, FD_MSI)
+IRQ_TEST(wake_by_nmi, wake_test, NON_MASKABLE)
 
 /* A spinning guest is reached too, by each of them. */
 
@@ -305,9 +317,9 @@ static void g_spin_loop(void)
 	g_done();
 }
 
-static void spin_test(enum waker how)
+static void spin_test(bool x2, enum waker how)
 {
-	struct vm *vm = machine(VM_IRQCHIP);
+	struct vm *vm = irq_machine(x2);
 	struct vcpu *vcpu = machine_vcpu(vm, g_spin_loop);
 	struct kvm_irqfd irqfd = { .gsi = 50 };
 	struct wake w = { .vm = vm, .how = how };
@@ -328,20 +340,9 @@ static void spin_test(enum waker how)
 	vcpu_done(vcpu);
 }
 
-TEST(kick_by_line)
-{
-	spin_test(LINE);
-}
-
-TEST(kick_by_irqfd_msi)
-{
-	spin_test(FD_MSI);
-}
-
-TEST(kick_by_nmi)
-{
-	spin_test(NON_MASKABLE);
-}
+IRQ_TEST(kick_by_line, spin_test, LINE)
+IRQ_TEST(kick_by_irqfd_msi, spin_test, FD_MSI)
+IRQ_TEST(kick_by_nmi, spin_test, NON_MASKABLE)
 
 /* 8259 pair, through LINT0 as ExtINT */
 

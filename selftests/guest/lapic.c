@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The in-kernel LAPIC of one vCPU, in xAPIC and x2APIC mode. */
+#include <unistd.h>
+
 #include "guest.h"
+#include "stats.h"
 
 #define VEC	0x51
 #define VEC_HI	0x81
@@ -132,6 +135,46 @@ static void g_self_ipi(void)
 }
 
 APIC_TEST(self_ipi, g_self_ipi)
+
+/* Where the CPU delivers by itself, neither a self-IPI nor its EOI exits. */
+
+#define MANY	1000
+
+static void g_x2_eoi(struct frame *frame)
+{
+	(void)frame;
+	x2apic_write(APIC_EOI, 0);
+}
+
+static void g_many(void)
+{
+	int i;
+
+	x2apic_on();
+	g_handlers[VEC] = g_x2_eoi;
+	sti();
+	for (i = 1; i <= MANY; i++) {
+		x2apic_write(APIC_SELF, VEC);
+		asm volatile("nop; nop");
+		G_EQ(g_count[VEC], i);
+	}
+	g_done();
+}
+
+TEST(x2apic_without_exits)
+{
+	struct vcpu *vcpu = machine_vcpu(machine(VM_IRQCHIP), g_many);
+	struct stats s;
+	int fd;
+
+	if (!cpu_delivers())
+		test_skip("this CPU injects what the hypervisor delivers");
+	fd = CHECK_OK(ioctl(vcpu->fd, KVM_GET_STATS_FD, 0));
+	stats_open(fd, &s);
+	vcpu_done(vcpu);
+	CHECK(stats_get(fd, &s, "exits") < MANY / 2);
+	close(fd);
+}
 
 /* Priorities: the higher vector first, a lower one waits for EOI, a higher one nests */
 

@@ -2,6 +2,8 @@
 /* The driver's machine and the guests' small runtime; see guest.h. */
 #include <asm/kvm.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "guest.h"
@@ -452,6 +454,25 @@ static void expect(struct vcpu *vcpu, int want, uint32_t want_value)
 		test_note("KVM_RUN: %s", strerror(-ret));
 	vcpu_dump(vcpu);
 	FAIL("the guest ended with %d, %#x, not %d, %#x", ret, value, want, want_value);
+}
+
+static bool says(const char *path, const char *words)
+{
+	char text[4096] = "";
+	FILE *f = fopen(path, "r");
+	bool found;
+
+	found = f && fread(text, 1, sizeof(text) - 1, f) && strstr(text, words);
+	if (f)
+		fclose(f);
+	return found;
+}
+
+bool cpu_delivers(void)
+{
+	if (!strcmp(test_device(), "/dev/kvm"))
+		return says("/sys/module/kvm_intel/parameters/enable_apicv", "Y");
+	return says("/sys/module/lhv/parameters/features", "virtual-interrupt delivery: yes");
 }
 
 void vcpu_done(struct vcpu *vcpu)

@@ -689,8 +689,9 @@ static void round_trips(int nr, bool fresh)
 	for (i = 0; i < NR_CPUS; i++)
 		while (GUEST_VAR(vm, cpus)[i].rounds < rounds[i] + 20)
 			usleep(1000);
-	/* PV EOI was in use. */
-	CHECK(GUEST_VAR(vm, cpus)[0].unended && GUEST_VAR(vm, cpus)[1].unended);
+	/* PV EOI was in use. A CPU that ends interrupts by itself has no need of it. */
+	CHECK(cpu_delivers() ||
+	      (GUEST_VAR(vm, cpus)[0].unended && GUEST_VAR(vm, cpus)[1].unended));
 	GUEST_VAR(vm, rt_stop) = 1;
 	for (i = 0; i < NR_CPUS; i++)
 		CHECK(!pthread_join(threads[i], NULL));
