@@ -117,8 +117,16 @@ int device_cmd(struct nl *nl, int cmd, const char *address, uint64_t vm, bool fo
 
 void take(struct nl *nl, const char *address)
 {
-	if (!driven_by(address, "lhv"))
-		CHECK_EQ(device_cmd(nl, LHV_CMD_DEVICE_BIND, address, 0, false), 0);
+	int left = 50, ret = 0;
+
+	/* A driver that has just got it back may still look for partitions, with the disk open. */
+	while (!driven_by(address, "lhv") && left--) {
+		ret = device_cmd(nl, LHV_CMD_DEVICE_BIND, address, 0, false);
+		if (ret != -EBUSY)
+			break;
+		nap(100);
+	}
+	CHECK_EQ(ret, 0);
 	CHECK(driven_by(address, "lhv"));
 }
 
