@@ -123,7 +123,7 @@ static void run_crowd(int n, guest_fn fn, const char *event, const char * const 
 		sleep_ms(10);
 	for (; *policies; policies++) {
 		CHECK_EQ(pool_set("default", *policies, -1, NULL), 0);
-		sleep_ms(50);
+		sleep_ms(50 + n);	/* until all have found themselves in other queues */
 		printf("count gate %s %s %d\n", *policies, event, n);
 		MARK(MARK_GATE_FROM);
 		sleep_ms(WATCH);
