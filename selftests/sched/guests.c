@@ -2,7 +2,7 @@
 /* The guests: what they do, they count. */
 #include "sched.h"
 
-volatile uint64_t g_work[8], g_length;
+volatile uint64_t g_work[8], g_length, g_go;
 
 /* The vCPU's number is in its stack pointer: each has a stack of its own. */
 void g_spin(void)
@@ -13,6 +13,15 @@ void g_spin(void)
 	me = (sp - GUEST_STACKS) / GUEST_STACK % 8;
 	for (;;)
 		g_work[me]++;
+}
+
+void g_errand(void)
+{
+	while (!g_go)
+		relax();
+	outb(PORT_ERRAND, 0);
+	for (;;)
+		g_work[0]++;
 }
 
 /* Bursts of some 50,000 instructions. */

@@ -119,6 +119,83 @@ TEST(wait_slots)
 	crew_end(&b);
 }
 
+/* ---- a thread in its VMM has its slot for as long as it is on a CPU ---- */
+
+static volatile bool home, burns;
+static pthread_barrier_t left;
+
+static void *errand(void *arg)
+{
+	struct vcpu *v = arg;
+	int ret;
+
+	CHECK_OK(ioctl(v->fd, KVM_RUN, 0));
+	CHECK_EQ(v->run->exit_reason, KVM_EXIT_IO);
+	if (!burns)
+		pthread_barrier_wait(&left);
+	while (!home)
+		if (!burns)
+			sleep_ms(1);
+	ret = ioctl(v->fd, KVM_RUN, 0);
+	CHECK(ret < 0 && errno == EIO);
+	return NULL;
+}
+
+/* A on the errand, B that waits for A's slot: already, or only then. */
+static void on_errand(const char *policy, bool already)
+{
+	struct crew b;
+	struct vm *a;
+	pthread_t t;
+	uint64_t id;
+
+	sched_setup(policy, 1);
+	CHECK(!pthread_barrier_init(&left, NULL, 2));
+	a = machine(0);
+	id = vm_id(a->fd);
+	CHECK(!pthread_create(&t, NULL, errand, machine_vcpu(a, g_errand)));
+	while (pool_get("default", LHV_A_POOL_BUSY) != 1)
+		sleep_ms(1);
+	if (already) {
+		crew_start(&b, 1, g_spin);
+		while (pool_get("default", LHV_A_POOL_WAITING) != 1)
+			sleep_ms(1);
+	}
+	*(volatile uint64_t *)guest_ptr(a, &g_go) = 1;
+	if (!burns)
+		pthread_barrier_wait(&left);
+	if (!already)
+		crew_start(&b, 1, g_spin);
+	while (!crew_work(&b))
+		sleep_ms(1);
+	home = true;
+	if (burns)
+		while (!*(volatile uint64_t *)guest_ptr(a, g_work))
+			sleep_ms(1);
+	else
+		while (pool_get("default", LHV_A_POOL_WAITING) != 1)
+			sleep_ms(1);
+	CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_KILL, id), 0);
+	CHECK(!pthread_join(t, NULL));
+	crew_end(&b);
+}
+
+TEST(errand_sleeps)
+{
+	on_errand("fcfs", false);
+}
+
+TEST(errand_sleeps_contended)
+{
+	on_errand("fcfs", true);
+}
+
+TEST(errand_burns)
+{
+	burns = true;
+	on_errand("rr", false);
+}
+
 static volatile bool hog_stops;
 
 static void *hog(void *arg)

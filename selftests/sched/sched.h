@@ -36,9 +36,11 @@ void crew_end(struct crew *c);
 void sleep_ms(unsigned int ms);
 
 /* guests.c */
-extern volatile uint64_t g_work[8], g_length;
+extern volatile uint64_t g_work[8], g_length, g_go;
 void g_spin(void);	/* counts for ever */
 void g_rest(void);	/* halts every now and then */
+void g_errand(void);	/* waits for g_go, sends its VMM on an errand, and counts */
+#define PORT_ERRAND	0x300
 void g_job(void);	/* g_length steps, and ends */
 void g_lock(void);	/* counts under a lock that its siblings want, too */
 
