@@ -256,7 +256,7 @@ TEST(sjf_order, .timeout = 300)
 /*
  * Lock-holder preemption: three VMs, each with as many vCPUs as there are CPUs, and a spinlock in
  * each. How often each got its lock, with the host's scheduler alone and with each gang's vCPUs
- * together. Worth a look where CPUs run side by side: on four of them, or in Bochs.
+ * together. Seen with four CPUs.
  */
 static double locks(const char *policy, int n)
 {
@@ -286,4 +286,6 @@ TEST(gang_locks, .timeout = 600)
 	none = locks("none", n < 4 ? n : 4);
 	test_note("gang/none: %.2f", gang / none);
 	CHECK(gang > 0 && none > 0);
+	/* With two of them the emulator's PAUSE, which hands the turn on, hides it. */
+	CHECK(n < 4 || gang > none);
 }
