@@ -415,8 +415,9 @@ static enum lhv_next run_atomic(struct lhv_vcpu *vcpu)
 	if (unlikely(need_resched()))
 		lhv_steal_preempted(vcpu);
 	static_call(lhv_put)(vcpu);
-	vcpu->atomic = false;
+	/* Who looks at a thread outside wants to know since when it is. */
 	lhv_gate_off(vcpu);
+	WRITE_ONCE(vcpu->atomic, false);
 	lhv_host_fpu_save(vcpu->cpu_state.fpu);
 	return next;
 }

@@ -65,8 +65,16 @@ struct caller {
 void lhv_nl_refusal(struct sk_buff *skb, struct genl_info *info, const char *why)
 {
 	size_t len = strlen(why) + 1;
-	struct sk_buff *words = info->extack ? alloc_skb(len, GFP_KERNEL) : NULL;
+	struct sk_buff *words;
 
+	if (!info->extack)
+		return;
+	/* Of such a one netlink frees nothing but the memory itself. */
+	if (is_vmalloc_addr(skb->head)) {
+		NL_SET_ERR_MSG(info->extack, "refused; why is said to a smaller request");
+		return;
+	}
+	words = alloc_skb(len, GFP_KERNEL);
 	if (!words)
 		return;
 	info->extack->_msg = skb_put_data(words, why, len);

@@ -137,8 +137,10 @@ static bool sleeps(struct lhv_vcpu *vcpu, u64 now)
 
 static bool starved(struct lhv_vcpu *vcpu, u64 now)
 {
+	u64 idle = rdtsc() - READ_ONCE(vcpu->sched.left_at);
+
 	return !READ_ONCE(vcpu->atomic) && now > vcpu->sched.core.since + STARVED &&
-	       tsc_to_ns(rdtsc() - READ_ONCE(vcpu->sched.left_at)) > STARVED;
+	       (s64)idle > 0 && tsc_to_ns(idle) > STARVED;
 }
 
 /**
@@ -478,7 +480,9 @@ bool lhv_gate_admit_slow(struct lhv_vcpu *vcpu)
 	in = !pool->core.ops;
 	if (!in) {
 		now = ktime_get_ns();
-		catch_up(s);
+		/* What was counted without a policy is nobody's. */
+		if (s->core.state != LHV_SCHED_OUT)
+			catch_up(s);
 		charge(s, now);
 		in = decide(pool, s, now);
 		/* lhv_gate_on() begins to count, and arms the timer. */
