@@ -390,8 +390,9 @@ static enum lhv_next run_atomic(struct lhv_vcpu *vcpu)
 		WRITE_ONCE(vcpu->mode, LHV_OUTSIDE_GUEST);
 
 		/*
-		 * The interrupt that ended the guest's time is taken here, as the guest's. Not
-		 * back to back: STI opens the door only after the next instruction.
+		 * The interrupt that ended the guest's time is taken here, as the guest's (one that
+		 * the exit acknowledged was already, in the backend). Not back to back: STI opens
+		 * the door only after the next instruction.
 		 */
 		local_irq_enable();
 		vcpu->exits[vcpu->exit.reason]++;

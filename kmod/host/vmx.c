@@ -65,8 +65,8 @@ INT_BY_BIT(128, 64)
 INT_BY_BIT(256, 128)
 
 /*
- * See vmx.h. With interrupts on, as the handler would have found them: from 7.x on it leaves the arming of
- * the next timer to a way out that is not taken where they were off.
+ * See vmx.h. With interrupts on, as the handler would have found them: from 7.x on it leaves the
+ * arming of the next timer to a way out that is not taken where they were off.
  */
 void lhv_host_interrupt(u8 vector)
 {
