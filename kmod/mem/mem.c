@@ -48,7 +48,8 @@ void lhv_mem_zap(struct lhv_vm *vm, gfn_t start, gfn_t end, bool may_block)
 
 void lhv_mem_zap_all(struct lhv_vm *vm)
 {
-	lhv_mem_zap(vm, 0, vm->mem.max_gfn + 1, true);
+	/* All that the root spans, though less may be in use: tables go that lie in the range whole. */
+	lhv_mem_zap(vm, 0, lhv_tdp_pages(vm->mem.root_level + 1), true);
 }
 
 phys_addr_t lhv_mem_root(struct lhv_vm *vm)
@@ -78,6 +79,7 @@ int lhv_mem_init(struct lhv_vm *vm)
 	mem->registered = false;
 	mem->invalidate_seq = 0;
 	mem->invalidate_count = 0;
+	mem->leaving = NULL;
 	mem->dead = false;
 
 	mem->root = lhv_tdp_table_alloc();
@@ -116,6 +118,7 @@ void lhv_mem_destroy(struct lhv_vm *vm)
 		mmu_notifier_unregister(&mem->notifier, vm->mm);
 	mem->registered = false;
 	lhv_mem_zap_all(vm);
+	WARN_ON_ONCE(atomic_long_read(&mem->nr_tables) != 1);
 	lhv_mem_free_slots(mem);
 	lhv_tdp_table_free(mem->root);
 	mem->root = NULL;

@@ -52,6 +52,7 @@ struct lhv_tdp_format {
 extern const struct lhv_tdp_format lhv_npt_format;
 extern struct lhv_tdp_format lhv_ept_format;	/* constant once the backend has probed */
 
+struct lhv_slot;
 struct lhv_slots;	/* sorted table of slots, published by SRCU */
 
 /**
@@ -81,6 +82,7 @@ struct lhv_mem {
 	unsigned long invalidate_seq;	/* M bumped by every ended invalidation */
 	int invalidate_count;		/* M invalidations under way */
 	unsigned long invalidate_start, invalidate_end; /* M their hull (HVA) */
+	const struct lhv_slot *leaving;	/* M in @slots no more, but mapped: for the notifier */
 	bool dead;			/* M the mm is gone */
 
 	atomic64_t zap_seq;		/* A counts what was taken from the tables */
@@ -274,7 +276,6 @@ void lhv_mem_zap_all(struct lhv_vm *vm);
 
 extern const struct mmu_notifier_ops lhv_mem_notifier_ops;
 void lhv_mem_zap(struct lhv_vm *vm, gfn_t start, gfn_t end, bool may_block);
-struct lhv_slot;
 void lhv_mem_zap_split(struct lhv_vm *vm, const struct lhv_slot *slot);
 void lhv_dirty_ring_destroy(struct lhv_vcpu *vcpu);
 void lhv_mem_flush(struct lhv_vm *vm);

@@ -33,6 +33,22 @@ static void slot_range(const struct lhv_slot *slot, unsigned long start, unsigne
 	*last = slot->base_gfn + ((end - slot->hva + PAGE_SIZE - 1) >> PAGE_SHIFT);
 }
 
+/* The slot that is in no table any more, but may still be mapped: see slot_unmap(). */
+static bool leaving_range(struct lhv_mem *mem, unsigned long start, unsigned long end,
+			  gfn_t *first, gfn_t *last)
+{
+	const struct lhv_slot *slot;
+	bool touched;
+
+	read_lock(&mem->mmu_lock);
+	slot = mem->leaving;
+	touched = slot && slot->hva < end && lhv_slot_hva_end(slot) > start;
+	if (touched)
+		slot_range(slot, start, end, first, last);
+	read_unlock(&mem->mmu_lock);
+	return touched;
+}
+
 static int invalidate_start(struct mmu_notifier *mn, const struct mmu_notifier_range *range)
 {
 	bool may_block = mmu_notifier_range_blockable(range);
@@ -61,6 +77,9 @@ static int invalidate_start(struct mmu_notifier *mn, const struct mmu_notifier_r
 		lhv_tdp_zap(mem, first, last, may_block, &detached);
 	}
 	srcu_read_unlock(&vm->srcu, idx);
+	/* After the table was read: a slot is one of the two until it is unmapped. */
+	if (leaving_range(mem, range->start, range->end, &first, &last))
+		lhv_tdp_zap(mem, first, last, may_block, &detached);
 
 	lhv_mem_flush(vm);
 	lhv_tdp_free_detached(mem, &detached, may_block);

@@ -280,6 +280,25 @@ static void slots_change(struct lhv_vm *vm, const struct lhv_slot *remove, struc
 	mem->spare_slots = old;
 }
 
+static void set_leaving(struct lhv_mem *mem, const struct lhv_slot *slot)
+{
+	write_lock(&mem->mmu_lock);
+	mem->leaving = slot;
+	write_unlock(&mem->mmu_lock);
+}
+
+/*
+ * Take @slot out and unmap it. Until that is done the VMM decides how long it takes, by a fault
+ * that waits for it, and may free the memory meanwhile: the notifier has to find it all along.
+ */
+static void slot_unmap(struct lhv_vm *vm, const struct lhv_slot *slot)
+{
+	set_leaving(&vm->mem, slot);
+	slots_change(vm, slot, NULL);
+	lhv_mem_zap(vm, slot->base_gfn, slot->base_gfn + slot->npages, true);
+	set_leaving(&vm->mem, NULL);
+}
+
 struct lhv_slot *lhv_slot_by_id(struct lhv_mem *mem, u32 id)
 {
 	lockdep_assert_held(&mem->slots_lock);
@@ -335,8 +354,7 @@ static int slot_create(struct lhv_vm *vm, struct lhv_slot *new)
 static int slot_delete(struct lhv_vm *vm, struct lhv_slot *old)
 {
 	xa_erase(&vm->mem.slot_ids, old->id);
-	slots_change(vm, old, NULL);
-	lhv_mem_zap(vm, old->base_gfn, old->base_gfn + old->npages, true);
+	slot_unmap(vm, old);
 	lhv_dma_remove_slot(vm, old);
 	slot_free(old);
 	return 0;
@@ -355,8 +373,7 @@ static int slot_move(struct lhv_vm *vm, struct lhv_slot *old, struct lhv_slot *n
 		return -EBUSY;
 	if (log && !old->dirty && slot_alloc_dirty(mem, new))
 		return -ENOMEM;
-	slots_change(vm, old, NULL);
-	lhv_mem_zap(vm, old->base_gfn, old->base_gfn + old->npages, true);
+	slot_unmap(vm, old);
 	if (log && old->dirty)
 		swap(new->dirty, old->dirty);
 	/* An entry is there already: the store replaces it and allocates nothing. */

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -83,6 +84,88 @@ TEST(fault_that_waits)
 	zero.range.start = (uintptr_t)mem;
 	CHECK_OK(ioctl(poll_fd.fd, UFFDIO_ZEROPAGE, &zero));
 	CHECK(!pthread_join(threads[0], NULL));
+}
+
+/*
+ * A slot can't go before that fault has ended, and may be used until then. But what the VMM takes
+ * away from it meanwhile is gone at once: the pages are the host's again.
+ */
+
+#define GOING	(GUEST_EXTRA + 2 * MIB)
+#define GOING_SIZE (8 * MIB)
+
+static void g_touch_one(void)
+{
+	store((void *)GUEST_EXTRA, 1);
+	g_done();
+}
+
+static void g_write_on(void)
+{
+	uint64_t i;
+
+	for (i = 1; ; i++)
+		store((void *)GOING, i);
+}
+
+static void g_use_more(void)
+{
+	uint64_t page;
+
+	for (page = GOING + PAGE_SIZE; page < GOING + GOING_SIZE; page += PAGE_SIZE) {
+		store((void *)page, 1);
+		g_sync(0);
+	}
+	g_done();
+}
+
+static void *run_until_mmio(void *arg)
+{
+	struct vcpu *vcpu = arg;
+
+	do {
+		CHECK_OK(ioctl(vcpu->fd, KVM_RUN, 0));
+	} while (vcpu->run->exit_reason == KVM_EXIT_IO && vcpu->run->io.port == PORT_SYNC);
+	CHECK_EQ(vcpu->run->exit_reason, KVM_EXIT_MMIO);
+	return NULL;
+}
+
+static void *delete_slot(void *vm)
+{
+	vm_set_slot(vm, 2, 0, GOING, 0, NULL);
+	return NULL;
+}
+
+TEST(slot_goes_amid_fault)
+{
+	uint8_t *mem = map_memory(PAGE_SIZE, PAGE_SIZE), *going = map_memory(GOING_SIZE, PAGE_SIZE);
+	struct uffdio_zeropage zero = { .range = { (uintptr_t)mem, PAGE_SIZE } };
+	struct pollfd poll_fd = { .events = POLLIN };
+	struct vm *vm = machine(0);
+	pthread_t waits, writes, deletes;
+
+	advise(going, GOING_SIZE, MADV_NOHUGEPAGE);
+	poll_fd.fd = missing_faults(mem, PAGE_SIZE);
+	vm_set_slot(vm, 1, 0, GUEST_EXTRA, PAGE_SIZE, mem);
+	vm_set_slot(vm, 2, 0, GOING, GOING_SIZE, going);
+	machine_vcpu(vm, g_touch_one);
+	machine_vcpu(vm, g_write_on);
+	machine_vcpu(vm, g_use_more);
+
+	waits = vcpu_thread(&vm->vcpus[0]);
+	CHECK_EQ(poll(&poll_fd, 1, 30000), 1);
+	CHECK(!pthread_create(&writes, NULL, run_until_mmio, &vm->vcpus[1]));
+	while (!load(going))
+		sched_yield();
+	CHECK(!pthread_create(&deletes, NULL, delete_slot, vm));
+	/* Until it finds no slot where it has not been before. */
+	run_until_mmio(&vm->vcpus[2]);
+	CHECK(mremap(going, GOING_SIZE, GOING_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED,
+		     map_memory(GOING_SIZE, PAGE_SIZE)) != MAP_FAILED);
+	CHECK(!pthread_join(writes, NULL));
+	CHECK_OK(ioctl(poll_fd.fd, UFFDIO_ZEROPAGE, &zero));
+	CHECK(!pthread_join(deletes, NULL));
+	CHECK(!pthread_join(waits, NULL));
 }
 
 /* Nobody brings the page, and a signal is to end KVM_RUN all the same. */
