@@ -212,6 +212,10 @@ int lhv_tdp_map(struct lhv_mem *mem, struct lhv_tdp_cache *cache, gfn_t gfn, u64
 				continue;
 			}
 			new = leaf - ((gfn & (lhv_tdp_pages(l) - 1)) << PAGE_SHIFT);
+			/* What another CPU was granted stays: its TLB is not flushed. */
+			if (lhv_tdp_present(fmt, old))
+				new |= old & (fmt->write | fmt->exec | fmt->dirty |
+					      LHV_TDP_HOST_WRITABLE);
 			if (l > 1)
 				new |= fmt->huge;
 			if (try_cmpxchg64(entry, &old, new)) {
