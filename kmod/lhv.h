@@ -27,8 +27,8 @@
  *   passthrough: device_lock, vm->manage.lock and slots_lock > lhv_devices_lock > vm->dma_lock > mmap_lock
  *   sched: lhv_pools_lock (mutex) > a CPU's slice lock (raw) > pool->lock (raw)
  *   irq: vm->irq.lock (mutex) > ioapic.lock (raw) > pic.lock (raw) > lapic (atomics only)
- *   vm->srcu read sections nest anywhere; synchronize_srcu() only under vm->lock,
- *   slots_lock or irq.lock, and never from within a read section.
+ *   vm->srcu and vm->irq.srcu read sections nest anywhere; synchronize_srcu() only under vm->lock or
+ *   slots_lock, of irq.srcu under irq.lock, and never from within a read section.
  */
 #ifndef LHV_H
 #define LHV_H

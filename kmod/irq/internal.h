@@ -161,8 +161,8 @@ void lhv_pit_acked(struct lhv_vm *vm);
 struct lhv_resampler {
 	struct lhv_vm *vm;
 	u32 gsi;
-	struct list_head link;		/* vm->irq.resamplers; readers under vm->srcu */
-	struct list_head irqfds;	/* readers under vm->srcu */
+	struct list_head link;		/* vm->irq.resamplers; readers under vm->irq.srcu */
+	struct list_head irqfds;	/* readers under vm->irq.srcu */
 	struct work_struct work;	/* where eventfds cannot be signalled at once */
 };
 

@@ -54,13 +54,18 @@ struct lhv_posted {
 struct lhv_irqchip {
 	struct mutex lock;		/* writers of routing and irqfds */
 	enum lhv_irqchip_mode mode;	/* A set once, released after all is built */
-	struct lhv_routing __rcu *routing; /* S */
+	/*
+	 * Readers of routing, resamplers and acks, none of whom ever waits: not vm->srcu, which a vCPU
+	 * holds in a fault for as long as its VMM likes.
+	 */
+	struct srcu_struct srcu;
+	struct lhv_routing __rcu *routing; /* S by that one */
 	struct lhv_ioapic *ioapic;	/* I once mode is KERNEL */
 	struct lhv_pic *pic;		/* I once mode is KERNEL */
 	struct lhv_pit *pit;		/* I once created */
 	struct list_head irqfds;	/* lock */
 	struct list_head resamplers;	/* lock */
-	struct list_head acks;		/* lock; readers under RCU */
+	struct list_head acks;		/* lock */
 	bool x2apic_ids;		/* L KVM_CAP_X2APIC_API */
 	bool x2apic_no_broadcast_quirk;	/* L likewise */
 	u32 bus_cycle_ns;		/* I once there is a vCPU: KVM_CAP_X86_APIC_BUS_CYCLES_NS */

@@ -7,6 +7,7 @@
 int lhv_irq_init_vm(struct lhv_vm *vm)
 {
 	struct lhv_irqchip *irq = &vm->irq;
+	int ret;
 
 	mutex_init(&irq->lock);
 	INIT_LIST_HEAD(&irq->irqfds);
@@ -17,7 +18,12 @@ int lhv_irq_init_vm(struct lhv_vm *vm)
 	if (!irq->apic_map)
 		return -ENOMEM;
 	raw_spin_lock_init(&irq->apic_map->lock);
-	return 0;
+	ret = init_srcu_struct(&irq->srcu);
+	if (ret) {
+		kfree(irq->apic_map);
+		irq->apic_map = NULL;
+	}
+	return ret;
 }
 
 /* See irq.h. */
@@ -34,6 +40,7 @@ void lhv_irq_destroy_vm(struct lhv_vm *vm)
 	lhv_pic_destroy(vm);
 	mutex_unlock(&vm->lock);
 	lhv_routing_free(vm);
+	cleanup_srcu_struct(&irq->srcu);
 	kfree(irq->apic_map);
 	irq->apic_map = NULL;
 }

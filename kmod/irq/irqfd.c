@@ -53,13 +53,13 @@ void lhv_irq_module_exit(void)
 
 static void signal_resampler(struct lhv_resampler *r)
 {
-	int idx = srcu_read_lock(&r->vm->srcu);
+	int idx = srcu_read_lock(&r->vm->irq.srcu);
 	struct lhv_irqfd *irqfd;
 
 	list_for_each_entry_srcu(irqfd, &r->irqfds, resampler_link,
-				 srcu_read_lock_held(&r->vm->srcu))
+				 srcu_read_lock_held(&r->vm->irq.srcu))
 		lhv_host_eventfd_signal(irqfd->resamplefd);
-	srcu_read_unlock(&r->vm->srcu, idx);
+	srcu_read_unlock(&r->vm->irq.srcu, idx);
 }
 
 static void resampler_work(struct work_struct *work)
@@ -67,7 +67,7 @@ static void resampler_work(struct work_struct *work)
 	signal_resampler(container_of(work, struct lhv_resampler, work));
 }
 
-/* EOI: the line goes down, and who drives it is asked to look again. Under vm->srcu. */
+/* EOI: the line goes down, and who drives it is asked to look again. Under vm->irq.srcu. */
 void lhv_resampler_acked(struct lhv_resampler *r)
 {
 	lhv_irq_line(r->vm, LHV_IRQ_SOURCE_RESAMPLE, r->gsi, 0);
@@ -114,7 +114,7 @@ static void leave_resampler(struct lhv_irqfd *irqfd)
 	last = list_empty(&r->irqfds);
 	if (last)
 		list_del_rcu(&r->link);
-	synchronize_srcu_expedited(&vm->srcu);
+	synchronize_srcu_expedited(&vm->irq.srcu);
 	if (last)
 		lhv_irq_line(vm, LHV_IRQ_SOURCE_RESAMPLE, r->gsi, 0);
 	mutex_unlock(&vm->irq.lock);

@@ -2,7 +2,7 @@
 /*
  * lhv irq/ - GSI routing and MSI.
  *
- * The table is immutable: built, checked, published under vm->srcu. A GSI may
+ * The table is immutable: built, checked, published under vm->irq.srcu. A GSI may
  * go to one pin of each chip, or to one MSI.
  */
 #include <linux/mm.h>
@@ -158,7 +158,7 @@ static int publish(struct lhv_vm *vm, const struct kvm_irq_routing_entry *entrie
 	if (vm->irq.ioapic)
 		lhv_ioapic_routing_changed(vm, new->pit_pins);
 	if (old) {
-		synchronize_srcu_expedited(&vm->srcu);
+		synchronize_srcu_expedited(&vm->irq.srcu);
 		kvfree(old);
 	}
 	return 0;
@@ -255,8 +255,8 @@ static __always_inline int set_line(struct lhv_vm *vm, int source, u32 gsi, bool
 	int idx, one, ret = -1;
 	u32 i, end;
 
-	idx = srcu_read_lock(&vm->srcu);
-	rt = srcu_dereference(vm->irq.routing, &vm->srcu);
+	idx = srcu_read_lock(&vm->irq.srcu);
+	rt = srcu_dereference(vm->irq.routing, &vm->irq.srcu);
 	if (rt && gsi < rt->nr_gsis) {
 		gsi = array_index_nospec(gsi, rt->nr_gsis);
 		end = rt->first[gsi + 1];
@@ -270,7 +270,7 @@ static __always_inline int set_line(struct lhv_vm *vm, int source, u32 gsi, bool
 				set_route(vm, &rt->routes[i], source, false);
 		}
 	}
-	srcu_read_unlock(&vm->srcu, idx);
+	srcu_read_unlock(&vm->irq.srcu, idx);
 	return ret;
 }
 
@@ -291,17 +291,13 @@ int lhv_irq_msi(struct lhv_vm *vm, const struct kvm_msi *msi)
 	return max(deliver_msi(vm, msi->address_lo, msi->address_hi, msi->data), 0);
 }
 
-/*
- * RCU, not vm->srcu: who takes an entry away must not wait for a vCPU that sleeps in a fault of
- * its VMM's memory.
- */
+/* Under vm->irq.srcu. */
 static void tell_acks(struct lhv_vm *vm, u32 gsi)
 {
 	struct lhv_ack *ack;
 	bool lowered = false;
 
-	rcu_read_lock();
-	list_for_each_entry_rcu(ack, &vm->irq.acks, link) {
+	list_for_each_entry_srcu(ack, &vm->irq.acks, link, srcu_read_lock_held(&vm->irq.srcu)) {
 		if (ack->gsi != gsi)
 			continue;
 		if (!lowered)
@@ -309,30 +305,28 @@ static void tell_acks(struct lhv_vm *vm, u32 gsi)
 		lowered = true;
 		ack->fn(ack);
 	}
-	rcu_read_unlock();
 }
 
 void lhv_irq_acked(struct lhv_vm *vm, unsigned int chip, unsigned int pin)
 {
-	int idx = srcu_read_lock(&vm->srcu), gsi = LHV_NO_GSI;
+	int idx = srcu_read_lock(&vm->irq.srcu), gsi = LHV_NO_GSI;
 	struct lhv_resampler *r;
 	struct lhv_routing *rt;
 
-	rt = srcu_dereference(vm->irq.routing, &vm->srcu);
+	rt = srcu_dereference(vm->irq.routing, &vm->irq.srcu);
 	if (rt)
 		gsi = rt->chip_gsi[chip][pin];
 	if (gsi >= 0) {
 		if (!gsi)
 			lhv_pit_acked(vm);
 		list_for_each_entry_srcu(r, &vm->irq.resamplers, link,
-					 srcu_read_lock_held(&vm->srcu)) {
+					 srcu_read_lock_held(&vm->irq.srcu)) {
 			if (r->gsi == gsi)
 				lhv_resampler_acked(r);
 		}
-		if (!list_empty(&vm->irq.acks))
-			tell_acks(vm, gsi);
+		tell_acks(vm, gsi);
 	}
-	srcu_read_unlock(&vm->srcu, idx);
+	srcu_read_unlock(&vm->irq.srcu, idx);
 }
 
 /* See irq.h. */
@@ -346,8 +340,11 @@ void lhv_ack_add(struct lhv_vm *vm, struct lhv_ack *ack)
 
 void lhv_ack_lower(struct lhv_ack *ack)
 {
+	int idx = srcu_read_lock(&ack->vm->irq.srcu);
+
 	lhv_irq_line(ack->vm, LHV_IRQ_SOURCE_RESAMPLE, ack->gsi, 0);
 	tell_acks(ack->vm, ack->gsi);
+	srcu_read_unlock(&ack->vm->irq.srcu, idx);
 }
 
 void lhv_ack_remove(struct lhv_ack *ack)
@@ -355,5 +352,5 @@ void lhv_ack_remove(struct lhv_ack *ack)
 	mutex_lock(&ack->vm->irq.lock);
 	list_del_rcu(&ack->link);
 	mutex_unlock(&ack->vm->irq.lock);
-	synchronize_rcu_expedited();
+	synchronize_srcu_expedited(&ack->vm->irq.srcu);
 }
