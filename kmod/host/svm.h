@@ -3,7 +3,10 @@
 #ifndef LHV_HOST_SVM_H
 #define LHV_HOST_SVM_H
 
+#include <linux/cpufeature.h>
 #include <asm/svm.h>
+
+#include "msr.h"
 
 #ifdef LHV_HAVE_VMCB_MISC_CTL
 static inline void lhv_host_vmcb_enable_npt(struct vmcb_control_area *control)
@@ -21,6 +24,30 @@ static inline void lhv_host_vmcb_enable_npt(struct vmcb_control_area *control)
 static inline u32 lhv_host_vmcb_exit_code(const struct vmcb_control_area *control)
 {
 	return (u32)control->exit_code;
+}
+
+/*
+ * DEBUGCTL stays the host's while a guest runs, and the guest would get #DBs for bus locks that the
+ * host wants to know of. Context: interrupts off from suspend until after resume, which wants its
+ * result.
+ */
+static __always_inline u64 lhv_host_bus_locks_suspend(void)
+{
+	u64 debugctl;
+
+	if (!cpu_feature_enabled(X86_FEATURE_BUS_LOCK_DETECT))
+		return 0;
+	debugctl = lhv_host_rdmsr(MSR_IA32_DEBUGCTLMSR);
+	if (!(debugctl & DEBUGCTLMSR_BUS_LOCK_DETECT))
+		return 0;
+	lhv_host_wrmsr(MSR_IA32_DEBUGCTLMSR, debugctl & ~DEBUGCTLMSR_BUS_LOCK_DETECT);
+	return debugctl;
+}
+
+static __always_inline void lhv_host_bus_locks_resume(u64 debugctl)
+{
+	if (unlikely(debugctl))
+		lhv_host_wrmsr(MSR_IA32_DEBUGCTLMSR, debugctl);
 }
 
 #endif

@@ -296,7 +296,7 @@ static void read_back_dr(struct lhv_vcpu *vcpu)
 static __always_inline void world_switch(struct lhv_vcpu *vcpu)
 {
 	struct lhv_svm_vcpu *svm = lhv_svm(vcpu);
-	u64 host_spec = lhv_host_spec_ctrl();
+	u64 host_spec = lhv_host_spec_ctrl(), debugctl = lhv_host_bus_locks_suspend();
 
 	/*
 	 * modify_ldt() in another thread changes this CPU's LDTR by an interrupt and then frees
@@ -309,6 +309,7 @@ static __always_inline void world_switch(struct lhv_vcpu *vcpu)
 	lhv_svm_switch(vcpu->regs, svm->vmcb_pa, svm->cpu->save_pa,
 		       guest_spec_ctrl(vcpu, host_spec), host_spec);
 	lhv_host_guest_exit();
+	lhv_host_bus_locks_resume(debugctl);
 	lhv_host_dr6_ran(svm->vmcb->save.dr6);
 }
 
