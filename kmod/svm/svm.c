@@ -403,6 +403,7 @@ static bool entry_failed(struct lhv_vcpu *vcpu)
 	/* Nothing says which of it the CPU took in, nor that it flushed what it was asked to. */
 	svm->dirty = LHV_SVM_ALL_DIRTY;
 	svm->asid_generation = 0;
+	svm->cpu->next_asid = lhv_svm_caps.nr_asids;	/* whoever comes next asks again */
 	/* Without this bit the guest's IF would hold the host's interrupts; emulators drop it here. */
 	lhv_svm_control(vcpu)->int_ctl |= V_INTR_MASKING_MASK;
 	/* The event that was handed over is handed over again, from the same RIP. */
