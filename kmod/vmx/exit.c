@@ -6,6 +6,7 @@
  * Exits Due to Instruction Execution"; appendix "VMX Basic Exit Reasons".
  */
 #include "vmx.h"
+#include "host/split_lock.h"
 
 /* <asm/vmx.h> has no name for it. */
 #define EXIT_REASON_GETSEC	11
@@ -245,6 +246,32 @@ static enum lhv_next unexpected(struct lhv_vcpu *vcpu)
 	return give_up(vcpu, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON);
 }
 
+/*
+ * An #AC is the guest's where the guest checks alignment. Any other is raised by a locked access
+ * across a cache line, which the guest may do and the host has trapped.
+ */
+static enum lhv_next handle_ac(struct lhv_vcpu *vcpu)
+{
+	struct lhv_vmx_vcpu *vmx = lhv_vmx(vcpu);
+	struct kvm_run *run = vcpu->run;
+
+	if (!lhv_host_traps_split_locks() ||
+	    (vcpu->cr0 & X86_CR0_AM && vcpu->rflags & X86_EFLAGS_AC && lhv_vmx_get_cpl(vcpu) == 3)) {
+		lhv_queue_exception_error(vcpu, X86_TRAP_AC, vmx->intr_error);
+		return LHV_RESUME;
+	}
+	if (vcpu->atomic)
+		return LHV_SLEEP;
+	if (lhv_host_split_lock(vcpu->rip))
+		return LHV_RESUME;
+	pr_warn_ratelimited("lhv: VM %llu vCPU %u: locked access across a cache line, which this host does not let pass (split_lock_detect=off does)\n",
+			    vcpu->vm->id, vcpu->id);
+	run->exit_reason = KVM_EXIT_EXCEPTION;
+	run->ex.exception = X86_TRAP_AC;
+	run->ex.error_code = vmx->intr_error;
+	return LHV_EXIT_USER;
+}
+
 static enum lhv_next handle_exception(struct lhv_vcpu *vcpu)
 {
 	struct lhv_vmx_vcpu *vmx = lhv_vmx(vcpu);
@@ -256,8 +283,7 @@ static enum lhv_next handle_exception(struct lhv_vcpu *vcpu)
 	case X86_TRAP_BP:
 		return lhv_debug_exit(vcpu, vector, 0);
 	case X86_TRAP_AC:
-		lhv_queue_exception_error(vcpu, vector, vmx->intr_error);
-		return LHV_RESUME;
+		return handle_ac(vcpu);
 	default:
 		return unexpected(vcpu);
 	}
