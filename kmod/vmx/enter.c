@@ -218,12 +218,40 @@ static __always_inline void write_state(struct lhv_vcpu *vcpu, u64 rflags)
 		*vmx->tpr = vcpu->cr8 << 4;
 }
 
+/*
+ * A record of the host's counters (PEBS) goes to a linear address, whoever's page tables translate
+ * it. So those counters stand still in the guest. The entry itself sees to that, as an NMI may
+ * start them until the last moment; and the WRMSR before it lets a record under way come to its end.
+ */
+static noinline void switch_pebs(struct lhv_vmx_vcpu *vmx, u64 pebs)
+{
+	u64 counters = pebs ? lhv_host_rdmsr(MSR_CORE_PERF_GLOBAL_CTRL) : 0;
+	u32 count = pebs ? LHV_VMX_PEBS_MSRS : 0;
+
+	if (!pebs != !vmx->pebs) {
+		lhv_vmwrite32(VM_EXIT_MSR_LOAD_COUNT, count);
+		lhv_vmwrite32(VM_ENTRY_MSR_LOAD_COUNT, count);
+	}
+	vmx->pebs = pebs;
+	if (!pebs)
+		return;
+	lhv_host_wrmsr(MSR_IA32_PEBS_ENABLE, 0);
+	vmx->pebs_guest[0].index = MSR_CORE_PERF_GLOBAL_CTRL;
+	vmx->pebs_guest[0].value = counters & ~pebs;
+	vmx->pebs_guest[1].index = MSR_IA32_PEBS_ENABLE;
+	vmx->pebs_guest[1].value = 0;
+	vmx->pebs_host[0].index = MSR_IA32_PEBS_ENABLE;
+	vmx->pebs_host[0].value = pebs;
+	vmx->pebs_host[1].index = MSR_CORE_PERF_GLOBAL_CTRL;
+	vmx->pebs_host[1].value = counters;
+}
+
 /* ---- the switch ---- */
 
 static __always_inline int world_switch(struct lhv_vcpu *vcpu)
 {
 	struct lhv_vmx_vcpu *vmx = lhv_vmx(vcpu);
-	u64 host_spec = lhv_host_spec_ctrl(), debugctl = lhv_host_debugctl();
+	u64 host_spec = lhv_host_spec_ctrl(), debugctl = lhv_host_debugctl(), pebs = lhv_host_pebs();
 	u16 ldt = lhv_host_ldt();
 	int ret;
 
@@ -234,6 +262,8 @@ static __always_inline int world_switch(struct lhv_vcpu *vcpu)
 	if (vcpu->cr2 != native_read_cr2())
 		native_write_cr2(vcpu->cr2);
 
+	if (unlikely(pebs | vmx->pebs))
+		switch_pebs(vmx, pebs);
 	lhv_host_l1d_flush(vmx->touched);
 	vmx->touched = false;
 	lhv_host_guest_enter();
@@ -241,6 +271,9 @@ static __always_inline int world_switch(struct lhv_vcpu *vcpu)
 			     lhv_guest_spec_ctrl(&vcpu->cpu_state, host_spec), host_spec);
 	lhv_host_guest_exit();
 	lhv_host_restore_debugctl(debugctl);
+	/* Nothing was loaded, nor anything brought back. */
+	if (unlikely(ret && pebs))
+		lhv_host_wrmsr(MSR_IA32_PEBS_ENABLE, pebs);
 	vcpu->cr2 = native_read_cr2();
 	return ret;
 }

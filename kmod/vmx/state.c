@@ -135,6 +135,9 @@ static void write_constant(struct lhv_vcpu *vcpu)
 	lhv_vmwrite32(VM_EXIT_MSR_STORE_COUNT, 0);
 	lhv_vmwrite32(VM_EXIT_MSR_LOAD_COUNT, 0);
 	lhv_vmwrite32(VM_ENTRY_MSR_LOAD_COUNT, 0);
+	lhv_vmwrite64(VM_EXIT_MSR_LOAD_ADDR, __pa(vmx->pebs_host));
+	lhv_vmwrite64(VM_ENTRY_MSR_LOAD_ADDR, __pa(vmx->pebs_guest));
+	vmx->pebs = 0;
 	lhv_vmwrite32(VM_ENTRY_INTR_INFO_FIELD, 0);
 	lhv_vmwrite32(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
 	lhv_vmwrite32(GUEST_INTERRUPTIBILITY_INFO, 0);

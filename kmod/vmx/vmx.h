@@ -96,6 +96,8 @@ struct lhv_vmx_seg {
 	u16 selector;
 };
 
+#define LHV_VMX_PEBS_MSRS	2
+
 /* Everything O (touched only by the thread that holds vcpu->lock) unless said otherwise. */
 struct lhv_vmx_vcpu {
 	struct page *vmcs;
@@ -151,6 +153,9 @@ struct lhv_vmx_vcpu {
 	bool has_tsc_aux;
 
 	struct lhv_host_segs host_segs;
+
+	u64 pebs;		/* the entry switches the MSRs below; 0: it does not */
+	struct vmx_msr_entry pebs_guest[LHV_VMX_PEBS_MSRS], pebs_host[LHV_VMX_PEBS_MSRS];
 
 	const u64 *dr;		/* DR0-3 while the guest runs; NULL: it does not need them */
 	bool dr_open;		/* accesses are not intercepted; @dr is the guest's, read back */
