@@ -59,7 +59,7 @@ void advise(void *mem, size_t size, int advice);
 
 void write_file(const char *path, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 bool try_write_file(const char *path, const char *text);
-/* The number behind @key in a file of "key value" lines; 0 when there is none */
+/* The number behind @key in a file of "key value" lines; a test fails without it */
 uint64_t file_value(const char *path, const char *key);
 uint64_t file_number(const char *path);
 /* Bytes of the mapping at @mem that smaps counts as @key */

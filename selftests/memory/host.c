@@ -50,16 +50,16 @@ uint64_t file_value(const char *path, const char *key)
 {
 	FILE *f = fopen(path, "r");
 	unsigned long long value;
-	uint64_t found = 0;
+	bool found = false;
 	char name[128];
 
-	if (!f)
-		return 0;
-	while (fscanf(f, "%127s %llu%*[^\n]", name, &value) == 2)
-		if (!strcmp(name, key))
-			found = value;
+	CHECK(f);
+	while (!found && fscanf(f, "%127s %llu%*[^\n]", name, &value) == 2)
+		found = !strcmp(name, key);
 	fclose(f);
-	return found;
+	if (!found)
+		FAIL("%s has no %s", path, key);
+	return value;
 }
 
 uint64_t file_number(const char *path)
