@@ -140,6 +140,7 @@ int lhv_routing_set(struct lhv_vm *vm, const struct kvm_irq_routing_entry *entri
 #define LHV_IRQ_SOURCE_IRQFD	1
 #define LHV_IRQ_SOURCE_PIT	2
 #define LHV_IRQ_SOURCE_RESAMPLE	3	/* level of a resampling irqfd, lowered by the EOI */
+#define LHV_IRQ_SOURCE_ACK	4	/* the same of struct lhv_ack */
 /**
  * lhv_irq_line() - raise or lower a GSI
  * @vm: the VM
@@ -159,7 +160,7 @@ int lhv_irqfd(struct lhv_vm *vm, const struct kvm_irqfd *args);
  * struct lhv_ack - somebody in the kernel who waits for the end of a level-triggered interrupt
  * @vm: set by lhv_ack_add()
  * @gsi: which
- * @fn: called when the guest has ended it; the level of LHV_IRQ_SOURCE_RESAMPLE is low.
+ * @fn: called when the guest has ended it; the level of LHV_IRQ_SOURCE_ACK is low.
  *	Context: any but NMI
  * @link: on vm->irq.acks
  */

@@ -301,7 +301,7 @@ static void tell_acks(struct lhv_vm *vm, u32 gsi)
 		if (ack->gsi != gsi)
 			continue;
 		if (!lowered)
-			lhv_irq_line(vm, LHV_IRQ_SOURCE_RESAMPLE, gsi, 0);
+			lhv_irq_line(vm, LHV_IRQ_SOURCE_ACK, gsi, 0);
 		lowered = true;
 		ack->fn(ack);
 	}
@@ -342,7 +342,7 @@ void lhv_ack_lower(struct lhv_ack *ack)
 {
 	int idx = srcu_read_lock(&ack->vm->irq.srcu);
 
-	lhv_irq_line(ack->vm, LHV_IRQ_SOURCE_RESAMPLE, ack->gsi, 0);
+	lhv_irq_line(ack->vm, LHV_IRQ_SOURCE_ACK, ack->gsi, 0);
 	tell_acks(ack->vm, ack->gsi);
 	srcu_read_unlock(&ack->vm->irq.srcu, idx);
 }

@@ -36,7 +36,7 @@ static irqreturn_t line_handler(int irq, void *data)
 	if (!pci_check_and_mask_intx(dev->pdev))
 		return IRQ_NONE;
 	if (!READ_ONCE(dev->intx_off))
-		lhv_irq_line(dev->ack.vm, LHV_IRQ_SOURCE_RESAMPLE, dev->ack.gsi, 1);
+		lhv_irq_line(dev->ack.vm, LHV_IRQ_SOURCE_ACK, dev->ack.gsi, 1);
 	return IRQ_HANDLED;
 }
 
@@ -46,7 +46,7 @@ static void line_acked(struct lhv_ack *ack)
 	struct lhv_device *dev = container_of(ack, struct lhv_device, ack);
 
 	if (!READ_ONCE(dev->intx_off) && !pci_check_and_unmask_intx(dev->pdev))
-		lhv_irq_line(ack->vm, LHV_IRQ_SOURCE_RESAMPLE, ack->gsi, 1);
+		lhv_irq_line(ack->vm, LHV_IRQ_SOURCE_ACK, ack->gsi, 1);
 }
 
 static void free_vectors(struct lhv_device *dev)
