@@ -402,6 +402,11 @@ static int prepare(struct lhv_device *dev, bool force, char *why)
 	struct pci_dev *pdev = dev->pdev;
 	int ret;
 
+	if (pdev->pin && !pci_intx_mask_supported(pdev) && !force) {
+		strscpy(why, "its line (INTx) can't be switched off: a guest could hold it up for all who share it (force accepts)",
+			LHV_WHY_MAX);
+		return -EPERM;
+	}
 	ret = pci_enable_device(pdev);
 	if (ret) {
 		strscpy(why, "it can't be switched on", LHV_WHY_MAX);
@@ -421,6 +426,8 @@ static int prepare(struct lhv_device *dev, bool force, char *why)
 		goto err_regions;
 	}
 	pci_clear_master(pdev);
+	/* Switching it on has let its line through, too, which others may share; nobody handles it yet. */
+	pci_intx(pdev, false);
 	pci_save_state(pdev);
 	dev->saved = pci_store_saved_state(pdev);
 	return 0;
@@ -448,6 +455,8 @@ static void retire(struct lhv_device *dev, bool locked)
 	kfree(dev->saved);
 	dev->saved = NULL;
 	pci_clear_master(pdev);
+	/* Its next driver lets the line through again. */
+	pci_intx(pdev, false);
 	pci_release_regions(pdev);
 	pci_disable_device(pdev);
 }

@@ -57,14 +57,18 @@ static void free_vectors(struct lhv_device *dev)
 			 &dev->vectors[dev->nr_vectors]);
 	}
 	pci_free_irq_vectors(dev->pdev);
+	/* That has switched the line on, which nobody handles. */
+	pci_intx(dev->pdev, false);
 }
 
 static int request_vectors(struct lhv_device *dev, unsigned int n, unsigned int type)
 {
 	int ret = pci_alloc_irq_vectors(dev->pdev, n, n, type);
 
-	if (ret < 0)
+	if (ret < 0) {
+		pci_intx(dev->pdev, false);
 		return ret;
+	}
 	for (; dev->nr_vectors < n; dev->nr_vectors++) {
 		struct lhv_vector *v = &dev->vectors[dev->nr_vectors];
 
