@@ -84,6 +84,7 @@ void lhv_device_put(struct lhv_device *dev);
 int lhv_device_set_irq(struct lhv_device *dev, const struct lhv_device_irq *arg);
 int lhv_device_set_vector(struct lhv_device *dev, const struct lhv_device_vector *arg);
 void lhv_device_set_intx_off(struct lhv_device *dev, bool off);
+void lhv_device_look_at_intx(struct lhv_device *dev);
 void lhv_device_free_irqs(struct lhv_device *dev);
 void lhv_device_init_irqs(struct lhv_device *dev);
 

@@ -82,6 +82,7 @@ static void write_config(struct lhv_device *dev, unsigned int at, u8 value)
 			pci_set_master(dev->pdev);
 		else
 			pci_clear_master(dev->pdev);
+		lhv_device_look_at_intx(dev);
 		break;
 	case PCI_COMMAND + 1:
 		lhv_device_set_intx_off(dev, value & (PCI_COMMAND_INTX_DISABLE >> 8));

@@ -194,6 +194,17 @@ int lhv_device_set_vector(struct lhv_device *dev, const struct lhv_device_vector
 	return 0;
 }
 
+/*
+ * Somebody has written the command register as he had read it, and the line may have been unmasked in
+ * between, by an end of interrupt on another CPU: once more.
+ */
+void lhv_device_look_at_intx(struct lhv_device *dev)
+{
+	lockdep_assert_held(&dev->setup_lock);
+	if (dev->irq_type == LHV_DEVICE_IRQ_INTX)
+		line_acked(&dev->ack);
+}
+
 /* The guest's PCI_COMMAND_INTX_DISABLE. */
 void lhv_device_set_intx_off(struct lhv_device *dev, bool off)
 {
