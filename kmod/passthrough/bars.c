@@ -109,7 +109,7 @@ int lhv_bars_reset(struct lhv_device *dev)
 
 	down_write(&dev->bars_lock);
 	unmap_mapping_range(dev->inode->i_mapping, 0, 0, true);
-	ret = pci_try_reset_function(dev->pdev);
+	ret = lhv_device_try_reset(dev);
 	up_write(&dev->bars_lock);
 	return ret;
 }

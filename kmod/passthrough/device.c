@@ -9,6 +9,7 @@
  * process ended, or its last fd was closed. DMA has stopped when it returns.
  */
 #include <linux/blkdev.h>
+#include <linux/delay.h>
 #include <linux/module.h>
 #include <linux/netdevice.h>
 #include <linux/sched/mm.h>
@@ -21,6 +22,9 @@
 #include "passthrough/passthrough.h"
 
 #define DRIVER_NAME	"lhv"
+/* For somebody else's device_lock, all in all a tenth of a second. */
+#define RESET_TRIES	20
+#define RESET_PAUSE_US	5000
 
 DEFINE_MUTEX(lhv_devices_lock);	/* the list, and whose each of them is */
 LIST_HEAD(lhv_devices);
@@ -185,14 +189,15 @@ void lhv_device_describe(struct pci_dev *pdev, struct lhv_device_description *d)
 	struct text blocked = { d->blocked, sizeof(d->blocked) };
 	struct text users = { d->users, sizeof(d->users) };
 	struct iommu_group *group = iommu_group_get(&pdev->dev);
+	const struct device_driver *drv;
 	struct lhv_device *dev;
 
 	memset(d, 0, sizeof(*d));
 	d->group = -1;
-	device_lock(&pdev->dev);
-	if (pdev->dev.driver)
-		strscpy(d->driver, pdev->dev.driver->name, sizeof(d->driver));
-	device_unlock(&pdev->dev);
+	/* Without device_lock: anybody may ask, and a reset does not wait for that. */
+	drv = READ_ONCE(pdev->dev.driver);
+	if (drv)
+		strscpy(d->driver, drv->name, sizeof(d->driver));
 	d->can_reset = pdev->reset_methods[0];
 	mutex_lock(&lhv_devices_lock);
 	if (group) {
@@ -396,6 +401,44 @@ static void release_group(struct lhv_device *dev)
 		iommu_group_release_dma_owner(dev->group);
 }
 
+/**
+ * lhv_device_try_reset() - reset a device, with its configuration kept
+ * @dev: the device
+ *
+ * Whoever unbinds it holds device_lock, and may wait for lhv_devices_lock, which our caller may hold.
+ * So this waits only as long as others need it who are soon done (reading driver_override).
+ *
+ * Context: process; sleeps. Return: 0, -ENOTTY: it can't be reset, -EAGAIN: somebody has it, or
+ * what went wrong.
+ */
+int lhv_device_try_reset(struct lhv_device *dev)
+{
+	int tries = RESET_TRIES, ret;
+
+	do {
+		ret = pci_try_reset_function(dev->pdev);
+		if (ret != -EAGAIN)
+			break;
+		usleep_range(RESET_PAUSE_US, 2 * RESET_PAUSE_US);
+	} while (--tries);
+	return ret;
+}
+
+static void say_reset(int error, char *why)
+{
+	switch (error) {
+	case -ENOTTY:
+		strscpy(why, "it can't be reset: what a guest leaves in it stays there (force accepts)",
+			LHV_WHY_MAX);
+		break;
+	case -EAGAIN:
+		strscpy(why, "the host is busy with it just now: try again", LHV_WHY_MAX);
+		break;
+	default:
+		scnprintf(why, LHV_WHY_MAX, "its reset failed (error %d): dmesg may say why", error);
+	}
+}
+
 /* On, silent and fresh. */
 static int prepare(struct lhv_device *dev, bool force, char *why)
 {
@@ -418,11 +461,9 @@ static int prepare(struct lhv_device *dev, bool force, char *why)
 		goto err_disable;
 	}
 	pci_clear_master(pdev);
-	ret = pci_try_reset_function(pdev);
+	ret = lhv_device_try_reset(dev);
 	if (ret && !(force && ret == -ENOTTY)) {
-		strscpy(why, ret == -ENOTTY ?
-			"it can't be reset: what a guest leaves in it stays there (force accepts)" :
-			"its reset failed", LHV_WHY_MAX);
+		say_reset(ret, why);
 		goto err_regions;
 	}
 	pci_clear_master(pdev);
@@ -446,7 +487,7 @@ static void retire(struct lhv_device *dev, bool locked)
 	int ret;
 
 	pci_clear_master(pdev);
-	ret = locked ? pci_reset_function_locked(pdev) : pci_try_reset_function(pdev);
+	ret = locked ? pci_reset_function_locked(pdev) : lhv_device_try_reset(dev);
 	dev->stale = ret == -EAGAIN;
 	if (ret && ret != -ENOTTY && !dev->stale)
 		pci_warn(pdev, "lhv: it could not be reset (error %d)\n", ret);

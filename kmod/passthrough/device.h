@@ -79,6 +79,7 @@ extern struct mutex lhv_devices_lock;
 extern struct list_head lhv_devices;
 
 void lhv_device_put(struct lhv_device *dev);
+int lhv_device_try_reset(struct lhv_device *dev);
 
 /* irq.c: setup_lock is held. */
 int lhv_device_set_irq(struct lhv_device *dev, const struct lhv_device_irq *arg);
