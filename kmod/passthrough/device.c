@@ -124,6 +124,20 @@ static struct lhv_device *find(const struct pci_dev *pdev)
 	return NULL;
 }
 
+/* Another device of the same group that is attached. */
+static struct lhv_device *find_sibling(const struct lhv_device *dev,
+				       const struct iommu_group *group)
+{
+	struct lhv_device *other;
+
+	lockdep_assert_held(&lhv_devices_lock);
+	list_for_each_entry(other, &lhv_devices, link) {
+		if (other != dev && other->vm && other->group == group)
+			return other;
+	}
+	return NULL;
+}
+
 /* ---- what is in the way ---- */
 
 struct text {
@@ -288,7 +302,8 @@ int lhv_device_bind(struct pci_dev *pdev, char *why)
 	device_release_driver(&pdev->dev);
 	ret = device_driver_attach(&driver.driver, &pdev->dev);
 	if (ret) {
-		strscpy(why, "lhv's driver does not get it", LHV_WHY_MAX);
+		scnprintf(why, LHV_WHY_MAX, "lhv's driver can't take it (error %d): dmesg may say why",
+			  ret);
 		goto err_back;
 	}
 	mutex_lock(&lhv_devices_lock);
@@ -304,11 +319,39 @@ int lhv_device_bind(struct pci_dev *pdev, char *why)
 err_back:
 	lhv_host_set_driver_override(pdev, override);
 	if (device_attach(&pdev->dev) < 0)
-		pci_warn(pdev, "lhv: its driver does not take it back\n");
+		pci_warn(pdev, "lhv: its driver %s does not take it back\n", former);
 err_free:
 	kfree(override);
 out:
 	mutex_unlock(&bind_lock);
+	return ret;
+}
+
+/* What of it has to stay; and what to give back. */
+static int start_unbind(struct pci_dev *pdev, char **override, char *former, char *why)
+{
+	struct iommu_group *group = iommu_group_get(&pdev->dev);
+	struct lhv_device *dev, *sibling;
+	int ret = 0;
+
+	mutex_lock(&lhv_devices_lock);
+	dev = find(pdev);
+	sibling = dev && group ? find_sibling(dev, group) : NULL;
+	if (!dev) {
+		strscpy(why, "lhv does not have it", LHV_WHY_MAX);
+		ret = -ENODEV;
+	} else if (sibling) {
+		/* No driver of the host's gets it as long as a VM has the group. */
+		scnprintf(why, LHV_WHY_MAX,
+			  "%s of the same IOMMU group is still attached to VM %llu: detach it first",
+			  pci_name(sibling->pdev), sibling->vm->id);
+		ret = -EBUSY;
+	} else {
+		swap(*override, dev->former_override);
+		strscpy(former, dev->former, sizeof(dev->former));
+	}
+	mutex_unlock(&lhv_devices_lock);
+	iommu_group_put(group);
 	return ret;
 }
 
@@ -321,45 +364,30 @@ out:
  */
 int lhv_device_unbind(struct pci_dev *pdev, char *why)
 {
-	struct lhv_device *dev;
-	char *override = NULL;
+	char former[sizeof_field(struct lhv_device, former)] = "", *override = NULL;
 	int ret;
 
 	guard(mutex)(&bind_lock);
-	mutex_lock(&lhv_devices_lock);
-	dev = find(pdev);
-	if (dev)
-		swap(override, dev->former_override);
-	mutex_unlock(&lhv_devices_lock);
-	if (!dev) {
-		strscpy(why, "lhv does not have it", LHV_WHY_MAX);
-		return -ENODEV;
-	}
-	ret = lhv_host_set_driver_override(pdev, override);
-	kfree(override);
+	ret = start_unbind(pdev, &override, former, why);
 	if (ret)
 		return ret;
+	ret = lhv_host_set_driver_override(pdev, override);
+	kfree(override);
+	if (ret) {
+		scnprintf(why, LHV_WHY_MAX, "its driver_override can't be set back (error %d)", ret);
+		return ret;
+	}
 	device_release_driver(&pdev->dev);
-	if (device_attach(&pdev->dev) < 0)
-		pci_warn(pdev, "lhv: its driver does not take it back\n");
-	return 0;
+	ret = device_attach(&pdev->dev);
+	if (ret >= 0)
+		return 0;
+	scnprintf(why, LHV_WHY_MAX,
+		  "lhv has given it up, but its driver %s does not take it (error %d): echo %s >/sys/bus/pci/drivers_probe",
+		  former, ret, pci_name(pdev));
+	return ret;
 }
 
 /* ---- attach ---- */
-
-/* Another device of the same group that is attached. */
-static struct lhv_device *find_sibling(const struct lhv_device *dev,
-				       const struct iommu_group *group)
-{
-	struct lhv_device *other;
-
-	lockdep_assert_held(&lhv_devices_lock);
-	list_for_each_entry(other, &lhv_devices, link) {
-		if (other != dev && other->vm && other->group == group)
-			return other;
-	}
-	return NULL;
-}
 
 /* Its group, all of whose members are ours, for this VM alone. */
 static int claim_group(struct lhv_device *dev, struct lhv_vm *vm, char *why)
@@ -680,6 +708,7 @@ void lhv_passthrough_exit(void)
 	struct lhv_device *dev;
 	char why[LHV_WHY_MAX];
 	struct pci_dev *pdev;
+	bool stuck;
 	int ret;
 
 	for (;;) {
@@ -690,8 +719,11 @@ void lhv_passthrough_exit(void)
 		if (!pdev)
 			break;
 		ret = lhv_device_unbind(pdev, why);
-		pci_dev_put(pdev);
 		if (ret)
+			pci_warn(pdev, "lhv: %s\n", why);
+		stuck = is_ours(pdev);
+		pci_dev_put(pdev);
+		if (stuck)
 			break;
 	}
 	pci_unregister_driver(&driver);
