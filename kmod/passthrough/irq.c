@@ -91,6 +91,9 @@ static int request_line(struct lhv_device *dev, u32 gsi)
 	if (!dev->pdev->pin || !dev->pdev->irq || !pci_intx_mask_supported(dev->pdev) ||
 	    gsi >= LHV_IOAPIC_PINS)
 		return -EINVAL;
+	/* With split chips the end of an interrupt goes to the VMM. */
+	if (dev->vm->irq.mode != LHV_IRQCHIP_KERNEL)
+		return -EINVAL;
 	dev->ack.vm = dev->vm;
 	dev->ack.gsi = gsi;
 	dev->ack.fn = line_acked;
