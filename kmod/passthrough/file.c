@@ -121,11 +121,12 @@ static int device_vector(struct lhv_device *dev, void *arg)
 	return lhv_device_set_vector(dev, arg);
 }
 
-/* Its interrupts go, as they would with a real reset. */
+/* Its interrupts go, and their messages, as they would with a real reset. */
 static int device_reset(struct lhv_device *dev, void *unused)
 {
 	pci_clear_master(dev->pdev);
 	lhv_device_free_irqs(dev);
+	lhv_device_init_irqs(dev);
 	return lhv_bars_reset(dev);
 }
 

@@ -133,7 +133,7 @@ void lhv_device_free_irqs(struct lhv_device *dev)
 	dev->irq_type = LHV_DEVICE_IRQ_NONE;
 }
 
-/* For another VM: no message of the last one is left. */
+/* For another VM, or after a reset: no message of before is left. No vector is requested. */
 void lhv_device_init_irqs(struct lhv_device *dev)
 {
 	int i;
