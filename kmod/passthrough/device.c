@@ -514,6 +514,8 @@ static void retire(struct lhv_device *dev, bool locked)
 	struct pci_dev *pdev = dev->pdev;
 	int ret;
 
+	if (!pci_device_is_present(pdev))
+		goto gone;
 	pci_clear_master(pdev);
 	ret = locked ? pci_reset_function_locked(pdev) : lhv_device_try_reset(dev);
 	dev->stale = ret == -EAGAIN;
@@ -521,11 +523,12 @@ static void retire(struct lhv_device *dev, bool locked)
 		pci_warn(pdev, "lhv: it could not be reset (error %d)\n", ret);
 	if (dev->saved && !pci_load_and_free_saved_state(pdev, &dev->saved))
 		pci_restore_state(pdev);
-	kfree(dev->saved);
-	dev->saved = NULL;
 	pci_clear_master(pdev);
 	/* Its next driver lets the line through again. */
 	pci_intx(pdev, false);
+gone:
+	kfree(dev->saved);
+	dev->saved = NULL;
 	pci_release_regions(pdev);
 	pci_disable_device(pdev);
 }
