@@ -237,6 +237,9 @@ void lhv_device_describe(struct pci_dev *pdev, struct lhv_device_description *d)
 /* One at a time: what was before is remembered once. */
 static DEFINE_MUTEX(bind_lock);
 
+static const char no_iommu[] =
+	"no IOMMU before it: intel_iommu=on or amd_iommu=on, and the firmware's switch";
+
 static int refuse_bind(struct pci_dev *pdev, char *why)
 {
 	struct text users = { why, LHV_WHY_MAX };
@@ -252,8 +255,7 @@ static int refuse_bind(struct pci_dev *pdev, char *why)
 	}
 	group = iommu_group_get(&pdev->dev);
 	if (!group) {
-		strscpy(why, "no IOMMU before it: intel_iommu=on or amd_iommu=on, and the firmware's switch",
-			LHV_WHY_MAX);
+		strscpy(why, no_iommu, LHV_WHY_MAX);
 		return -EOPNOTSUPP;
 	}
 	iommu_group_put(group);
@@ -389,6 +391,24 @@ int lhv_device_unbind(struct pci_dev *pdev, char *why)
 
 /* ---- attach ---- */
 
+static void say_owner(int error, char *why)
+{
+	switch (error) {
+	case -EPERM:
+		strscpy(why, "its IOMMU group has an owner: take it from that one first (vfio? a VMM that runs?)",
+			LHV_WHY_MAX);
+		break;
+	case -EINVAL:
+		strscpy(why, "firmware wants to reach memory through it (RMRR, IVMD): it has to stay the host's",
+			LHV_WHY_MAX);
+		break;
+	default:
+		scnprintf(why, LHV_WHY_MAX,
+			  "the kernel does DMA with its IOMMU group (error %d): unbind the drivers of all its members",
+			  error);
+	}
+}
+
 /* Its group, all of whose members are ours, for this VM alone. */
 static int claim_group(struct lhv_device *dev, struct lhv_vm *vm, char *why)
 {
@@ -405,7 +425,7 @@ static int claim_group(struct lhv_device *dev, struct lhv_vm *vm, char *why)
 		return -EPERM;
 	}
 	if (!lhv_host_isolated_msi(dev->group, &dev->pdev->dev) && !unsafe_interrupts) {
-		strscpy(why, "no interrupt remapping here: the guest could send any interrupt",
+		strscpy(why, "no interrupt remapping here, so the guest could send any interrupt: intremap=on and the firmware's switch, or lhv's unsafe_interrupts=1",
 			LHV_WHY_MAX);
 		return -EPERM;
 	}
@@ -419,7 +439,7 @@ static int claim_group(struct lhv_device *dev, struct lhv_vm *vm, char *why)
 		return 0;
 	ret = iommu_group_claim_dma_owner(dev->group, vm);
 	if (ret)
-		strscpy(why, "the kernel does DMA with its IOMMU group", LHV_WHY_MAX);
+		say_owner(ret, why);
 	return ret;
 }
 
@@ -480,12 +500,13 @@ static int prepare(struct lhv_device *dev, bool force, char *why)
 	}
 	ret = pci_enable_device(pdev);
 	if (ret) {
-		strscpy(why, "it can't be switched on", LHV_WHY_MAX);
+		scnprintf(why, LHV_WHY_MAX, "it can't be switched on (error %d): dmesg may say why",
+			  ret);
 		return ret;
 	}
 	ret = pci_request_regions(pdev, DRIVER_NAME);
 	if (ret) {
-		strscpy(why, "its memory is in use by another driver", LHV_WHY_MAX);
+		strscpy(why, "its memory is in use by another driver: see /proc/iomem", LHV_WHY_MAX);
 		goto err_disable;
 	}
 	pci_clear_master(pdev);
@@ -539,7 +560,7 @@ static int attach(struct lhv_device *dev, struct lhv_vm *vm, bool force, char *w
 
 	dev->group = iommu_group_get(&dev->pdev->dev);
 	if (!dev->group) {
-		strscpy(why, "no IOMMU stands before it", LHV_WHY_MAX);
+		strscpy(why, no_iommu, LHV_WHY_MAX);
 		return -EOPNOTSUPP;
 	}
 	ret = claim_group(dev, vm, why);
