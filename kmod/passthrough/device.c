@@ -236,6 +236,7 @@ void lhv_device_describe(struct pci_dev *pdev, struct lhv_device_description *d)
 
 /* One at a time: what was before is remembered once. */
 static DEFINE_MUTEX(bind_lock);
+static bool registered;		/* bind_lock: our driver is */
 
 static const char no_iommu[] =
 	"no IOMMU before it: intel_iommu=on or amd_iommu=on, and the firmware's switch";
@@ -284,6 +285,11 @@ int lhv_device_bind(struct pci_dev *pdev, char *why)
 	ret = refuse_bind(pdev, why);
 	if (ret)
 		goto out;
+	if (!registered) {
+		strscpy(why, "lhv is being loaded or unloaded", LHV_WHY_MAX);
+		ret = -EAGAIN;
+		goto out;
+	}
 	override = lhv_host_get_driver_override(pdev);
 	ret = PTR_ERR_OR_ZERO(override);
 	if (ret)
@@ -719,6 +725,9 @@ int lhv_passthrough_init(void)
 		lhv_bars_exit();
 		return ret;
 	}
+	mutex_lock(&bind_lock);
+	registered = true;
+	mutex_unlock(&bind_lock);
 	if (unsafe_interrupts) {
 		pr_warn("lhv: unsafe_interrupts=1: guests with devices can send any interrupt to this host\n");
 		add_taint(TAINT_USER, LOCKDEP_STILL_OK);
@@ -726,7 +735,10 @@ int lhv_passthrough_init(void)
 	return 0;
 }
 
-/* No VM is left. What is still ours goes back to the host's drivers. */
+/*
+ * No VM can be made any more, and none runs; a request may still come. What is ours goes back to the
+ * host's drivers.
+ */
 void lhv_passthrough_exit(void)
 {
 	struct lhv_device *dev;
@@ -735,6 +747,9 @@ void lhv_passthrough_exit(void)
 	bool stuck;
 	int ret;
 
+	mutex_lock(&bind_lock);
+	registered = false;
+	mutex_unlock(&bind_lock);
 	for (;;) {
 		mutex_lock(&lhv_devices_lock);
 		dev = list_first_entry_or_null(&lhv_devices, struct lhv_device, link);
