@@ -24,7 +24,7 @@
  * Lock order (outermost first):
  *   vcpu->lock > vm->lock > vm->mem.slots_lock > mmap_lock > vm->mem.mmu_lock
  *   management: vm->manage.lock > lhv_vms_lock; neither inside of those above
- *   passthrough: device_lock, vm->manage.lock and slots_lock > lhv_devices_lock > vm->dma_lock > mmap_lock
+ *   passthrough: device_lock, vm->manage.lock and slots_lock > lhv_devices_lock > vm->dma_lock
  *   sched: lhv_pools_lock (mutex) > a CPU's slice lock (raw) > pool->lock (raw)
  *   irq: vm->irq.lock (mutex) > ioapic.lock (raw) > pic.lock (raw) > lapic (atomics only)
  *   vm->srcu and vm->irq.srcu read sections nest anywhere; synchronize_srcu() only under vm->lock or

@@ -81,20 +81,22 @@ static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	return 0;
 }
 
-static void release(struct lhv_device *dev, bool locked);
+static struct lhv_dma *release(struct lhv_device *dev, bool locked);
 
 /* Unbound, pulled out, or the module goes. */
 static void remove(struct pci_dev *pdev)
 {
 	struct lhv_device *dev = pci_get_drvdata(pdev);
+	struct lhv_dma *dma;
 
 	mutex_lock(&lhv_devices_lock);
-	release(dev, true);
+	dma = release(dev, true);
 	/* A release before this one may have met our device_lock. */
 	if (dev->stale && pci_reset_function_locked(pdev))
 		pci_warn(pdev, "lhv: it goes back to the host without a reset\n");
 	list_del(&dev->link);
 	mutex_unlock(&lhv_devices_lock);
+	lhv_dma_free(dma);
 	lhv_tell_device(pdev, LHV_DEVICE_EVENT_UNBOUND, 0);
 	lhv_device_put(dev);
 }
@@ -415,13 +417,12 @@ static void say_owner(int error, char *why)
 	}
 }
 
-/* Its group, all of whose members are ours, for this VM alone. */
-static int claim_group(struct lhv_device *dev, struct lhv_vm *vm, char *why)
+/* Is its group ours as a whole, and no other VM's? */
+static int check_group(struct lhv_device *dev, struct lhv_vm *vm, char *why)
 {
 	static const char foreign[] = ": of the same IOMMU group, and not lhv's";
 	struct text blocked = { why, LHV_WHY_MAX };
 	struct lhv_device *sibling;
-	int ret;
 
 	blocked.room -= sizeof(foreign);
 	iommu_group_for_each_dev(dev->group, &blocked, say_blocker);
@@ -441,7 +442,14 @@ static int claim_group(struct lhv_device *dev, struct lhv_vm *vm, char *why)
 			  sibling->vm->id, pci_name(sibling->pdev));
 		return -EBUSY;
 	}
-	if (sibling)
+	return 0;
+}
+
+static int claim_group(struct lhv_device *dev, struct lhv_vm *vm, char *why)
+{
+	int ret;
+
+	if (find_sibling(dev, dev->group))
 		return 0;
 	ret = iommu_group_claim_dma_owner(dev->group, vm);
 	if (ret)
@@ -560,7 +568,9 @@ gone:
 	pci_disable_device(pdev);
 }
 
-static int attach(struct lhv_device *dev, struct lhv_vm *vm, bool force, char *why)
+/* 1: the VM's memory has to be pinned first, for @fresh. */
+static int attach(struct lhv_device *dev, struct lhv_vm *vm, bool force, struct lhv_dma **fresh,
+		  char *why)
 {
 	int ret;
 
@@ -569,13 +579,17 @@ static int attach(struct lhv_device *dev, struct lhv_vm *vm, bool force, char *w
 		strscpy(why, no_iommu, LHV_WHY_MAX);
 		return -EOPNOTSUPP;
 	}
-	ret = claim_group(dev, vm, why);
+	ret = check_group(dev, vm, why);
+	if (!ret && !vm->dma && !*fresh)
+		ret = 1;
+	if (!ret)
+		ret = claim_group(dev, vm, why);
 	if (ret)
 		goto err_group;
 	ret = prepare(dev, force, why);
 	if (ret)
 		goto err_release;
-	ret = lhv_dma_attach(vm, dev, !find_sibling(dev, dev->group), why);
+	ret = lhv_dma_attach(vm, dev, !find_sibling(dev, dev->group), fresh, why);
 	if (ret)
 		goto err_retire;
 	mutex_lock(&dev->setup_lock);
@@ -596,6 +610,30 @@ err_group:
 	return ret;
 }
 
+static int try_attach(struct lhv_vm *vm, struct pci_dev *pdev, bool force, struct lhv_dma **fresh,
+		      char *why)
+{
+	struct lhv_device *dev;
+
+	guard(mutex)(&lhv_devices_lock);
+	WRITE_ONCE(vm->had_device, true);
+	smp_mb();	/* before we look whether it ends; pairs with lhv_passthrough_revoke()'s */
+	dev = find(pdev);
+	if (!dev) {
+		strscpy(why, "lhv does not have it: bind it first", LHV_WHY_MAX);
+		return -ENODEV;
+	}
+	if (dev->vm) {
+		scnprintf(why, LHV_WHY_MAX, "VM %llu has it", dev->vm->id);
+		return -EBUSY;
+	}
+	if (READ_ONCE(vm->bugged)) {
+		strscpy(why, "this VM was killed", LHV_WHY_MAX);
+		return -ESHUTDOWN;
+	}
+	return attach(dev, vm, force, fresh, why);
+}
+
 /**
  * lhv_device_attach() - give a device to a VM
  * @vm: the VM; the caller has a reference
@@ -603,11 +641,12 @@ err_group:
  * @force: even if it can't be reset
  * @why: what a refusal says
  *
- * Context: process; sleeps for as long as it takes to pin the VM's memory. Return: 0 or -errno.
+ * Context: process; sleeps for as long as it takes to pin the VM's memory, without any lock that
+ * others need to take a device away. Return: 0 or -errno.
  */
 int lhv_device_attach(struct lhv_vm *vm, struct pci_dev *pdev, bool force, char *why)
 {
-	struct lhv_device *dev;
+	struct lhv_dma *fresh = NULL;
 	int ret;
 
 	/* Given back outside of the locks: the last one to do so comes to lhv_passthrough_revoke(). */
@@ -618,23 +657,15 @@ int lhv_device_attach(struct lhv_vm *vm, struct pci_dev *pdev, bool force, char 
 	ret = mutex_lock_killable(&vm->mem.slots_lock);
 	if (ret)
 		goto out;
-	mutex_lock(&lhv_devices_lock);
-	WRITE_ONCE(vm->had_device, true);
-	smp_mb();	/* before we look whether it ends; pairs with lhv_passthrough_revoke()'s */
-	dev = find(pdev);
-	if (!dev) {
-		strscpy(why, "lhv does not have it: bind it first", LHV_WHY_MAX);
-		ret = -ENODEV;
-	} else if (dev->vm) {
-		scnprintf(why, LHV_WHY_MAX, "VM %llu has it", dev->vm->id);
-		ret = -EBUSY;
-	} else if (READ_ONCE(vm->bugged)) {
-		strscpy(why, "this VM was killed", LHV_WHY_MAX);
-		ret = -ESHUTDOWN;
-	} else {
-		ret = attach(dev, vm, force, why);
+	ret = try_attach(vm, pdev, force, &fresh, why);
+	/* Its first device. No other one comes before slots_lock is released. */
+	if (ret > 0) {
+		fresh = lhv_dma_pin(vm, why);
+		ret = PTR_ERR_OR_ZERO(fresh);
+		if (!ret)
+			ret = try_attach(vm, pdev, force, &fresh, why);
+		lhv_dma_free(fresh);
 	}
-	mutex_unlock(&lhv_devices_lock);
 	mutex_unlock(&vm->mem.slots_lock);
 out:
 	mmput(vm->mm);
@@ -645,16 +676,18 @@ out:
 
 /*
  * No DMA is begun, no interrupt comes, the guest does not reach it, and then the reset ends what is
- * still under way. Only after that the IOMMU forgets the VM's memory, and its pages go. Nothing
+ * still under way. Only after that the IOMMU is told that the device has no memory. The pages of
+ * the VM's last device go with lhv_dma_free(), which is for the caller, without the lock. Nothing
  * here waits for the guest or the VMM. @locked: device_lock is held.
  */
-static void release(struct lhv_device *dev, bool locked)
+static struct lhv_dma *release(struct lhv_device *dev, bool locked)
 {
 	struct lhv_vm *vm = dev->vm;
+	struct lhv_dma *dma;
 
 	lockdep_assert_held(&lhv_devices_lock);
 	if (!vm)
-		return;
+		return NULL;
 	mutex_lock(&dev->setup_lock);
 	pci_clear_master(dev->pdev);
 	lhv_device_free_irqs(dev);
@@ -663,11 +696,12 @@ static void release(struct lhv_device *dev, bool locked)
 	mutex_unlock(&dev->setup_lock);
 
 	retire(dev, locked);
-	lhv_dma_detach(vm, dev, !find_sibling(dev, dev->group));
+	dma = lhv_dma_detach(vm, dev, !find_sibling(dev, dev->group));
 	release_group(dev);
 	iommu_group_put(dev->group);
 	dev->group = NULL;
 	lhv_tell_device(dev->pdev, LHV_DEVICE_EVENT_DETACHED, vm->id);
+	return dma;
 }
 
 /**
@@ -680,21 +714,27 @@ static void release(struct lhv_device *dev, bool locked)
  */
 int lhv_device_detach(struct lhv_vm *vm, struct pci_dev *pdev, char *why)
 {
+	struct lhv_dma *dma = NULL;
 	struct lhv_device *dev;
+	int ret = 0;
 
-	guard(mutex)(&lhv_devices_lock);
+	mutex_lock(&lhv_devices_lock);
 	dev = find(pdev);
 	if (!dev || !dev->vm || (vm && dev->vm != vm)) {
 		strscpy(why, vm ? "this VM does not have it" : "no VM has it", LHV_WHY_MAX);
-		return -ENODEV;
+		ret = -ENODEV;
+	} else {
+		dma = release(dev, false);
 	}
-	release(dev, false);
-	return 0;
+	mutex_unlock(&lhv_devices_lock);
+	lhv_dma_free(dma);
+	return ret;
 }
 
 /* See passthrough.h. */
 void lhv_passthrough_revoke(struct lhv_vm *vm)
 {
+	struct lhv_dma *dma = NULL;
 	struct lhv_device *dev;
 
 	/*
@@ -706,10 +746,12 @@ void lhv_passthrough_revoke(struct lhv_vm *vm)
 		return;
 	mutex_lock(&lhv_devices_lock);
 	list_for_each_entry(dev, &lhv_devices, link) {
+		/* The last one has something left. */
 		if (dev->vm == vm)
-			release(dev, false);
+			dma = release(dev, false);
 	}
 	mutex_unlock(&lhv_devices_lock);
+	lhv_dma_free(dma);
 }
 
 /* ---- the module ---- */
@@ -720,11 +762,12 @@ int lhv_passthrough_init(void)
 
 	if (ret)
 		return ret;
+	ret = lhv_dma_init();
+	if (ret)
+		goto err_bars;
 	ret = pci_register_driver(&driver);
-	if (ret) {
-		lhv_bars_exit();
-		return ret;
-	}
+	if (ret)
+		goto err_dma;
 	mutex_lock(&bind_lock);
 	registered = true;
 	mutex_unlock(&bind_lock);
@@ -733,6 +776,12 @@ int lhv_passthrough_init(void)
 		add_taint(TAINT_USER, LOCKDEP_STILL_OK);
 	}
 	return 0;
+
+err_dma:
+	lhv_dma_exit();
+err_bars:
+	lhv_bars_exit();
+	return ret;
 }
 
 /*
@@ -766,5 +815,6 @@ void lhv_passthrough_exit(void)
 			break;
 	}
 	pci_unregister_driver(&driver);
+	lhv_dma_exit();
 	lhv_bars_exit();
 }

@@ -3,13 +3,13 @@
  * lhv passthrough/ - what its files share: a device that lhv's PCI driver is bound to.
  *
  * Lock order: bind_lock > device_lock > lhv_devices_lock; slots_lock > lhv_devices_lock;
- *	lhv_devices_lock > setup_lock > vm->irq.lock, bars_lock;
- *	lhv_devices_lock > vm->dma_lock > mmap_lock > bars_lock;
+ *	lhv_devices_lock > setup_lock > vm->irq.acks_lock, bars_lock;
+ *	lhv_devices_lock > vm->dma_lock; slots_lock > mmap_lock > bars_lock;
  *	a vector's lock is the innermost, and raw.
  *
  * A device can be taken away at any time. So nothing that waits for the VMM or its memory
- * (slots_lock, copying from user memory, the VM's SRCU) is waited for with lhv_devices_lock or
- * setup_lock held; but for the pages that are about to be pinned.
+ * (slots_lock, mmap_lock, vm->irq.lock, copying from user memory, pinning, the VM's SRCU) is waited
+ * for with lhv_devices_lock, setup_lock or dma_lock held.
  */
 #ifndef LHV_PASSTHROUGH_DEVICE_H
 #define LHV_PASSTHROUGH_DEVICE_H
@@ -101,10 +101,15 @@ void lhv_bars_revoke(struct lhv_device *dev);
 int lhv_bars_reset(struct lhv_device *dev);
 
 /*
- * dma.c: lhv_devices_lock is held; for attach slots_lock, too. @why: what a refusal says, of
- * LHV_WHY_MAX bytes.
+ * dma.c: for attach and detach lhv_devices_lock is held, for pin and attach slots_lock. @why: what a
+ * refusal says, of LHV_WHY_MAX bytes.
  */
-int lhv_dma_attach(struct lhv_vm *vm, struct lhv_device *dev, bool first, char *why);
-void lhv_dma_detach(struct lhv_vm *vm, struct lhv_device *dev, bool last_of_group);
+int lhv_dma_init(void);
+void lhv_dma_exit(void);
+struct lhv_dma *lhv_dma_pin(struct lhv_vm *vm, char *why);
+int lhv_dma_attach(struct lhv_vm *vm, struct lhv_device *dev, bool first, struct lhv_dma **fresh,
+		   char *why);
+struct lhv_dma *lhv_dma_detach(struct lhv_vm *vm, struct lhv_device *dev, bool last_of_group);
+void lhv_dma_free(struct lhv_dma *dma);
 
 #endif

@@ -6,39 +6,53 @@
  * process. The device's addresses are the guest's. A page is unpinned only after the IOMMU has
  * forgotten it: iommu_unmap() returns when no translation is cached any more.
  *
+ * Pinning and counting wait for the VMM, so they are done under slots_lock alone; then the pages are
+ * mapped under lhv_devices_lock or dma_lock. On the way back they are unmapped, the locks are
+ * dropped, and the pages go.
+ *
  * Slots that are not plain memory (BARs) are not mapped: devices of a VM do not reach each other.
  * Nor are read-only ones.
  */
 #include <linux/mm.h>
+#include <linux/mmap_lock.h>
 #include <linux/pid.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/workqueue.h>
 
 #include "host/iommu.h"
 #include "mem/slots.h"
 #include "passthrough/device.h"
 #include "passthrough/dma.h"
 
-/* Pages to pin at once, with mmap_lock held for so long. */
+/* Pages to pin at once, with mmap_lock held for so long; and to unpin, before others get the CPU. */
 #define PIN_BATCH	512UL
+/* Of one struct dma_range: its list of pages takes 2 MiB then. */
+#define RANGE_PAGES	(SZ_1G >> PAGE_SHIFT)
 
 /**
- * struct lhv_dma - a VM's domain; under vm->dma_lock
- * @domain: its
+ * struct lhv_dma - a VM's domain and what is in it; vm->dma_lock, once it is vm->dma
+ * @domain: its; NULL: nothing is mapped yet
+ * @mm: whose memory is pinned and charged; holds a reference
  * @devices: how many use it
  * @noncoherent: some DMA does not snoop
- * @ranges: struct dma_range, what is mapped
+ * @ranges: struct dma_range
+ * @charged: pages to give back, once none is pinned
+ * @uncharge: does that where mmap_lock is taken
  */
 struct lhv_dma {
 	struct iommu_domain *domain;
+	struct mm_struct *mm;
 	unsigned int devices;
 	bool noncoherent;
 	struct list_head ranges;
+	unsigned long charged;
+	struct work_struct uncharge;
 };
 
 /**
- * struct dma_range - a slot, pinned
+ * struct dma_range - a part of a slot, pinned
  * @link: in lhv_dma.ranges
  * @gfn: its first guest frame
  * @npages: how many of them, all charged
@@ -53,21 +67,29 @@ struct dma_range {
 	struct page *pages[];
 };
 
+/* Who takes a device away does not wait for mmap_lock, which a VMM can hold back. */
+static struct workqueue_struct *uncharge_wq;
+
+int lhv_dma_init(void)
+{
+	uncharge_wq = alloc_workqueue("lhv-uncharge", WQ_UNBOUND, 0);
+	return uncharge_wq ? 0 : -ENOMEM;
+}
+
+void lhv_dma_exit(void)
+{
+	destroy_workqueue(uncharge_wq);
+}
+
 /* ---- the limit ---- */
 
-/* Charge @n pages to the VM's process, as its own calls would be; negative: give them back. */
-static int charge(struct lhv_vm *vm, long n)
+/* Charge pages to the VM's process, as its own calls would be. */
+static int charge(struct lhv_vm *vm, unsigned long npages)
 {
 	struct task_struct *task;
 	bool unlimited;
 	int ret;
 
-	if (n < 0) {
-		mmap_write_lock(vm->mm);
-		vm->mm->locked_vm += n;
-		mmap_write_unlock(vm->mm);
-		return 0;
-	}
 	task = get_pid_task(vm->manage.owner.pid, PIDTYPE_TGID);
 	if (!task)
 		return -ESRCH;
@@ -76,25 +98,54 @@ static int charge(struct lhv_vm *vm, long n)
 		    cap_raised(__task_cred(task)->cap_effective, CAP_IPC_LOCK);
 	rcu_read_unlock();
 	mmap_write_lock(vm->mm);
-	ret = __account_locked_vm(vm->mm, n, true, task, unlimited);
+	ret = __account_locked_vm(vm->mm, npages, true, task, unlimited);
 	mmap_write_unlock(vm->mm);
 	put_task_struct(task);
-	return ret;
+	return ret == -ENOMEM ? -EDQUOT : ret;
+}
+
+static void uncharge(struct mm_struct *mm, unsigned long npages)
+{
+	if (!npages)
+		return;
+	mmap_write_lock(mm);
+	mm->locked_vm -= npages;
+	mmap_write_unlock(mm);
+}
+
+static void say_limit(struct lhv_vm *vm, unsigned long npages, char *why)
+{
+	struct task_struct *task = get_pid_task(vm->manage.owner.pid, PIDTYPE_TGID);
+
+	if (!task)
+		return;
+	scnprintf(why, LHV_WHY_MAX,
+		  "%lu KiB to lock, with %lu locked already, are over process %d's RLIMIT_MEMLOCK of %lu KiB: raise it (ulimit -l, LimitMEMLOCK=)",
+		  npages << (PAGE_SHIFT - 10), READ_ONCE(vm->mm->locked_vm) << (PAGE_SHIFT - 10),
+		  pid_nr(vm->manage.owner.pid), task_rlimit(task, RLIMIT_MEMLOCK) >> 10);
+	put_task_struct(task);
 }
 
 /* ---- ranges ---- */
 
-static void unpin_range(struct lhv_vm *vm, struct dma_range *r)
+/* No page of them is mapped. How many are still charged. */
+static unsigned long unpin_ranges(struct list_head *ranges)
 {
-	struct lhv_dma *dma = vm->dma;
-	size_t size = r->mapped << PAGE_SHIFT;
+	struct dma_range *r, *next;
+	unsigned long n, charged = 0;
 
-	if (size)
-		WARN_ON(iommu_unmap(dma->domain, r->gfn << PAGE_SHIFT, size) != size);
-	unpin_user_pages_dirty_lock(r->pages, r->pinned, true);
-	charge(vm, -(long)r->npages);
-	list_del(&r->link);
-	kvfree(r);
+	list_for_each_entry_safe(r, next, ranges, link) {
+		while (r->pinned) {
+			n = min(r->pinned, PIN_BATCH);
+			r->pinned -= n;
+			unpin_user_pages_dirty_lock(r->pages + r->pinned, n, true);
+			cond_resched();
+		}
+		charged += r->npages;
+		list_del(&r->link);
+		kvfree(r);
+	}
+	return charged;
 }
 
 static int pin_pages(struct lhv_vm *vm, struct dma_range *r, unsigned long hva)
@@ -117,8 +168,45 @@ static int pin_pages(struct lhv_vm *vm, struct dma_range *r, unsigned long hva)
 	return 0;
 }
 
+static int pin_range(struct lhv_vm *vm, const struct lhv_slot *slot, unsigned long first,
+		     struct list_head *to)
+{
+	unsigned long n = min_t(unsigned long, slot->npages - first, RANGE_PAGES);
+	struct dma_range *r;
+	int ret;
+
+	ret = charge(vm, n);
+	if (ret)
+		return ret;
+	/* The size is userspace's choice: no warning. */
+	r = kvzalloc(struct_size(r, pages, n), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!r) {
+		uncharge(vm->mm, n);
+		return -ENOMEM;
+	}
+	r->gfn = slot->base_gfn + first;
+	r->npages = n;
+	list_add(&r->link, to);
+	return pin_pages(vm, r, slot->hva + (first << PAGE_SHIFT));
+}
+
+/*
+ * Its pages are put on @to; some of them also on failure. Waits for the VMM's memory, so without
+ * any lock that somebody needs who takes a device away.
+ */
+static int pin_slot(struct lhv_vm *vm, const struct lhv_slot *slot, struct list_head *to)
+{
+	unsigned long first;
+	int ret = 0;
+
+	lockdep_assert_held(&vm->mem.slots_lock);
+	for (first = 0; !ret && first < slot->npages; first += RANGE_PAGES)
+		ret = pin_range(vm, slot, first, to);
+	return ret;
+}
+
 /* Runs of frames that follow each other are mapped in one go, so that large pages can be used. */
-static int map_pages(struct lhv_dma *dma, struct dma_range *r)
+static int map_range(struct iommu_domain *domain, struct dma_range *r)
 {
 	unsigned long n;
 	int ret;
@@ -130,13 +218,46 @@ static int map_pages(struct lhv_dma *dma, struct dma_range *r)
 			if (page_to_pfn(p[n]) != page_to_pfn(p[0]) + n)
 				break;
 		}
-		ret = lhv_host_iommu_map(dma->domain, (r->gfn + r->mapped) << PAGE_SHIFT,
+		ret = lhv_host_iommu_map(domain, (r->gfn + r->mapped) << PAGE_SHIFT,
 					 page_to_phys(p[0]), n << PAGE_SHIFT,
 					 IOMMU_READ | IOMMU_WRITE | IOMMU_CACHE);
 		if (ret)
 			return ret;
 		r->mapped += n;
 		cond_resched();
+	}
+	return 0;
+}
+
+static void unmap_range(struct iommu_domain *domain, struct dma_range *r)
+{
+	size_t size = r->mapped << PAGE_SHIFT;
+
+	if (size)
+		WARN_ON(iommu_unmap(domain, r->gfn << PAGE_SHIFT, size) != size);
+	r->mapped = 0;
+}
+
+static void unmap_ranges(struct iommu_domain *domain, struct list_head *ranges)
+{
+	struct dma_range *r;
+
+	list_for_each_entry(r, ranges, link)
+		unmap_range(domain, r);
+}
+
+/* All or none. */
+static int map_ranges(struct iommu_domain *domain, struct list_head *ranges)
+{
+	struct dma_range *r;
+	int ret;
+
+	list_for_each_entry(r, ranges, link) {
+		ret = map_range(domain, r);
+		if (ret) {
+			unmap_ranges(domain, ranges);
+			return ret;
+		}
 	}
 	return 0;
 }
@@ -152,31 +273,6 @@ static bool is_memory(struct lhv_vm *vm, const struct lhv_slot *slot)
 	vma = find_vma(vm->mm, slot->hva);
 	ret = !vma || vma->vm_start > slot->hva || !(vma->vm_flags & (VM_IO | VM_PFNMAP));
 	mmap_read_unlock(vm->mm);
-	return ret;
-}
-
-static int pin_slot(struct lhv_vm *vm, const struct lhv_slot *slot)
-{
-	struct dma_range *r;
-	int ret;
-
-	ret = charge(vm, slot->npages);
-	if (ret)
-		return ret == -ENOMEM ? -EDQUOT : ret;
-	/* The size is userspace's choice: no warning. */
-	r = kvzalloc(struct_size(r, pages, slot->npages), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-	if (!r) {
-		charge(vm, -(long)slot->npages);
-		return -ENOMEM;
-	}
-	r->gfn = slot->base_gfn;
-	r->npages = slot->npages;
-	list_add(&r->link, &vm->dma->ranges);
-	ret = pin_pages(vm, r, slot->hva);
-	if (!ret)
-		ret = map_pages(vm->dma, r);
-	if (ret)
-		unpin_range(vm, r);
 	return ret;
 }
 
@@ -227,41 +323,185 @@ static int check_slot(struct lhv_dma *dma, struct iommu_group *group,
 	return check_reserved(group, slot, why);
 }
 
-/* ---- slots that come and go ---- */
-
-int lhv_dma_add_slot(struct lhv_vm *vm, const struct lhv_slot *slot)
+/* For all devices of the VM; no others come while slots_lock is held. */
+static int check_for_devices(struct lhv_vm *vm, const struct lhv_slot *slot, char *why)
 {
 	struct lhv_device *dev;
-	char why[LHV_WHY_MAX];
 	int ret;
 
-	lockdep_assert_held(&vm->mem.slots_lock);
 	guard(mutex)(&vm->dma_lock);
-	if (!vm->dma || !is_memory(vm, slot))
+	if (!vm->dma)
 		return 0;
 	list_for_each_entry(dev, &vm->devices, of_vm) {
 		ret = check_slot(vm->dma, dev->group, slot, why);
 		if (ret)
 			return ret;
 	}
-	ret = pin_slot(vm, slot);
-	return ret == -EDQUOT ? -ENOMEM : ret;
+	return 0;
+}
+
+/* ---- slots that come and go ---- */
+
+static int pin_and_map(struct lhv_vm *vm, const struct lhv_slot *slot, char *why)
+{
+	LIST_HEAD(ranges);
+	int ret;
+
+	ret = check_for_devices(vm, slot, why);
+	if (ret)
+		return ret;
+	ret = pin_slot(vm, slot, &ranges);
+	if (!ret) {
+		guard(mutex)(&vm->dma_lock);
+		/* It may have lost its devices meanwhile. */
+		if (vm->dma)
+			ret = map_ranges(vm->dma->domain, &ranges);
+		if (vm->dma && !ret)
+			list_splice_init(&ranges, &vm->dma->ranges);
+	}
+	uncharge(vm->mm, unpin_ranges(&ranges));
+	if (ret == -EDQUOT) {
+		say_limit(vm, slot->npages, why);
+		return -ENOMEM;
+	}
+	return ret;
+}
+
+int lhv_dma_add_slot(struct lhv_vm *vm, const struct lhv_slot *slot)
+{
+	char why[LHV_WHY_MAX] = "";
+	int ret;
+
+	lockdep_assert_held(&vm->mem.slots_lock);
+	/* There is none before slots_lock is released, either. */
+	if (!READ_ONCE(vm->dma) || !is_memory(vm, slot))
+		return 0;
+	ret = pin_and_map(vm, slot, why);
+	if (ret)
+		pr_warn_ratelimited("lhv: VM %llu has a device, and its slot of %llu KiB at %#llx can't be reached by it (error %d): %s\n",
+				    vm->id, slot->npages << (PAGE_SHIFT - 10),
+				    slot->base_gfn << PAGE_SHIFT, ret,
+				    *why ? why : "its memory can't be pinned or mapped");
+	return ret;
 }
 
 void lhv_dma_remove_slot(struct lhv_vm *vm, const struct lhv_slot *slot)
 {
-	struct dma_range *r;
+	struct dma_range *r, *next;
+	LIST_HEAD(gone);
 
 	lockdep_assert_held(&vm->mem.slots_lock);
-	guard(mutex)(&vm->dma_lock);
-	if (!vm->dma)
+	if (!READ_ONCE(vm->dma))
 		return;
-	list_for_each_entry(r, &vm->dma->ranges, link) {
-		if (r->gfn == slot->base_gfn) {
-			unpin_range(vm, r);
+	scoped_guard(mutex, &vm->dma_lock) {
+		if (!vm->dma)
 			return;
+		list_for_each_entry_safe(r, next, &vm->dma->ranges, link) {
+			if (r->gfn < slot->base_gfn || r->gfn >= slot->base_gfn + slot->npages)
+				continue;
+			unmap_range(vm->dma->domain, r);
+			list_move(&r->link, &gone);
 		}
 	}
+	uncharge(vm->mm, unpin_ranges(&gone));
+}
+
+/* ---- all memory of the VM ---- */
+
+static void finish(struct lhv_dma *dma)
+{
+	mmdrop(dma->mm);
+	kfree(dma);
+}
+
+static void uncharge_later(struct work_struct *work)
+{
+	struct lhv_dma *dma = container_of(work, struct lhv_dma, uncharge);
+
+	uncharge(dma->mm, dma->charged);
+	finish(dma);
+}
+
+/**
+ * lhv_dma_free() - what was pinned is not any more
+ * @dma: of lhv_dma_pin() or lhv_dma_detach(); NULL or an error: nothing happens
+ *
+ * Outside of lhv_devices_lock: it may take long. Waits for nobody; the pages count as locked a bit
+ * longer if the VMM holds its mmap_lock.
+ */
+void lhv_dma_free(struct lhv_dma *dma)
+{
+	if (IS_ERR_OR_NULL(dma))
+		return;
+	unmap_ranges(dma->domain, &dma->ranges);
+	if (dma->domain)
+		iommu_domain_free(dma->domain);
+	dma->charged = unpin_ranges(&dma->ranges);
+	if (!mmap_write_trylock(dma->mm)) {
+		queue_work(uncharge_wq, &dma->uncharge);
+		return;
+	}
+	dma->mm->locked_vm -= dma->charged;
+	mmap_write_unlock(dma->mm);
+	finish(dma);
+}
+
+static int pin_slots(struct lhv_vm *vm, struct lhv_dma *dma, unsigned long *npages, char *why)
+{
+	struct lhv_slot *slot;
+	unsigned long id;
+	int ret = 0;
+
+	xa_for_each(&vm->mem.slot_ids, id, slot) {
+		if (!is_memory(vm, slot))
+			continue;
+		*npages += slot->npages;
+		/* Over the limit: go on counting, to say what it would take. */
+		if (ret)
+			continue;
+		ret = pin_slot(vm, slot, &dma->ranges);
+		if (!ret || ret == -EDQUOT)
+			continue;
+		scnprintf(why, LHV_WHY_MAX, "memory of the VM at %#llx can't be pinned (error %d)",
+			  slot->base_gfn << PAGE_SHIFT, ret);
+		return ret;
+	}
+	return ret;
+}
+
+/**
+ * lhv_dma_pin() - pin all memory of a VM
+ * @vm: the VM
+ * @why: what a refusal says
+ *
+ * Waits for the VMM's memory, and for its mmap_lock: under slots_lock alone.
+ *
+ * Return: for lhv_dma_attach(), or to be freed; or ERR_PTR.
+ */
+struct lhv_dma *lhv_dma_pin(struct lhv_vm *vm, char *why)
+{
+	struct lhv_dma *dma = kzalloc(sizeof(*dma), GFP_KERNEL_ACCOUNT);
+	unsigned long npages = 0;
+	int ret;
+
+	lockdep_assert_held(&vm->mem.slots_lock);
+	if (!dma) {
+		strscpy(why, "the host is short of memory", LHV_WHY_MAX);
+		return ERR_PTR(-ENOMEM);
+	}
+	mmgrab(vm->mm);
+	dma->mm = vm->mm;
+	INIT_LIST_HEAD(&dma->ranges);
+	INIT_WORK(&dma->uncharge, uncharge_later);
+	ret = pin_slots(vm, dma, &npages, why);
+	if (!ret)
+		return dma;
+	lhv_dma_free(dma);
+	if (ret == -EDQUOT) {
+		say_limit(vm, npages, why);
+		ret = -ENOMEM;
+	}
+	return ERR_PTR(ret);
 }
 
 /* ---- devices that come and go ---- */
@@ -271,41 +511,23 @@ static void update_coherency(struct lhv_vm *vm)
 	WRITE_ONCE(vm->noncoherent_dma, vm->dma && vm->dma->noncoherent);
 }
 
-static void free_dma(struct lhv_vm *vm)
+static int create_domain(struct lhv_dma *dma, struct lhv_device *dev, char *why)
 {
-	struct lhv_dma *dma = vm->dma;
-	struct dma_range *r, *next;
+	struct iommu_domain *domain = lhv_host_domain_alloc(&dev->pdev->dev);
+	int ret;
 
-	lockdep_assert_held(&vm->dma_lock);
-	list_for_each_entry_safe(r, next, &dma->ranges, link)
-		unpin_range(vm, r);
-	iommu_domain_free(dma->domain);
-	WRITE_ONCE(vm->dma, NULL);
-	update_coherency(vm);
-	kfree(dma);
-}
-
-static int create_dma(struct lhv_vm *vm, struct lhv_device *dev, char *why)
-{
-	struct lhv_dma *dma = kzalloc(sizeof(*dma), GFP_KERNEL_ACCOUNT);
-	struct iommu_domain *domain;
-
-	if (!dma)
-		return -ENOMEM;
-	domain = lhv_host_domain_alloc(&dev->pdev->dev);
-	if (IS_ERR_OR_NULL(domain)) {
-		kfree(dma);
-		scnprintf(why, LHV_WHY_MAX, "its IOMMU has no page tables to give");
-		return domain ? PTR_ERR(domain) : -EOPNOTSUPP;
+	if (!IS_ERR_OR_NULL(domain)) {
+		dma->domain = domain;
+		return 0;
 	}
-	dma->domain = domain;
-	INIT_LIST_HEAD(&dma->ranges);
-	WRITE_ONCE(vm->dma, dma);
-	return 0;
+	ret = domain ? PTR_ERR(domain) : -EOPNOTSUPP;
+	scnprintf(why, LHV_WHY_MAX,
+		  "its IOMMU has no page tables to give (error %d)", ret);
+	return ret;
 }
 
-/* All memory of the VM, for its first device. */
-static int map_slots(struct lhv_vm *vm, struct lhv_device *dev, bool fill, char *why)
+/* What the VM has must be where the device may have it, and the device is to have it. */
+static int fill(struct lhv_vm *vm, struct lhv_dma *dma, struct lhv_device *dev, char *why)
 {
 	struct lhv_slot *slot;
 	unsigned long id;
@@ -314,24 +536,16 @@ static int map_slots(struct lhv_vm *vm, struct lhv_device *dev, bool fill, char 
 	xa_for_each(&vm->mem.slot_ids, id, slot) {
 		if (!is_memory(vm, slot))
 			continue;
-		ret = check_slot(vm->dma, dev->group, slot, why);
-		if (!ret && fill)
-			ret = pin_slot(vm, slot);
-		if (ret == -EDQUOT) {
-			scnprintf(why, LHV_WHY_MAX,
-				  "%llu MiB to lock are over its process's RLIMIT_MEMLOCK (ulimit -l)",
-				  (slot->npages << PAGE_SHIFT) >> 20);
-			return -ENOMEM;
-		}
-		if (ret) {
-			if (!*why)
-				scnprintf(why, LHV_WHY_MAX,
-					  "memory of the VM at %#llx can't be pinned (error %d)",
-					  slot->base_gfn << PAGE_SHIFT, ret);
+		ret = check_slot(dma, dev->group, slot, why);
+		if (ret)
 			return ret;
-		}
 	}
-	return 0;
+	if (dma == vm->dma)
+		return 0;
+	ret = map_ranges(dma->domain, &dma->ranges);
+	if (ret)
+		scnprintf(why, LHV_WHY_MAX, "its IOMMU can't map the VM's memory (error %d)", ret);
+	return ret;
 }
 
 /**
@@ -339,52 +553,55 @@ static int map_slots(struct lhv_vm *vm, struct lhv_device *dev, bool fill, char 
  * @vm: the VM
  * @dev: the device; its group is claimed for the VM, bus mastering is off
  * @first: no other device of its group is attached yet
+ * @fresh: lhv_dma_pin()'s, if the VM has no other device; NULL afterwards if that was taken
  * @why: what a refusal says
  *
  * Return: 0 or -errno, and then nothing has changed.
  */
-int lhv_dma_attach(struct lhv_vm *vm, struct lhv_device *dev, bool first, char *why)
+int lhv_dma_attach(struct lhv_vm *vm, struct lhv_device *dev, bool first, struct lhv_dma **fresh,
+		   char *why)
 {
+	struct lhv_dma *dma = vm->dma ?: *fresh;
 	const struct iommu_domain_ops *ops;
-	bool fill;
 	int ret;
 
 	lockdep_assert_held(&vm->mem.slots_lock);
 	lockdep_assert_held(&lhv_devices_lock);
 	guard(mutex)(&vm->dma_lock);
-	if (vm->mem.dead)
+	if (vm->mem.dead) {
+		strscpy(why, "the memory of this VM is gone: its process ends", LHV_WHY_MAX);
 		return -ESHUTDOWN;
-	fill = !vm->dma;
-	if (fill) {
-		ret = create_dma(vm, dev, why);
+	}
+	if (!dma->domain) {
+		ret = create_domain(dma, dev, why);
 		if (ret)
 			return ret;
 	}
 	if (first) {
-		ret = iommu_attach_group(vm->dma->domain, dev->group);
+		ret = iommu_attach_group(dma->domain, dev->group);
 		if (ret) {
-			scnprintf(why, LHV_WHY_MAX, "its IOMMU refuses the VM's memory map");
-			goto err_free;
+			scnprintf(why, LHV_WHY_MAX, "its IOMMU refuses the VM's memory map (error %d)%s",
+				  ret, dma == vm->dma ? ", made for another device: a VM of its own may do" : "");
+			return ret;
 		}
 	}
-	ops = vm->dma->domain->ops;
-	if (!ops->enforce_cache_coherency || !ops->enforce_cache_coherency(vm->dma->domain))
-		vm->dma->noncoherent = true;
-	ret = map_slots(vm, dev, fill, why);
-	if (ret)
-		goto err_detach;
-	vm->dma->devices++;
+	ops = dma->domain->ops;
+	if (!ops->enforce_cache_coherency || !ops->enforce_cache_coherency(dma->domain))
+		dma->noncoherent = true;
+	ret = fill(vm, dma, dev, why);
+	if (ret) {
+		if (first)
+			iommu_detach_group(dma->domain, dev->group);
+		return ret;
+	}
+	if (dma == *fresh) {
+		WRITE_ONCE(vm->dma, dma);
+		*fresh = NULL;
+	}
+	dma->devices++;
 	list_add(&dev->of_vm, &vm->devices);
 	update_coherency(vm);
 	return 0;
-
-err_detach:
-	if (first)
-		iommu_detach_group(vm->dma->domain, dev->group);
-err_free:
-	if (fill)
-		free_dma(vm);
-	return ret;
 }
 
 /**
@@ -394,14 +611,21 @@ err_free:
  * @last_of_group: no other device of its group is attached
  *
  * Not under slots_lock: a VMM can hold that for as long as a vCPU waits for its memory.
+ *
+ * Return: NULL, or after the VM's last device what is still pinned: for lhv_dma_free().
  */
-void lhv_dma_detach(struct lhv_vm *vm, struct lhv_device *dev, bool last_of_group)
+struct lhv_dma *lhv_dma_detach(struct lhv_vm *vm, struct lhv_device *dev, bool last_of_group)
 {
+	struct lhv_dma *dma = vm->dma;
+
 	lockdep_assert_held(&lhv_devices_lock);
 	guard(mutex)(&vm->dma_lock);
 	list_del(&dev->of_vm);
 	if (last_of_group)
-		iommu_detach_group(vm->dma->domain, dev->group);
-	if (!--vm->dma->devices)
-		free_dma(vm);
+		iommu_detach_group(dma->domain, dev->group);
+	if (--dma->devices)
+		return NULL;
+	WRITE_ONCE(vm->dma, NULL);
+	update_coherency(vm);
+	return dma;
 }
