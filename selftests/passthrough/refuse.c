@@ -450,14 +450,19 @@ TEST(limit)
 	const char *edu = find_edu(0);
 	struct nl *nl = nl_open();
 	int pipes[2], status;
+	const struct rlimit less = { 2 * MIB, 3 * MIB };
 	long before = pins();
+	char text[128];
 	uint64_t id;
 	pid_t pid;
 	char c = 0;
 
 	take(nl, edu);
 	pid = start_poor(pipes, 2 * MIB, MIB, &id);
-	REFUSED(nl, device_cmd(nl, LHV_CMD_DEVICE_ATTACH, edu, id, true), ENOMEM, "RLIMIT_MEMLOCK");
+	snprintf(text, sizeof(text),
+		 "2048 KiB to lock, with 0 locked already, are over process %d's RLIMIT_MEMLOCK of 1024 KiB",
+		 pid);
+	REFUSED(nl, device_cmd(nl, LHV_CMD_DEVICE_ATTACH, edu, id, true), ENOMEM, text);
 	CHECK_EQ(locked_kb(pid), 0);
 	CHECK_EQ(pins(), before);
 	kill(pid, 9);
@@ -470,8 +475,17 @@ TEST(limit)
 	CHECK_EQ(write(pipes[1], &c, 1), 1);
 	CHECK_EQ(read(pipes[0], &c, 1), 1);
 	CHECK_EQ(locked_kb(pid), 3 * MIB >> 10);
+	snprintf(text, sizeof(text), "VM %llu has a device, and its slot of 1024 KiB at 0x800000",
+		 (unsigned long long)id);
+	CHECK_EQ(log_lines(text, "1024 KiB to lock, with 3072 locked already, "), 1);
 	CHECK_EQ(pins() - before, 3 * MIB / PAGE_SIZE);
 	CHECK_EQ(device_cmd(nl, LHV_CMD_DEVICE_DETACH, edu, id, false), 0);
+	CHECK_EQ(locked_kb(pid), 0);
+	CHECK_EQ(pins(), before);
+	/* Two slots, and the limit is lower than what both of them take. */
+	CHECK_OK(prlimit(pid, RLIMIT_MEMLOCK, &less, NULL));
+	REFUSED(nl, device_cmd(nl, LHV_CMD_DEVICE_ATTACH, edu, id, true), ENOMEM,
+		"3072 KiB to lock, with 0 locked already");
 	CHECK_EQ(locked_kb(pid), 0);
 	CHECK_EQ(pins(), before);
 	CHECK_EQ(write(pipes[1], &c, 1), 1);
