@@ -266,24 +266,29 @@ static int __init lhv_init(void)
 	ret = lhv_latency_init();
 	if (ret)
 		goto err_power;
-	ret = lhv_netlink_init();
+	ret = lhv_passthrough_init();
 	if (ret)
 		goto err_latency;
+	ret = lhv_netlink_init();
+	if (ret)
+		goto err_passthrough;
 	/* A device that waits for our driver is told of by netlink. */
-	ret = lhv_passthrough_init();
+	ret = lhv_passthrough_register();
 	if (ret)
 		goto err_netlink;
 	ret = lhv_chardev_init();
 	if (ret)
-		goto err_passthrough;
+		goto err_driver;
 	lhv_debugfs_init();
 	pr_info("lhv: ready, backend %s\n", lhv_backend->name);
 	return 0;
 
-err_passthrough:
-	lhv_passthrough_exit();
+err_driver:
+	lhv_passthrough_unregister();
 err_netlink:
 	lhv_netlink_exit();
+err_passthrough:
+	lhv_passthrough_exit();
 err_latency:
 	lhv_latency_exit();
 err_power:
@@ -309,9 +314,10 @@ static void __exit lhv_exit(void)
 {
 	lhv_debugfs_exit();
 	lhv_chardev_exit();
-	lhv_passthrough_exit();
+	lhv_passthrough_unregister();
 	/* A request may hold the last reference to a VM: none is under way any more. */
 	lhv_netlink_exit();
+	lhv_passthrough_exit();
 	lhv_latency_exit();
 	lhv_control_exit();
 	unregister_reboot_notifier(&reboot_notifier);

@@ -764,10 +764,23 @@ int lhv_passthrough_init(void)
 		return ret;
 	ret = lhv_dma_init();
 	if (ret)
-		goto err_bars;
-	ret = pci_register_driver(&driver);
+		lhv_bars_exit();
+	return ret;
+}
+
+/* No request is under way any more. */
+void lhv_passthrough_exit(void)
+{
+	lhv_dma_exit();
+	lhv_bars_exit();
+}
+
+int lhv_passthrough_register(void)
+{
+	int ret = pci_register_driver(&driver);
+
 	if (ret)
-		goto err_dma;
+		return ret;
 	mutex_lock(&bind_lock);
 	registered = true;
 	mutex_unlock(&bind_lock);
@@ -776,19 +789,13 @@ int lhv_passthrough_init(void)
 		add_taint(TAINT_USER, LOCKDEP_STILL_OK);
 	}
 	return 0;
-
-err_dma:
-	lhv_dma_exit();
-err_bars:
-	lhv_bars_exit();
-	return ret;
 }
 
 /*
  * No VM can be made any more, and none runs; a request may still come. What is ours goes back to the
  * host's drivers.
  */
-void lhv_passthrough_exit(void)
+void lhv_passthrough_unregister(void)
 {
 	struct lhv_device *dev;
 	char why[LHV_WHY_MAX];
@@ -815,6 +822,4 @@ void lhv_passthrough_exit(void)
 			break;
 	}
 	pci_unregister_driver(&driver);
-	lhv_dma_exit();
-	lhv_bars_exit();
 }

@@ -41,6 +41,9 @@ struct lhv_device_description {
 #ifdef LHV_PASSTHROUGH
 int lhv_passthrough_init(void);
 void lhv_passthrough_exit(void);
+/* Our driver: devices may come from now on, and all go back. */
+int lhv_passthrough_register(void);
+void lhv_passthrough_unregister(void);
 
 /**
  * lhv_passthrough_revoke() - the VM loses its devices
@@ -66,6 +69,15 @@ static inline int lhv_passthrough_init(void)
 }
 
 static inline void lhv_passthrough_exit(void)
+{
+}
+
+static inline int lhv_passthrough_register(void)
+{
+	return 0;
+}
+
+static inline void lhv_passthrough_unregister(void)
 {
 }
 
