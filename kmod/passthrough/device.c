@@ -392,7 +392,7 @@ int lhv_device_unbind(struct pci_dev *pdev, char *why)
 	if (ret >= 0)
 		return 0;
 	scnprintf(why, LHV_WHY_MAX,
-		  "lhv has given it up, but its driver %s does not take it (error %d): echo %s >/sys/bus/pci/drivers_probe",
+		  "given up, but its driver %s does not take it (error %d): see dmesg, and write %s to /sys/bus/pci/drivers_probe",
 		  former, ret, pci_name(pdev));
 	return ret;
 }
@@ -467,8 +467,8 @@ static void release_group(struct lhv_device *dev)
  * lhv_device_try_reset() - reset a device, with its configuration kept
  * @dev: the device
  *
- * Whoever unbinds it holds device_lock, and may wait for lhv_devices_lock, which our caller may hold.
- * So this waits only as long as others need it who are soon done (reading driver_override).
+ * Whoever unbinds it holds device_lock, and may wait for lhv_devices_lock, which our caller may
+ * hold. So this waits only as long as others need it who are soon done (reading driver_override).
  *
  * Context: process; sleeps. Return: 0, -ENOTTY: it can't be reset, -EAGAIN: somebody has it, or
  * what went wrong.
@@ -530,7 +530,7 @@ static int prepare(struct lhv_device *dev, bool force, char *why)
 		goto err_regions;
 	}
 	pci_clear_master(pdev);
-	/* Switching it on has let its line through, too, which others may share; nobody handles it yet. */
+	/* Switching it on has let its line through, too, which others may share. Nobody handles it. */
 	pci_intx(pdev, false);
 	pci_save_state(pdev);
 	dev->saved = pci_store_saved_state(pdev);
@@ -549,6 +549,7 @@ static void retire(struct lhv_device *dev, bool locked)
 	struct pci_dev *pdev = dev->pdev;
 	int ret;
 
+	dev->stale = false;
 	if (!pci_device_is_present(pdev))
 		goto gone;
 	pci_clear_master(pdev);
@@ -792,8 +793,8 @@ int lhv_passthrough_register(void)
 }
 
 /*
- * No VM can be made any more, and none runs; a request may still come. What is ours goes back to the
- * host's drivers.
+ * No VM can be made any more, and none runs; a request may still come. What is ours goes back to
+ * the host's drivers.
  */
 void lhv_passthrough_unregister(void)
 {

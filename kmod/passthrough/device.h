@@ -101,8 +101,8 @@ void lhv_bars_revoke(struct lhv_device *dev);
 int lhv_bars_reset(struct lhv_device *dev);
 
 /*
- * dma.c: for attach and detach lhv_devices_lock is held, for pin and attach slots_lock. @why: what a
- * refusal says, of LHV_WHY_MAX bytes.
+ * dma.c: for attach and detach lhv_devices_lock is held, for pin and attach slots_lock. @why: what
+ * a refusal says, of LHV_WHY_MAX bytes.
  */
 int lhv_dma_init(void);
 void lhv_dma_exit(void);

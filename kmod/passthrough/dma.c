@@ -6,9 +6,9 @@
  * process. The device's addresses are the guest's. A page is unpinned only after the IOMMU has
  * forgotten it: iommu_unmap() returns when no translation is cached any more.
  *
- * Pinning and counting wait for the VMM, so they are done under slots_lock alone; then the pages are
- * mapped under lhv_devices_lock or dma_lock. On the way back they are unmapped, the locks are
- * dropped, and the pages go.
+ * Pinning and counting wait for the VMM, so they are done under slots_lock alone; then the pages
+ * are mapped under lhv_devices_lock or dma_lock. On the way back a device is taken off the domain
+ * under those, and what was its last one's is unmapped and unpinned without.
  *
  * Slots that are not plain memory (BARs) are not mapped: devices of a VM do not reach each other.
  * Nor are read-only ones.
@@ -26,7 +26,7 @@
 #include "passthrough/device.h"
 #include "passthrough/dma.h"
 
-/* Pages to pin at once, with mmap_lock held for so long; and to unpin, before others get the CPU. */
+/* Pages to pin at once, with mmap_lock held for so long; to unpin, before others get the CPU. */
 #define PIN_BATCH	512UL
 /* Of one struct dma_range: its list of pages takes 2 MiB then. */
 #define RANGE_PAGES	(SZ_1G >> PAGE_SHIFT)
@@ -580,8 +580,10 @@ int lhv_dma_attach(struct lhv_vm *vm, struct lhv_device *dev, bool first, struct
 	if (first) {
 		ret = iommu_attach_group(dma->domain, dev->group);
 		if (ret) {
-			scnprintf(why, LHV_WHY_MAX, "its IOMMU refuses the VM's memory map (error %d)%s",
-				  ret, dma == vm->dma ? ", made for another device: a VM of its own may do" : "");
+			scnprintf(why, LHV_WHY_MAX,
+				  dma == vm->dma ?
+				  "it can't share a memory map with the VM's other devices (error %d): give it to a VM of its own" :
+				  "its IOMMU refuses the VM's memory map (error %d)", ret);
 			return ret;
 		}
 	}

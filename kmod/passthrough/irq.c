@@ -133,7 +133,7 @@ void lhv_device_free_irqs(struct lhv_device *dev)
 	dev->irq_type = LHV_DEVICE_IRQ_NONE;
 }
 
-/* For another VM, or after a reset: no message of before is left. No vector is requested. */
+/* For another VM, or after a reset: nothing of before is left. No vector is requested. */
 void lhv_device_init_irqs(struct lhv_device *dev)
 {
 	int i;
@@ -198,8 +198,8 @@ int lhv_device_set_vector(struct lhv_device *dev, const struct lhv_device_vector
 }
 
 /*
- * Somebody has written the command register as he had read it, and the line may have been unmasked in
- * between, by an end of interrupt on another CPU: once more.
+ * Somebody has written the command register as he had read it, and the line may have been unmasked
+ * in between, by an end of interrupt on another CPU: once more.
  */
 void lhv_device_look_at_intx(struct lhv_device *dev)
 {
