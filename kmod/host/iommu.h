@@ -41,6 +41,19 @@ static inline long lhv_host_pin_remote(struct mm_struct *mm, unsigned long start
 #endif
 }
 
+/*
+ * Give back locked pages, unless somebody has mmap_lock. The lock itself, as most kernels have no
+ * mmap_write_trylock(): no mapping is changed, so those who fault without it need not notice.
+ */
+static inline bool lhv_host_try_uncharge(struct mm_struct *mm, unsigned long npages)
+{
+	if (!down_write_trylock(&mm->mmap_lock))
+		return false;
+	mm->locked_vm -= npages;
+	up_write(&mm->mmap_lock);
+	return true;
+}
+
 static inline void lhv_host_vm_flags_set(struct vm_area_struct *vma, unsigned long flags)
 {
 #ifdef LHV_HAVE_VM_FLAGS_SET

@@ -14,7 +14,6 @@
  * Nor are read-only ones.
  */
 #include <linux/mm.h>
-#include <linux/mmap_lock.h>
 #include <linux/pid.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
@@ -437,13 +436,10 @@ void lhv_dma_free(struct lhv_dma *dma)
 	if (dma->domain)
 		iommu_domain_free(dma->domain);
 	dma->charged = unpin_ranges(&dma->ranges);
-	if (!mmap_write_trylock(dma->mm)) {
+	if (lhv_host_try_uncharge(dma->mm, dma->charged))
+		finish(dma);
+	else
 		queue_work(uncharge_wq, &dma->uncharge);
-		return;
-	}
-	dma->mm->locked_vm -= dma->charged;
-	mmap_write_unlock(dma->mm);
-	finish(dma);
 }
 
 static int pin_slots(struct lhv_vm *vm, struct lhv_dma *dma, unsigned long *npages, char *why)
