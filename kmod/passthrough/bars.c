@@ -4,7 +4,8 @@
  *
  * The VMM maps them from the device's fd and makes slots of the mappings, so that the guest reaches
  * the device without an exit. When the device is taken away all mappings go, and the MMU notifier
- * takes them from the guest; what is touched then is a page of ones that belongs to the fd.
+ * takes them from the guest; what is touched then is a page that belongs to the fd, of ones until
+ * somebody writes there.
  */
 #include <linux/fs.h>
 #include <linux/magic.h>

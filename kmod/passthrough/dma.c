@@ -96,9 +96,11 @@ static int charge(struct lhv_vm *vm, unsigned long npages)
 	unlimited = __task_cred(task)->user_ns == &init_user_ns &&
 		    cap_raised(__task_cred(task)->cap_effective, CAP_IPC_LOCK);
 	rcu_read_unlock();
-	mmap_write_lock(vm->mm);
-	ret = __account_locked_vm(vm->mm, npages, true, task, unlimited);
-	mmap_write_unlock(vm->mm);
+	ret = mmap_write_lock_killable(vm->mm);
+	if (!ret) {
+		ret = __account_locked_vm(vm->mm, npages, true, task, unlimited);
+		mmap_write_unlock(vm->mm);
+	}
 	put_task_struct(task);
 	return ret == -ENOMEM ? -EDQUOT : ret;
 }
@@ -154,7 +156,9 @@ static int pin_pages(struct lhv_vm *vm, struct dma_range *r, unsigned long hva)
 	while (r->pinned < r->npages) {
 		if (fatal_signal_pending(current))
 			return -EINTR;
-		mmap_read_lock(vm->mm);
+		n = mmap_read_lock_killable(vm->mm);
+		if (n)
+			return n;
 		n = lhv_host_pin_remote(vm->mm, hva + (r->pinned << PAGE_SHIFT),
 					min(r->npages - r->pinned, PIN_BATCH),
 					r->pages + r->pinned);
