@@ -3,12 +3,12 @@
  * lhv passthrough/ - what its files share: a device that lhv's PCI driver is bound to.
  *
  * Lock order: bind_lock > device_lock > lhv_devices_lock; slots_lock > lhv_devices_lock;
- *	lhv_devices_lock > setup_lock > vm->irq.acks_lock, bars_lock;
+ *	lhv_devices_lock > setup_lock > vm->irq.lock, bars_lock;
  *	lhv_devices_lock > vm->dma_lock; slots_lock > mmap_lock > bars_lock;
  *	a vector's lock is the innermost, and raw.
  *
  * A device can be taken away at any time. So nothing that waits for the VMM or its memory
- * (slots_lock, mmap_lock, vm->irq.lock, copying from user memory, pinning, the VM's SRCU) is waited
+ * (slots_lock, mmap_lock, copying from user memory, pinning, the VM's SRCU) is waited
  * for with lhv_devices_lock, setup_lock or dma_lock held.
  */
 #ifndef LHV_PASSTHROUGH_DEVICE_H
