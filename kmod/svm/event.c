@@ -30,6 +30,9 @@ void lhv_svm_inject_exception(struct lhv_vcpu *vcpu)
 		svm->soft_rip = vcpu->rip;
 		svm->soft_moved = true;
 		vcpu->rip++;
+		/* A CPU that saves this at exits pushes it here. */
+		if (lhv_svm_caps.nrips)
+			lhv_svm_control(vcpu)->next_rip = vcpu->rip;
 	}
 	inject(vcpu, SVM_EVTINJ_TYPE_EXEPT, vcpu->ev.exc.vector, vcpu->ev.exc.has_error,
 	       vcpu->ev.exc.error);
