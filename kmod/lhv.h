@@ -266,6 +266,12 @@ struct lhv_vm {
 	u8 backend[] __aligned(64);
 };
 
+/* Does a device of the VM not see what is in the CPUs' caches only? */
+static inline bool lhv_noncoherent(const struct lhv_vm *vm)
+{
+	return READ_ONCE(vm->noncoherent_dma) || READ_ONCE(vm->noncoherent_vfio);
+}
+
 #include "backend.h"
 
 /* vm.c: the VM's life */

@@ -251,7 +251,7 @@ enum lhv_next lhv_nop_exec(struct lhv_vcpu *vcpu)
  */
 enum lhv_next lhv_wbinvd_exec(struct lhv_vcpu *vcpu)
 {
-	if (READ_ONCE(vcpu->vm->noncoherent_dma) || READ_ONCE(vcpu->vm->noncoherent_vfio)) {
+	if (lhv_noncoherent(vcpu->vm)) {
 		if (vcpu->atomic)
 			return LHV_SLEEP;
 		wbinvd_on_all_cpus();

@@ -122,6 +122,8 @@ static enum lhv_next map_page(struct lhv_vcpu *vcpu, struct lhv_slot *slot, gfn_
 		read_lock(&mem->mmu_lock);
 	else if (!read_trylock(&mem->mmu_lock))
 		return LHV_SLEEP;
+	if (!pfn->mmio && !lhv_noncoherent(vcpu->vm))
+		leaf |= fmt->ignore_pat;
 	if (mem->dead) {
 		ret = -EFAULT;
 	} else if (invalidated(mem, seq, lhv_slot_hva(slot, gfn))) {

@@ -32,8 +32,9 @@ const struct lhv_tdp_format lhv_npt_format = {
 };
 
 /*
- * As the range registers would say it: write-back, which the guest's PAT may weaken, and
- * uncached for devices, where it may ask for write combining.
+ * As the range registers would say it: write-back, and uncached for devices, where the guest's PAT
+ * may ask for write combining. In memory it has no say (.ignore_pat), but for devices' sake: two
+ * views of one line that differ in that are more than some CPUs bear.
  */
 static u64 ept_memtype(bool mmio)
 {
@@ -53,6 +54,7 @@ struct lhv_tdp_format lhv_ept_format __ro_after_init = {
 	.dirty = VMX_EPT_DIRTY_BIT,
 	.huge = BIT_ULL(7),
 	.memtype = ept_memtype,
+	.ignore_pat = VMX_EPT_IPAT_BIT,
 	.levels = 4,
 	.max_leaf = LHV_TDP_MAX_LEAF,
 };

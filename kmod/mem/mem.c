@@ -52,6 +52,16 @@ void lhv_mem_zap_all(struct lhv_vm *vm)
 	lhv_mem_zap(vm, 0, lhv_tdp_pages(vm->mem.root_level + 1), true);
 }
 
+/* See mem.h. The flag comes first: a fault looks at it with mmu_lock held. */
+void lhv_mem_set_noncoherent(struct lhv_vm *vm, bool *which, bool on)
+{
+	bool before = lhv_noncoherent(vm);
+
+	WRITE_ONCE(*which, on);
+	if (vm->mem.fmt->ignore_pat && lhv_noncoherent(vm) != before)
+		lhv_mem_zap_all(vm);
+}
+
 phys_addr_t lhv_mem_root(struct lhv_vm *vm)
 {
 	return virt_to_phys(vm->mem.root) | lhv_host_enc_mask();

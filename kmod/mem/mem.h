@@ -39,12 +39,13 @@
  * @huge: the page-size bit of a leaf above 4 KiB
  * @memtype: returns the memory-type bits for a leaf; @mmio: backed by device memory
  * @levels: levels of the root (4 or 5); 0: as many as the host's own tables have (NPT)
+ * @ignore_pat: the guest's PAT has no say; 0: it can't be told so
  * @max_leaf: largest level that may be a leaf (1 to 3)
  */
 struct lhv_tdp_format {
 	u64 present, leaf, table;
 	u64 read, write, exec, nx;
-	u64 accessed, dirty, huge;
+	u64 accessed, dirty, huge, ignore_pat;
 	u64 (*memtype)(bool mmio);
 	int levels, max_leaf;
 };
@@ -268,6 +269,16 @@ u64 lhv_mem_dirty_pages(struct lhv_vm *vm);
 
 /* For good: drop every translation and make no more. Process context. */
 void lhv_mem_give_up(struct lhv_vm *vm);
+
+/**
+ * lhv_mem_set_noncoherent() - a device's DMA does not snoop the CPUs' caches, or no longer
+ * @vm: the VM
+ * @which: vm->noncoherent_dma or _vfio
+ * @on: it does not
+ *
+ * From then on, and as long as, the guest's own memory types count. Context: process.
+ */
+void lhv_mem_set_noncoherent(struct lhv_vm *vm, bool *which, bool on);
 
 /* Drop every translation of the VM; vCPUs refault. Process context. */
 void lhv_mem_zap_all(struct lhv_vm *vm);

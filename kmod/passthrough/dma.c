@@ -508,7 +508,7 @@ struct lhv_dma *lhv_dma_pin(struct lhv_vm *vm, char *why)
 
 static void update_coherency(struct lhv_vm *vm)
 {
-	WRITE_ONCE(vm->noncoherent_dma, vm->dma && vm->dma->noncoherent);
+	lhv_mem_set_noncoherent(vm, &vm->noncoherent_dma, vm->dma && vm->dma->noncoherent);
 }
 
 static int create_domain(struct lhv_dma *dma, struct lhv_device *dev, char *why)

@@ -51,7 +51,7 @@ static void update_coherency(struct lhv_vfio *vfio)
 	lockdep_assert_held(&vfio->lock);
 	list_for_each_entry(f, &vfio->files, link)
 		noncoherent |= !f->coherent;
-	WRITE_ONCE(vfio->vm->noncoherent_vfio, noncoherent);
+	lhv_mem_set_noncoherent(vfio->vm, &vfio->vm->noncoherent_vfio, noncoherent);
 }
 
 static struct vfio_file *find_file(struct lhv_vfio *vfio, const struct file *file)
