@@ -116,6 +116,10 @@ bool lhv_cpu_usable(void)
 	return this_cpu_read(cpu_on) && !READ_ONCE(all_off);
 }
 
+/*
+ * While lhv is being loaded every CPU has to be free. One that comes later, and that another
+ * hypervisor took in the meantime, is no reason to keep it from the host: no guest runs there.
+ */
 static int cpu_up_here(unsigned int cpu)
 {
 	unsigned long flags;
@@ -129,9 +133,9 @@ static int cpu_up_here(unsigned int cpu)
 	if (!ret)
 		lhv_pools_cpu(cpu, true);
 	if (ret)
-		pr_err("lhv: CPU %u: %s is in use by another hypervisor (error %d); CPU not brought up\n",
+		pr_err("lhv: CPU %u: %s is in use by another hypervisor (error %d): no guest of lhv runs there\n",
 		       cpu, lhv_backend->name, ret);
-	return ret;
+	return hotplug_state ? 0 : ret;
 }
 
 static int cpu_down_here(unsigned int cpu)
