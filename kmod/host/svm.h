@@ -4,6 +4,7 @@
 #define LHV_HOST_SVM_H
 
 #include <linux/cpufeature.h>
+#include <linux/thread_info.h>
 #include <asm/svm.h>
 
 #include "msr.h"
@@ -27,24 +28,24 @@ static inline u32 lhv_host_vmcb_exit_code(const struct vmcb_control_area *contro
 }
 
 /*
- * DEBUGCTL stays the host's while a guest runs, and the guest would get #DBs for bus locks that the
- * host wants to know of. Context: interrupts off from suspend until after resume, which wants its
- * result.
+ * DEBUGCTL stays the host's while a guest runs: it would get #DBs for bus locks that the host wants
+ * to know of, and step by branches where somebody steps the VMM so. Context: interrupts off from
+ * suspend until after resume, which wants its result.
  */
-static __always_inline u64 lhv_host_bus_locks_suspend(void)
+static __always_inline u64 lhv_host_debugctl_suspend(void)
 {
 	u64 debugctl;
 
-	if (!cpu_feature_enabled(X86_FEATURE_BUS_LOCK_DETECT))
+	if (!cpu_feature_enabled(X86_FEATURE_BUS_LOCK_DETECT) &&
+	    likely(!test_thread_flag(TIF_BLOCKSTEP)))
 		return 0;
 	debugctl = lhv_host_rdmsr(MSR_IA32_DEBUGCTLMSR);
-	if (!(debugctl & DEBUGCTLMSR_BUS_LOCK_DETECT))
-		return 0;
-	lhv_host_wrmsr(MSR_IA32_DEBUGCTLMSR, debugctl & ~DEBUGCTLMSR_BUS_LOCK_DETECT);
+	if (debugctl)
+		lhv_host_wrmsr(MSR_IA32_DEBUGCTLMSR, 0);
 	return debugctl;
 }
 
-static __always_inline void lhv_host_bus_locks_resume(u64 debugctl)
+static __always_inline void lhv_host_debugctl_resume(u64 debugctl)
 {
 	if (unlikely(debugctl))
 		lhv_host_wrmsr(MSR_IA32_DEBUGCTLMSR, debugctl);

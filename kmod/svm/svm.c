@@ -37,6 +37,25 @@ static void free_cpu_pages(void)
 	}
 }
 
+/*
+ * A page that the CPU works on. Where the host has SNP on, one at the start of 2 MiB, in use,
+ * collides with huge pages of others around it: none is.
+ */
+static struct page *alloc_cpu_page(int node, gfp_t gfp)
+{
+	struct page *page = alloc_pages_node(node, gfp | __GFP_ZERO, 1);
+
+	if (!page)
+		return NULL;
+	split_page(page, 1);
+	if (!IS_ALIGNED(page_to_pfn(page), PTRS_PER_PMD)) {
+		__free_page(page + 1);
+		return page;
+	}
+	__free_page(page);
+	return page + 1;
+}
+
 static void svm_teardown(void)
 {
 	lhv_host_user_msr_teardown();
@@ -51,8 +70,8 @@ static int svm_setup(void)
 	for_each_possible_cpu(cpu) {
 		struct lhv_svm_cpu *c = per_cpu_ptr(&svm_cpus, cpu);
 
-		c->hsave = alloc_pages_node(cpu_to_node(cpu), GFP_KERNEL | __GFP_ZERO, 0);
-		c->save = alloc_pages_node(cpu_to_node(cpu), GFP_KERNEL | __GFP_ZERO, 0);
+		c->hsave = alloc_cpu_page(cpu_to_node(cpu), GFP_KERNEL);
+		c->save = alloc_cpu_page(cpu_to_node(cpu), GFP_KERNEL);
 		if (!c->hsave || !c->save)
 			goto err;
 		c->hsave_pa = __sme_set(page_to_phys(c->hsave));
@@ -140,9 +159,10 @@ static void svm_vm_destroy(struct lhv_vm *vm)
 
 static int svm_vcpu_create(struct lhv_vcpu *vcpu)
 {
+	struct page *page = alloc_cpu_page(NUMA_NO_NODE, GFP_KERNEL_ACCOUNT);
 	struct lhv_svm_vcpu *svm = lhv_svm(vcpu);
 
-	svm->vmcb = (struct vmcb *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	svm->vmcb = page ? page_address(page) : NULL;
 	svm->msrpm = lhv_svm_msrpm_alloc();
 	/* vcpu_destroy frees what was got. */
 	if (!svm->vmcb || !svm->msrpm)
@@ -188,6 +208,7 @@ static void svm_load(struct lhv_vcpu *vcpu, int cpu)
 {
 	struct lhv_svm_vcpu *svm = lhv_svm(vcpu);
 	struct lhv_svm_cpu *c = this_cpu_ptr(&svm_cpus);
+	unsigned long flags;
 
 	WRITE_ONCE(vcpu->cpu, cpu);
 	svm->cpu = c;
@@ -216,7 +237,11 @@ static void svm_load(struct lhv_vcpu *vcpu, int cpu)
 
 	lhv_svm_refresh_tsc_aux(vcpu);
 	/* FS, GS, TR and the SYSCALL MSRs can't change before put: once is enough. */
-	save_host_state(c);
+	local_irq_save(flags);
+	/* A reboot switches SVM off by an interrupt; then there is no entry. */
+	if (likely(c->on))
+		save_host_state(c);
+	local_irq_restore(flags);
 }
 
 static void svm_put(struct lhv_vcpu *vcpu)
@@ -296,7 +321,7 @@ static void read_back_dr(struct lhv_vcpu *vcpu)
 static __always_inline void world_switch(struct lhv_vcpu *vcpu)
 {
 	struct lhv_svm_vcpu *svm = lhv_svm(vcpu);
-	u64 host_spec = lhv_host_spec_ctrl(), debugctl = lhv_host_bus_locks_suspend();
+	u64 host_spec = lhv_host_spec_ctrl(), debugctl = lhv_host_debugctl_suspend();
 
 	/*
 	 * modify_ldt() in another thread changes this CPU's LDTR by an interrupt and then frees
@@ -309,7 +334,7 @@ static __always_inline void world_switch(struct lhv_vcpu *vcpu)
 	lhv_svm_switch(vcpu->regs, svm->vmcb_pa, svm->cpu->save_pa,
 		       guest_spec_ctrl(vcpu, host_spec), host_spec);
 	lhv_host_guest_exit();
-	lhv_host_bus_locks_resume(debugctl);
+	lhv_host_debugctl_resume(debugctl);
 	lhv_host_dr6_ran(svm->vmcb->save.dr6);
 }
 
