@@ -85,6 +85,18 @@ static __always_inline void lhv_host_guest_ran(void)
 #endif
 }
 
+/*
+ * Older kernels have a switch of its own for what is asked for only because a guest may own a
+ * device (MMIO Stale Data). As where it is a feature bit, it is done for every guest. VT-x only.
+ */
+static __always_inline void lhv_host_clear_mmio_buffers(void)
+{
+#ifdef LHV_HAVE_MMIO_STALE_DATA
+	if (static_branch_unlikely(&mmio_stale_data_clear))
+		asm volatile("verw %0" : : "m" (lhv_host_verw_sel) : "cc", "memory");
+#endif
+}
+
 /* ---- L1 terminal fault: VT-x only ---- */
 
 /* Context: process, may sleep. 0 or -ENOMEM. */

@@ -3,6 +3,7 @@
  * lhv host/ - CR4.VMXE, and the segment state around VM entries.
  */
 #include <linux/mmu_context.h>	/* load_gs_index(), wherever it is declared */
+#include <linux/perf_event.h>
 #include <linux/sched.h>
 #include <linux/thread_info.h>
 #include <asm/apic.h>
@@ -20,7 +21,16 @@
 /* See vmx.h. */
 void lhv_host_set_vmxe(bool on)
 {
+#ifdef LHV_HAVE_PT_HANDLE_VMX
+	/* Some CPUs trace (PT) only outside of VMX operation, and perf has to know. */
+	if (on)
+		intel_pt_handle_vmx(true);
+#endif
 	cr4_update_irqsoff(on ? X86_CR4_VMXE : 0, on ? 0 : X86_CR4_VMXE);
+#ifdef LHV_HAVE_PT_HANDLE_VMX
+	if (!on)
+		intel_pt_handle_vmx(false);
+#endif
 }
 #endif
 

@@ -153,6 +153,12 @@ static __always_inline u64 lhv_host_pebs(void)
 	return boot_cpu_has(X86_FEATURE_PEBS) ? lhv_host_rdmsr(MSR_IA32_PEBS_ENABLE) : 0;
 }
 
+static inline bool lhv_host_pebs_baseline(void)
+{
+	return boot_cpu_has(X86_FEATURE_PDCM) &&
+	       lhv_host_rdmsr(MSR_IA32_PERF_CAPABILITIES) & PERF_CAP_PEBS_BASELINE;
+}
+
 /* DEBUGCTL is 0 after an exit. Context: interrupts off around both. */
 static __always_inline u64 lhv_host_debugctl(void)
 {

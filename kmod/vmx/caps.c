@@ -225,6 +225,7 @@ static bool check_ept(void)
 		cap &= ~(u64)VMX_EPT_AD_BIT;
 	if (lacking("large EPT pages"))
 		cap &= ~(u64)(VMX_EPT_2MB_PAGE_BIT | VMX_EPT_1GB_PAGE_BIT);
+	lhv_vmx_caps.pebs_baseline = lhv_host_pebs_baseline();
 	lhv_vmx_caps.ept_ad = cap & VMX_EPT_AD_BIT;
 	if (!lhv_vmx_caps.ept_ad) {
 		lhv_ept_format.accessed = 0;

@@ -218,32 +218,44 @@ static __always_inline void write_state(struct lhv_vcpu *vcpu, u64 rflags)
 		*vmx->tpr = vcpu->cr8 << 4;
 }
 
+/* Counters that can write records where not all can; the other bits of PEBS_ENABLE mean something else. */
+#define PEBS_COUNTERS	GENMASK(7, 0)
+
 /*
  * A record of the host's counters (PEBS) goes to a linear address, whoever's page tables translate
  * it. So those counters stand still in the guest. The entry itself sees to that, as an NMI may
- * start them until the last moment; and the WRMSR before it lets a record under way come to its end.
+ * start them until the last moment. On older CPUs that is not enough, and the WRMSR before it lets
+ * a record under way come to its end.
  */
 static noinline void switch_pebs(struct lhv_vmx_vcpu *vmx, u64 pebs)
 {
-	u64 counters = pebs ? lhv_host_rdmsr(MSR_CORE_PERF_GLOBAL_CTRL) : 0;
-	u32 count = pebs ? LHV_VMX_PEBS_MSRS : 0;
+	bool baseline = lhv_vmx_caps.pebs_baseline;
+	u64 counters;
 
 	if (!pebs != !vmx->pebs) {
+		u32 count = !pebs ? 0 : baseline ? 1 : LHV_VMX_PEBS_MSRS;
+
 		lhv_vmwrite32(VM_EXIT_MSR_LOAD_COUNT, count);
 		lhv_vmwrite32(VM_ENTRY_MSR_LOAD_COUNT, count);
 	}
 	vmx->pebs = pebs;
 	if (!pebs)
 		return;
+	counters = lhv_host_rdmsr(MSR_CORE_PERF_GLOBAL_CTRL);
+	vmx->pebs_guest[0] = (struct vmx_msr_entry){
+		.index = MSR_CORE_PERF_GLOBAL_CTRL,
+		.value = counters & ~(baseline ? pebs : pebs & PEBS_COUNTERS),
+	};
+	vmx->pebs_host[0] = (struct vmx_msr_entry){
+		.index = MSR_CORE_PERF_GLOBAL_CTRL, .value = counters,
+	};
+	if (baseline)
+		return;
 	lhv_host_wrmsr(MSR_IA32_PEBS_ENABLE, 0);
-	vmx->pebs_guest[0].index = MSR_CORE_PERF_GLOBAL_CTRL;
-	vmx->pebs_guest[0].value = counters & ~pebs;
-	vmx->pebs_guest[1].index = MSR_IA32_PEBS_ENABLE;
-	vmx->pebs_guest[1].value = 0;
-	vmx->pebs_host[0].index = MSR_IA32_PEBS_ENABLE;
-	vmx->pebs_host[0].value = pebs;
-	vmx->pebs_host[1].index = MSR_CORE_PERF_GLOBAL_CTRL;
-	vmx->pebs_host[1].value = counters;
+	vmx->pebs_guest[1] = (struct vmx_msr_entry){ .index = MSR_IA32_PEBS_ENABLE };
+	vmx->pebs_host[1] = (struct vmx_msr_entry){
+		.index = MSR_IA32_PEBS_ENABLE, .value = pebs,
+	};
 }
 
 /* ---- the switch ---- */
@@ -266,13 +278,14 @@ static __always_inline int world_switch(struct lhv_vcpu *vcpu)
 		switch_pebs(vmx, pebs);
 	lhv_host_l1d_flush(vmx->touched);
 	vmx->touched = false;
+	lhv_host_clear_mmio_buffers();
 	lhv_host_guest_enter();
 	ret = lhv_vmx_switch(vcpu->regs, vmx->launched, &vmx->host_rsp,
 			     lhv_guest_spec_ctrl(&vcpu->cpu_state, host_spec), host_spec);
 	lhv_host_guest_exit();
 	lhv_host_restore_debugctl(debugctl);
 	/* Nothing was loaded, nor anything brought back. */
-	if (unlikely(ret && pebs))
+	if (unlikely(ret && pebs && !lhv_vmx_caps.pebs_baseline))
 		lhv_host_wrmsr(MSR_IA32_PEBS_ENABLE, pebs);
 	vcpu->cr2 = native_read_cr2();
 	return ret;
@@ -484,10 +497,10 @@ static __always_inline bool enter(struct lhv_vcpu *vcpu)
 	write_state(vcpu, rflags);
 	if (unlikely(run_guest(vcpu)))
 		return instruction_failed(vcpu);
-	vmx->launched = true;
 	reason = lhv_vmread32(VM_EXIT_REASON);
 	if (unlikely(reason & VMX_EXIT_REASONS_FAILED_VMENTRY))
 		return guest_not_loaded(vcpu, reason);
+	vmx->launched = true;	/* not before: SDM Vol 3C "VM Entries", loading state comes first */
 	read_state(vcpu, rflags);
 	read_exit(vcpu, reason & EXIT_REASON_MASK);
 	events_after_exit(vcpu);

@@ -65,6 +65,7 @@ enum lhv_vmx_group {
  * @ins_outs_info: the VMCS tells the segment and address size of INS and OUTS
  * @vpid: translations of guests are tagged, and can be flushed by tag
  * @invvpid, @invept: extents of the two flushes in use
+ * @pebs_baseline: any counter can write records, and none does while it stands still
  * @ept_ad: EPT entries have accessed and dirty bits
  * @timer_shift: the preemption timer counts once in so many cycles, as a power of two
  * @allowed: by control word, the optional controls that the CPU has, and what must be set
@@ -72,7 +73,7 @@ enum lhv_vmx_group {
  */
 struct lhv_vmx_caps {
 	u32 revision;
-	bool ins_outs_info, vpid, ept_ad;
+	bool ins_outs_info, vpid, ept_ad, pebs_baseline;
 	u8 invvpid, invept, timer_shift;
 	struct { u32 must, may; } allowed[LHV_VMX_NR_CONTROLS];
 	u64 cr0_fixed, cr4_fixed;
