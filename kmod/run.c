@@ -135,11 +135,8 @@ void lhv_request_all(struct lhv_vm *vm, enum lhv_req req, bool wait)
 
 /* ---- HLT ---- */
 
-/* An event that ends HLT is there, or work that only the slow tier serves. */
-static bool has_event(struct lhv_vcpu *vcpu)
+static bool ends_halt(struct lhv_vcpu *vcpu)
 {
-	if (READ_ONCE(vcpu->pending) & LHV_SLOW_REQS)
-		return true;
 	if (vcpu->mp_state != KVM_MP_STATE_HALTED)
 		return false;
 	if (READ_ONCE(vcpu->pv_unhalted))
@@ -151,6 +148,12 @@ static bool has_event(struct lhv_vcpu *vcpu)
 	/* One that is on its way was taken from its controller already. */
 	return lhv_backend->irq_allowed(vcpu) &&
 	       (vcpu->ev.irq.queued || vcpu->ev.irq.injected || lhv_irq_pending(vcpu));
+}
+
+/* That, or work that only the slow tier serves. */
+static bool has_event(struct lhv_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->pending) & LHV_SLOW_REQS || ends_halt(vcpu);
 }
 
 /* True when one came. */
@@ -205,6 +208,27 @@ static void block(struct lhv_vcpu *vcpu)
 	}
 	WRITE_ONCE(vcpu->manage.state, LHV_VCPU_STATE_RUNNING);
 	adapt_polling(vcpu, local_clock() - start);
+}
+
+/* ---- the VMM's own interrupt controller ---- */
+
+/* Would one that the VMM hands in be taken, sooner or later, with nothing else happening first? */
+static bool accepts_user_irq(struct lhv_vcpu *vcpu)
+{
+	return vcpu->ev.user_irq < 0 && (!vcpu->lapic || lhv_lapic_accepts_pic(vcpu)) &&
+	       !(vcpu->cpu_state.guest_debug & KVM_GUESTDBG_BLOCKIRQ);
+}
+
+static bool may_take_user_irq(struct lhv_vcpu *vcpu)
+{
+	return accepts_user_irq(vcpu) && !vcpu->ev.irq.injected && !vcpu->ev.irq.queued &&
+	       !vcpu->ev.exc.pending && lhv_backend->irq_allowed(vcpu);
+}
+
+/* The VMM asked for KVM_EXIT_IRQ_WINDOW_OPEN, and the window is open. */
+static bool window_open(struct lhv_vcpu *vcpu)
+{
+	return vcpu->user_irq_window && may_take_user_irq(vcpu);
 }
 
 /* ---- slow work ---- */
@@ -265,10 +289,14 @@ static int slow_work(struct lhv_vcpu *vcpu)
 		}
 
 		if (vcpu->mp_state != KVM_MP_STATE_RUNNABLE) {
-			if (vcpu->mp_state == KVM_MP_STATE_HALTED && has_event(vcpu)) {
+			if (ends_halt(vcpu)) {
 				vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
 				WRITE_ONCE(vcpu->pv_unhalted, false);
 				lhv_request_self(vcpu, LHV_REQ_EVENT);
+			} else if (vcpu->mp_state == KVM_MP_STATE_HALTED && window_open(vcpu)) {
+				/* STI, HLT: the interrupt that ends this is with the VMM. */
+				vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
+				return 1;
 			} else {
 				block(vcpu);
 			}
@@ -285,20 +313,6 @@ static int slow_work(struct lhv_vcpu *vcpu)
 		if (vcpu->mp_state == KVM_MP_STATE_RUNNABLE && lhv_gate_admit(vcpu))
 			return 0;
 	}
-}
-
-/* ---- the VMM's own interrupt controller ---- */
-
-static bool may_take_user_irq(struct lhv_vcpu *vcpu)
-{
-	return vcpu->ev.user_irq < 0 && !vcpu->ev.irq.injected && !vcpu->ev.irq.queued &&
-	       !vcpu->ev.exc.pending && lhv_backend->irq_allowed(vcpu);
-}
-
-/* The VMM asked for KVM_EXIT_IRQ_WINDOW_OPEN, and the window is open. */
-static bool window_open(struct lhv_vcpu *vcpu)
-{
-	return vcpu->user_irq_window && may_take_user_irq(vcpu);
 }
 
 static void publish_irq_state(struct lhv_vcpu *vcpu)
@@ -329,7 +343,7 @@ static bool prepare_entry(struct lhv_vcpu *vcpu)
 	}
 	if (test_and_clear_bit(LHV_REQ_EVENT, &vcpu->pending))
 		lhv_event_inject(vcpu);
-	if (unlikely(vcpu->user_irq_window))
+	if (unlikely(vcpu->user_irq_window) && accepts_user_irq(vcpu))
 		lhv_backend->irq_window(vcpu);
 	return true;
 }

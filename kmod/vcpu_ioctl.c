@@ -8,6 +8,7 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/nospec.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -300,7 +301,7 @@ static vm_fault_t vcpu_page_fault(struct vm_fault *vmf)
 	struct page *page;
 
 	if (vmf->pgoff < LHV_VCPU_PAGES)
-		page = vcpu->pages[vmf->pgoff];
+		page = vcpu->pages[array_index_nospec(vmf->pgoff, LHV_VCPU_PAGES)];
 	else
 		page = lhv_dirty_ring_page(vcpu, vmf->pgoff);
 	if (!page)

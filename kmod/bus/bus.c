@@ -32,10 +32,11 @@ static u64 dev_end(const struct lhv_dev *dev)
 	return dev->addr + (dev->len ?: 1);
 }
 
-/* Does @a stand before @b? */
-static bool before(const struct lhv_dev *a, gpa_t addr, u64 len)
+/* Does entry @i stand before @dev? Where one could not be taken out the device there is nobody. */
+static bool before(const struct lhv_bus_table *t, int i, const struct lhv_dev *dev)
 {
-	return a->addr != addr ? a->addr < addr : a->len > len;
+	return t->entry[i].addr != dev->addr ? t->entry[i].addr < dev->addr :
+					       t->entry[i].dev->len > dev->len;
 }
 
 static void set_hull(struct lhv_bus_table *t)
@@ -61,7 +62,7 @@ struct lhv_bus_table *lhv_bus_table_with(const struct lhv_bus_table *old, struct
 	t = kvzalloc(struct_size(t, entry, nr + 1), GFP_KERNEL_ACCOUNT);
 	if (!t)
 		return ERR_PTR(-ENOMEM);
-	while (at < nr && before(old->entry[at].dev, dev->addr, dev->len))
+	while (at < nr && before(old, at, dev))
 		at++;
 	if (nr) {
 		memcpy(t->entry, old->entry, at * sizeof(t->entry[0]));

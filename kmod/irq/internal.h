@@ -82,7 +82,6 @@ int lhv_apic_deliver(struct lhv_vm *vm, struct lhv_lapic *src, const struct lhv_
 
 /* ---- lapic.c ---- */
 
-bool lhv_lapic_accepts_pic(struct lhv_vcpu *vcpu);
 /* One message to one APIC. As lhv_apic_deliver(). */
 int lhv_lapic_accept(struct lhv_lapic *lapic, const struct lhv_apic_msg *msg);
 u8 lhv_lapic_ppr(struct lhv_lapic *lapic);

@@ -7,6 +7,8 @@
  * by an EOI (remote IRR). The polarity bit only says how a wire would be read,
  * and lines come here as "asserted", so it is kept and ignored.
  */
+#include <linux/nospec.h>
+
 #include "internal.h"
 
 #define IOAPIC_SIZE		0x100
@@ -92,12 +94,13 @@ u32 lhv_ioapic_reg_read(struct lhv_ioapic *ioapic, u32 index)
 	}
 	if (index < REG_RTE || n >= 2 * LHV_IOAPIC_PINS)
 		return 0;
+	n = array_index_nospec(n, 2 * LHV_IOAPIC_PINS);
 	return n & 1 ? ioapic->rte[n / 2] >> 32 : ioapic->rte[n / 2];
 }
 
 void lhv_ioapic_reg_write(struct lhv_ioapic *ioapic, u32 index, u32 val)
 {
-	u32 n = index - REG_RTE, pin = n / 2;
+	u32 n = index - REG_RTE, pin;
 	u64 old, new;
 
 	if (index == REG_ID) {
@@ -107,6 +110,7 @@ void lhv_ioapic_reg_write(struct lhv_ioapic *ioapic, u32 index, u32 val)
 	if (index < REG_RTE || n >= 2 * LHV_IOAPIC_PINS)
 		return;
 
+	pin = array_index_nospec(n / 2, LHV_IOAPIC_PINS);
 	old = ioapic->rte[pin];
 	if (n & 1)
 		new = (u32)old | (u64)val << 32;

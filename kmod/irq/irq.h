@@ -73,6 +73,8 @@ struct lhv_irqchip {
 };
 
 bool lhv_has_lapic(const struct lhv_vm *vm);	/* KERNEL or SPLIT */
+/* Does the vCPU's LAPIC let the 8259s' interrupts through? */
+bool lhv_lapic_accepts_pic(struct lhv_vcpu *vcpu);
 
 /* Bits of lhv_lapic.events. */
 #define LHV_APIC_INIT	0

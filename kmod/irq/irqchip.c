@@ -3,6 +3,7 @@
  * lhv irq/ - the set of controllers of a VM: made, saved and taken down as one.
  */
 #include "internal.h"
+#include "lapic.h"
 
 int lhv_irq_init_vm(struct lhv_vm *vm)
 {
@@ -30,9 +31,15 @@ int lhv_irq_init_vm(struct lhv_vm *vm)
 void lhv_irq_destroy_vm(struct lhv_vm *vm)
 {
 	struct lhv_irqchip *irq = &vm->irq;
+	int i;
 
 	if (!irq->apic_map)
 		return;
+	/* An interrupt of theirs looks at the IOAPIC. */
+	for (i = 0; i < vm->nr_vcpus; i++) {
+		if (vm->vcpus[i]->lapic)
+			lhv_lapic_timer_stop(vm->vcpus[i]->lapic);
+	}
 	lhv_irqfd_destroy_all(vm);
 	mutex_lock(&vm->lock);
 	lhv_pit_destroy(vm);

@@ -70,11 +70,11 @@ static bool fits(const struct lhv_route *others, u32 n, const struct lhv_route *
 
 static struct lhv_route make_route(const struct kvm_irq_routing_entry *e)
 {
-	struct lhv_route r = { .gsi = e->gsi, .type = e->type };
+	struct lhv_route r = { .gsi = array_index_nospec(e->gsi, LHV_MAX_ROUTES), .type = e->type };
 
 	if (e->type == KVM_IRQ_ROUTING_IRQCHIP) {
-		r.chip = e->u.irqchip.irqchip;
-		r.pin = e->u.irqchip.pin;
+		r.chip = array_index_nospec(e->u.irqchip.irqchip, KVM_NR_IRQCHIPS);
+		r.pin = array_index_nospec(e->u.irqchip.pin, LHV_IOAPIC_PINS);
 	} else {
 		r.addr_lo = e->u.msi.address_lo;
 		r.addr_hi = e->u.msi.address_hi;
@@ -89,7 +89,7 @@ static int fill(struct lhv_routing *rt, const struct kvm_irq_routing_entry *entr
 
 	/* Counting sort: first[g] is where the routes of g end, and after filling, begin. */
 	for (i = 0; i < nr; i++)
-		rt->first[entries[i].gsi]++;
+		rt->first[array_index_nospec(entries[i].gsi, rt->nr_gsis)]++;
 	for (gsi = 1; gsi <= rt->nr_gsis; gsi++)
 		rt->first[gsi] += rt->first[gsi - 1];
 
