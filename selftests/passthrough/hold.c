@@ -150,33 +150,40 @@ static void attach_with_line(struct call *c)
 	nl_close(nl);
 }
 
+static void add_slot(struct call *c)
+{
+	vm_set_slot(c->s->vm, 2, KVM_MEM_READONLY, GUEST_EXTRA + PAGE_SIZE, PAGE_SIZE,
+		    map_memory(PAGE_SIZE, PAGE_SIZE));
+}
+
 /*
  * A vCPU waits for memory that its VMM does not bring, and another thread for that vCPU, with what
- * it holds: the routing of the VM's interrupts. The device is taken all the same.
+ * it holds: the VM's slots. The device comes before that, its interrupt is routed anew, and it is
+ * taken, all the same.
  */
 TEST(vcpu_that_waits)
 {
-	struct call routing = { .fn = set_routing }, other = { .address = find_edu(0) };
+	struct call slots = { .fn = add_slot }, other = { .address = find_edu(0) };
 	struct stuck s = stuck_vcpu(VM_IRQCHIP);
 	struct nl *nl = nl_open();
 
-	routing.s = &s;
+	slots.s = &s;
 	other.s = &s;
 	take(nl, other.address);
 	other.fn = attach_with_line;
 	call(&other);
 	ends_at_once(&other, "the line");
-	call(&routing);
-	wait_asleep(&routing);
+	other.fn = set_routing;
+	call(&other);
+	ends_at_once(&other, "routing");
+	call(&slots);
+	wait_asleep(&slots);
 	other.fn = detach;
 	call(&other);
 	ends_at_once(&other, "detaching");
-	other.fn = attach_with_line;
-	call(&other);
-	ends_at_once(&other, "the line, while routing changes");
 	give_back(nl, other.address);
 	unstick(&s);
-	CHECK(!pthread_join(routing.thread, NULL));
+	CHECK(!pthread_join(slots.thread, NULL));
 }
 
 /* Somebody without privileges looks at a device all the time: it is reset all the same. */

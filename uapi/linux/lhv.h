@@ -53,7 +53,8 @@ struct lhv_device_address {
  * begins at offset n << LHV_DEVICE_BAR_SHIFT. ENODEV: it is not attached to this VM.
  *
  * When the device is taken away (detached, unbound, unplugged) the fd stays: the ioctls fail with
- * ENODEV, reads of the configuration give all ones, and so does the memory behind mappings.
+ * ENODEV, reads of the configuration give all ones, and so does the memory behind mappings until
+ * somebody writes there.
  */
 #define LHV_DEVICE_OPEN		_IOW(LHVIO, 0x02, struct lhv_device_address)
 
@@ -116,7 +117,7 @@ struct lhv_device_config {
  * @gsi: of INTX: the VM's interrupt that the line is wired to
  *
  * Interrupts go into the guest without the VMM. MSI has one vector. ENOSPC: the host has not
- * enough vectors. EINVAL: the device has no such interrupts.
+ * enough vectors. EINVAL: the device has no such interrupts; INTX of a VM whose IOAPIC is the VMM's.
  */
 struct lhv_device_irq {
 	__u32 type;
@@ -143,7 +144,10 @@ struct lhv_device_vector {
 
 #define LHV_DEVICE_VECTOR	_IOW(LHVIO, 0x06, struct lhv_device_vector)
 
-/* LHV_DEVICE_RESET - as when it was attached. ENOTTY: it can't be reset. */
+/*
+ * LHV_DEVICE_RESET - as when it was attached: without interrupts, messages, bus mastering. ENOTTY: it
+ * can't be reset. EAGAIN: the host is busy with it.
+ */
 #define LHV_DEVICE_RESET	_IO(LHVIO, 0x07)
 
 #endif
