@@ -95,7 +95,7 @@ TEST(cgroup_limit, .timeout = 240)
 	before = file_value("/proc/vmstat", "pswpin");
 	do {
 		room -= size / 8;
-		CHECK(room > size);
+		CHECK(room > size / 2);
 		write_file(path, "%llu", (unsigned long long)room);
 		checker_settle(&c);
 		in = file_value("/proc/vmstat", "pswpin") - before;
