@@ -176,7 +176,7 @@ static pid_t command(int cmd, const char *address, uint64_t vm)
 	if (!pid) {
 		struct nl *nl = nl_open();
 
-		CHECK_EQ(device_cmd(nl, cmd, address, vm, true), 0);
+		CHECK_EQ(device_cmd(nl, cmd, address, vm, vm != 0), 0);
 		_exit(0);
 	}
 	return pid;
