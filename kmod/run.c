@@ -288,15 +288,16 @@ static int slow_work(struct lhv_vcpu *vcpu)
 				lhv_steal_update(vcpu);
 		}
 
+		if (vcpu->mp_state == KVM_MP_STATE_HALTED && window_open(vcpu)) {
+			/* STI, HLT: the interrupt that ends this is with the VMM. */
+			vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
+			return 1;
+		}
 		if (vcpu->mp_state != KVM_MP_STATE_RUNNABLE) {
 			if (ends_halt(vcpu)) {
 				vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
 				WRITE_ONCE(vcpu->pv_unhalted, false);
 				lhv_request_self(vcpu, LHV_REQ_EVENT);
-			} else if (vcpu->mp_state == KVM_MP_STATE_HALTED && window_open(vcpu)) {
-				/* STI, HLT: the interrupt that ends this is with the VMM. */
-				vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
-				return 1;
 			} else {
 				block(vcpu);
 			}
