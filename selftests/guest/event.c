@@ -185,6 +185,72 @@ TEST(irq_window)
 	vcpu_done(vcpu);
 }
 
+/*
+ * With split chips the LAPIC has its say: while it masks LINT0 the VMM is not asked for an interrupt,
+ * and one that it hands in all the same waits, but the guest does not.
+ */
+
+static void g_masked_irq(void)
+{
+	xapic_on();
+	xapic_write(APIC_LVT0, APIC_EXTINT | APIC_MASKED);
+	sti();
+	g_sync(1);
+	g_sync(2);
+	G_EQ(g_count[VEC], 0);
+	xapic_write(APIC_LVT0, APIC_EXTINT);
+	while (!g_count[VEC])
+		relax();
+	g_sync(3);
+	g_done();
+}
+
+TEST(irq_window_masked)
+{
+	struct vcpu *vcpu = machine_vcpu(machine(VM_SPLIT), g_masked_irq);
+	struct kvm_interrupt irq = { .irq = VEC };
+	struct kvm_run *run = vcpu->run;
+
+	vcpu_sync(vcpu, 1);
+	CHECK_EQ(run->if_flag, 1);
+	CHECK_EQ(run->ready_for_interrupt_injection, 0);
+	CHECK_OK(ioctl(vcpu->fd, KVM_INTERRUPT, &irq));
+	run->request_interrupt_window = 1;
+	vcpu_sync(vcpu, 2);
+	run->request_interrupt_window = 0;
+	vcpu_sync(vcpu, 3);
+	run->request_interrupt_window = 1;
+	CHECK_EQ(vcpu_go(vcpu, NULL), KVM_EXIT_IRQ_WINDOW_OPEN);
+	run->request_interrupt_window = 0;
+	vcpu_done(vcpu);
+}
+
+/* The window opens when the guest halts already. */
+
+static void g_hlt_in_kernel(void)
+{
+	xapic_on();
+	xapic_write(APIC_LVT0, APIC_EXTINT);
+	cli();
+	g_sync(1);
+	sti_hlt();
+	G_EQ(g_count[VEC], 1);
+	g_done();
+}
+
+TEST(irq_window_hlt)
+{
+	struct vcpu *vcpu = machine_vcpu(machine(VM_SPLIT), g_hlt_in_kernel);
+	struct kvm_interrupt irq = { .irq = VEC };
+
+	vcpu_sync(vcpu, 1);
+	vcpu->run->request_interrupt_window = 1;
+	CHECK_EQ(vcpu_go(vcpu, NULL), KVM_EXIT_IRQ_WINDOW_OPEN);
+	vcpu->run->request_interrupt_window = 0;
+	CHECK_OK(ioctl(vcpu->fd, KVM_INTERRUPT, &irq));
+	vcpu_done(vcpu);
+}
+
 /* hlt to the VMM, woken by KVM_INTERRUPT */
 
 static void g_user_hlt(void)
