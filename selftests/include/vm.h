@@ -84,5 +84,7 @@ struct mapped vm_mapped(struct vm *vm);
 
 /* Zeroed anonymous memory of its own mapping, aligned to @align. */
 void *map_memory(size_t size, size_t align);
+/* Pages of @mem that are not there are waited for (userfaultfd): returns the fd; skips without. */
+int missing_faults(void *mem, size_t size);
 
 #endif

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* VM helpers; see vm.h. */
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "vm.h"
@@ -232,4 +234,19 @@ struct vcpu *guest_in(struct vm *vm, const void *code, size_t size)
 	CHECK_OK(ioctl(vcpu->fd, KVM_SET_SREGS, &s));
 	CHECK_OK(ioctl(vcpu->fd, KVM_SET_REGS, &regs));
 	return vcpu;
+}
+
+int missing_faults(void *mem, size_t size)
+{
+	struct uffdio_register reg = {
+		.range = { (uintptr_t)mem, size }, .mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	struct uffdio_api api = { .api = UFFD_API };
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		test_skip("no userfaultfd: %s", strerror(errno));
+	CHECK_OK(ioctl(fd, UFFDIO_API, &api));
+	CHECK_OK(ioctl(fd, UFFDIO_REGISTER, &reg));
+	return fd;
 }

@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/syscall.h>
 #include <sys/utsname.h>
 
 #include "checker.h"
@@ -36,21 +35,6 @@ static void g_touch2(void) { touch(2); }
 static void g_touch3(void) { touch(3); }
 
 static const guest_fn touches[CPUS] = { g_touch0, g_touch1, g_touch2, g_touch3 };
-
-static int missing_faults(void *mem, size_t size)
-{
-	struct uffdio_register reg = {
-		.range = { (uintptr_t)mem, size }, .mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-	struct uffdio_api api = { .api = UFFD_API };
-	int fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-
-	if (fd < 0)
-		test_skip("no userfaultfd: %s", strerror(errno));
-	CHECK_OK(ioctl(fd, UFFDIO_API, &api));
-	CHECK_OK(ioctl(fd, UFFDIO_REGISTER, &reg));
-	return fd;
-}
 
 TEST(fault_that_waits)
 {

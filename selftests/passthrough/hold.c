@@ -3,11 +3,9 @@
 #include <asm/kvm.h>
 #include <fcntl.h>
 #include <linux/pci_regs.h>
-#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,21 +21,6 @@ static void g_touch(void)
 {
 	(void)*(volatile uint64_t *)GUEST_EXTRA;
 	g_done();
-}
-
-static int missing_faults(void *mem, size_t size)
-{
-	struct uffdio_register reg = {
-		.range = { (uintptr_t)mem, size }, .mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-	struct uffdio_api api = { .api = UFFD_API };
-	int fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-
-	if (fd < 0)
-		test_skip("no userfaultfd: %s", strerror(errno));
-	CHECK_OK(ioctl(fd, UFFDIO_API, &api));
-	CHECK_OK(ioctl(fd, UFFDIO_REGISTER, &reg));
-	return fd;
 }
 
 /* A vCPU that waits for a page of its VMM's. No device reaches that: it is read-only. */
