@@ -81,21 +81,19 @@ TEST(cgroup_limit, .timeout = 240)
 	const char *cg;
 	char path[128];
 
+	if (slow_kernel())
+		test_skip("reclaim is slower than the guest touches all again: it finds nothing, and the process is killed");
 	need_swap();
 	cg = own_cgroup();
 	checker_start(&c, 2, region(MADV_NOHUGEPAGE), size);
 	checker_passes(&c, 1);
 	snprintf(path, sizeof(path), "%s/memory.current", cg);
 	room = file_number(path) - size / 4;
-	/*
-	 * A debug kernel is so slow to look which pages are in use that the guest has touched all again:
-	 * it finds none, and beyond the maximum ends the process.
-	 */
-	snprintf(path, sizeof(path), "%s/memory.%s", cg, slow_kernel() ? "high" : "max");
+	snprintf(path, sizeof(path), "%s/memory.max", cg);
 	before = file_value("/proc/vmstat", "pswpin");
 	do {
 		room -= size / 8;
-		CHECK(room > size / 2);
+		CHECK(room > size);
 		write_file(path, "%llu", (unsigned long long)room);
 		checker_settle(&c);
 		in = file_value("/proc/vmstat", "pswpin") - before;
