@@ -155,6 +155,18 @@ static void upgrade(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pages(test, 1), 1);
 }
 
+/* Another right comes, and what there was stays: nobody flushes. */
+static void add_right(struct kunit *test)
+{
+	u64 rw = RW & ~fake_format.exec, entry = 0;
+
+	KUNIT_EXPECT_EQ(test, map(test, 5, 9, rw | fake_format.dirty, 1), 0);
+	KUNIT_EXPECT_EQ(test, map(test, 5, 9, RO, 1), 0);
+	KUNIT_EXPECT_EQ(test, look(test->priv, 5, &entry), 1);
+	KUNIT_EXPECT_EQ(test, entry & ~LHV_TDP_ADDR,
+			RW | fake_format.dirty);
+}
+
 static void large(struct kunit *test)
 {
 	struct ctx *c = test->priv;
@@ -301,6 +313,7 @@ static void order(struct kunit *test)
 static struct kunit_case cases[] = {
 	KUNIT_CASE(map_and_zap),
 	KUNIT_CASE(upgrade),
+	KUNIT_CASE(add_right),
 	KUNIT_CASE(large),
 	KUNIT_CASE(split),
 	KUNIT_CASE(host_readonly),
