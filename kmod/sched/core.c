@@ -124,6 +124,8 @@ static u64 capped(struct lhv_sched_vm *vm, u64 now)
 	if (now >= vm->cap_refill) {
 		n = div64_u64(now - vm->cap_refill, LHV_SCHED_CAP_PERIOD) + 1;
 		vm->cap_refill += n * LHV_SCHED_CAP_PERIOD;
+		/* A debt is of a few periods; nobody may have looked for thousands. */
+		n = min(n, 1000000ULL);
 		vm->cap_budget = min_t(s64, vm->cap_budget + (s64)(n * quota), quota);
 	}
 	if (vm->cap_budget > 0)
@@ -187,6 +189,8 @@ static void park(struct lhv_sched_vcpu *v, u64 until, u64 now)
 {
 	struct lhv_sched_pool *pool = v->vm->pool;
 
+	/* A policy may say "never". */
+	until = min(until, now + LHV_SCHED_FAR);
 	enter_state(v, LHV_SCHED_PARKED, now);
 	v->until = until;
 	lhv_sched_queue_add(&pool->parked, pool, v, until);
@@ -349,6 +353,23 @@ void lhv_sched_charge(struct lhv_sched_vcpu *v, u64 ns, u64 now)
 }
 
 /**
+ * lhv_sched_idled() - it had a slot and did not use it
+ * @v: the vCPU, RUNNING
+ * @ns: for so long
+ * @now: the time
+ *
+ * Its thread got no CPU. That was nobody's time on one, but the others went without the slot: the
+ * policy is told, or else it would think that it is this one's turn again.
+ */
+void lhv_sched_idled(struct lhv_sched_vcpu *v, u64 ns, u64 now)
+{
+	struct lhv_sched_pool *pool = v->vm->pool;
+
+	if (pool->ops->charge)
+		pool->ops->charge(pool, v, ns, now);
+}
+
+/**
  * lhv_sched_left() - how long may it go on?
  * @v: the vCPU, RUNNING and charged
  * @now: the time
@@ -376,6 +397,12 @@ void lhv_sched_resched(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v)
 	if (v->resched)
 		return;
 	v->resched = true;
+	pool->host->kick(pool, v);
+}
+
+/* See sched.h. */
+void lhv_sched_look(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v)
+{
 	pool->host->kick(pool, v);
 }
 

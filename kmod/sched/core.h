@@ -46,6 +46,7 @@ void lhv_sched_want(struct lhv_sched_vcpu *v, u64 now);
 void lhv_sched_enough(struct lhv_sched_vcpu *v, u64 now);
 void lhv_sched_requeue(struct lhv_sched_vcpu *v, u64 now);
 void lhv_sched_charge(struct lhv_sched_vcpu *v, u64 ns, u64 now);
+void lhv_sched_idled(struct lhv_sched_vcpu *v, u64 ns, u64 now);
 u64 lhv_sched_left(struct lhv_sched_vcpu *v, u64 now);
 
 u64 lhv_sched_percentile(const u32 *hist, unsigned int per_mille);

@@ -12,15 +12,16 @@
  * Admission: the reservations of a pool may take its slots, no more. On one slot then no
  * deadline is missed. On several that holds while they take no more than
  * slots - (slots - 1) * (the greatest of them): what EDF can do without moving to
- * partitions. A vCPU that is made later and has no room any more competes for what is left, like
- * one without a reservation, until its VM is adjusted or joins anew.
+ * partitions. A vCPU that is made later, when there is no room any more or its VM has run already,
+ * competes for what is left, like one without a reservation, until its VM is adjusted or joins anew: an
+ * administrator promised something to the VM that was there.
  */
 #include <linux/errno.h>
 #include <linux/kernel.h>
 #include <linux/math64.h>
 #include <linux/minmax.h>
 
-#include "sched/queue.h"
+#include "sched/fair.h"
 
 #define SHARE_ONE	1000000ULL	/* a slot, in millionths */
 #define TOO_LITTLE	(20 * LHV_SCHED_US)	/* a timer is not finer */
@@ -30,22 +31,29 @@ struct edf_pool {
 	struct rb_root_cached waiting;	/* by deadline */
 	struct rb_root_cached running;	/* by deadline; then those without, at BACKGROUND */
 	struct rb_root_cached rest;	/* waiting without budget, by virtual time */
-	u64 vtime;
+	struct lhv_fair fair;
 	u64 taken;			/* by those admitted, in SHARE_ONE */
+};
+
+struct edf_vm {
+	struct lhv_fair fair;
+	u32 promised;			/* so many vCPUs were there when it was */
+	u32 inserted;
 };
 
 struct edf_vcpu {
 	u64 deadline;			/* end of the period */
 	s64 budget;			/* left of it */
-	u64 vtime;			/* of what it ran without budget */
+	struct lhv_fair fair;		/* of what it ran without budget */
 	u32 share;			/* of its reservation, as admitted */
 	bool refused;			/* there was no room for its reservation */
 	bool rest;			/* it has no budget now: in or from @rest */
 };
 
 #define POOL(pool)	lhv_sched_priv(pool, struct edf_pool)
+#define VM(vm)		lhv_sched_priv(vm, struct edf_vm)
 #define VCPU(v)		lhv_sched_priv(v, struct edf_vcpu)
-#define BACKGROUND	(1ULL << 63)
+#define BACKGROUND	LHV_SCHED_FAR	/* behind all deadlines */
 
 /* ---- admission ---- */
 
@@ -54,15 +62,16 @@ static u64 share(const struct lhv_sched_attrs *attrs, u32 nr_vcpus)
 	return attrs->period ? div64_u64(attrs->budget * SHARE_ONE, attrs->period) * nr_vcpus : 0;
 }
 
-static u64 taken(const struct lhv_sched_pool *pool, const struct lhv_sched_vm *but)
+/* By those admitted, or that would be. */
+static u64 taken(struct lhv_sched_pool *pool)
 {
 	const struct lhv_sched_vm *vm;
 	u64 sum = 0;
 
-	list_for_each_entry(vm, &pool->vms, of_pool) {
-		if (vm != but)
-			sum += share(&vm->attrs, vm->nr_vcpus);
-	}
+	if (pool->ops == &lhv_sched_edf)
+		return POOL(pool)->taken;
+	list_for_each_entry(vm, &pool->vms, of_pool)
+		sum += share(&vm->attrs, vm->nr_vcpus);
 	return sum;
 }
 
@@ -78,13 +87,29 @@ static int refuse(u64 sum, const struct lhv_sched_pool *pool, char *why)
 
 static int edf_init(struct lhv_sched_pool *pool, char *why)
 {
-	return refuse(taken(pool, NULL), pool, why);
+	return refuse(taken(pool), pool, why);
 }
 
 static int edf_adjust(struct lhv_sched_pool *pool, const struct lhv_sched_vm *vm,
 		      const struct lhv_sched_attrs *attrs, char *why)
 {
-	return refuse(taken(pool, vm) + share(attrs, vm->nr_vcpus), pool, why);
+	u64 others = taken(pool), want = share(attrs, vm->nr_vcpus);
+	struct lhv_sched_vcpu *v;
+
+	if (vm->pool == pool) {
+		/* Less is always right, also when the pool shrank or some were refused. */
+		if (want <= share(&vm->attrs, vm->nr_vcpus))
+			return 0;
+		list_for_each_entry(v, &vm->vcpus, of_vm)
+			others -= VCPU(v)->share;
+	}
+	return want ? refuse(others + want, pool, why) : 0;
+}
+
+static void edf_vm_add(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm)
+{
+	VM(vm)->fair = POOL(pool)->fair;
+	VM(vm)->promised = vm->nr_vcpus;
 }
 
 static void edf_vcpu_insert(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v)
@@ -92,8 +117,11 @@ static void edf_vcpu_insert(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *
 	struct edf_pool *p = POOL(pool);
 	struct edf_vcpu *e = VCPU(v);
 
+	bool late = VM(v->vm)->inserted++ >= VM(v->vm)->promised && v->vm->fig.slices;
+
+	e->fair = p->fair;
 	e->share = share(&v->vm->attrs, 1);
-	e->refused = e->share && p->taken + e->share > pool->nr_slots * SHARE_ONE;
+	e->refused = e->share && (late || p->taken + e->share > pool->nr_slots * SHARE_ONE);
 	if (e->refused)
 		e->share = 0;
 	p->taken += e->share;
@@ -101,6 +129,7 @@ static void edf_vcpu_insert(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *
 
 static void edf_vcpu_remove(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v)
 {
+	VM(v->vm)->inserted--;
 	POOL(pool)->taken -= VCPU(v)->share;
 }
 
@@ -143,18 +172,18 @@ static void check_kept(struct lhv_sched_vcpu *v, u64 now)
 		v->vm->fig.misses++;
 }
 
-static void queue_rest(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v)
+static void queue_rest(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, bool woke)
 {
 	struct edf_pool *p = POOL(pool);
 	struct edf_vcpu *e = VCPU(v);
 
 	e->rest = true;
-	e->vtime = max(e->vtime, p->vtime > 10 * LHV_SCHED_MS ? p->vtime - 10 * LHV_SCHED_MS : 0);
-	lhv_sched_queue_add(&p->rest, pool, v, e->vtime);
+	lhv_fair_settle(v, &p->fair, &VM(v->vm)->fair, &e->fair, woke);
+	lhv_sched_queue_add(&p->rest, pool, v, e->fair.vtime);
 }
 
 /* With its budget and deadline right: queue it, or say until when it has to wait. */
-static u64 queue(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v)
+static u64 queue(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, bool woke)
 {
 	struct edf_pool *p = POOL(pool);
 	struct edf_vcpu *e = VCPU(v);
@@ -166,7 +195,7 @@ static u64 queue(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v)
 	}
 	if (reserved(v) && !v->vm->attrs.hybrid)
 		return e->deadline;
-	queue_rest(pool, v);
+	queue_rest(pool, v, woke);
 	return 0;
 }
 
@@ -188,7 +217,7 @@ static u64 edf_wake(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 n
 			e->budget = a->budget;
 		}
 	}
-	until = queue(pool, v);
+	until = queue(pool, v, true);
 	if (until || pool->nr_busy < pool->nr_slots)
 		return until;
 	last = lhv_sched_queue_last(&p->running);
@@ -204,7 +233,7 @@ static u64 edf_yield(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 
 		check_kept(v, now);
 		replenish(v, now);
 	}
-	return queue(pool, v);
+	return queue(pool, v, false);
 }
 
 static void edf_sleep(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
@@ -231,7 +260,7 @@ static struct lhv_sched_vcpu *edf_pick(struct lhv_sched_pool *pool, u64 now)
 	}
 	v = lhv_sched_queue_pop(&p->rest);
 	if (v) {
-		p->vtime = max(p->vtime, v->key);
+		lhv_fair_picked(&p->fair, v);
 		lhv_sched_queue_add(&p->running, pool, v, BACKGROUND);
 	}
 	return v;
@@ -242,7 +271,7 @@ static void edf_charge(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u6
 	struct edf_vcpu *e = VCPU(v);
 
 	if (e->rest)
-		e->vtime += div_u64(ns * LHV_SCHED_WEIGHT, v->vm->attrs.weight);
+		lhv_fair_charge(v, &POOL(pool)->fair, &VM(v->vm)->fair, &e->fair, ns);
 	else
 		e->budget -= ns;
 }
@@ -270,12 +299,13 @@ static u64 edf_expired(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u6
 	if (v->ran < RATE)
 		return min(left, RATE - v->ran);
 	first = lhv_sched_queue_first(&POOL(pool)->rest);
-	return first && first->key <= e->vtime ? 0 : left;
+	return first && !lhv_sched_before(e->fair.vtime, first->key) ? 0 : left;
 }
 
 const struct lhv_sched_ops lhv_sched_edf = {
 	.name = "edf",
 	.init = edf_init,
+	.vm_add = edf_vm_add,
 	.vcpu_insert = edf_vcpu_insert,
 	.vcpu_remove = edf_vcpu_remove,
 	.wake = edf_wake,

@@ -8,6 +8,8 @@
  * wakes later runs if a slot is free; if none is, the VM goes on without it until the
  * leaders are SKEW ahead, and is then stopped whole, to be admitted with all of them.
  *
+ * Of a VM that is wider than the pool those run who did least, within what a turn makes of a difference.
+ *
  * VMs take turns by virtual time: who got least for its weight is next. It may be that the
  * next one does not fit while a narrower one does: then that one fills the gap, but only
  * while the next has not waited for PATIENCE; after that slots are left free for it.
@@ -22,17 +24,20 @@
 #define LOOK_BEHIND	8		/* so many VMs are tried to fill a gap */
 
 struct gang_pool {
-	struct rb_root_cached vms;	/* not admitted, with vCPUs that wait; by virtual time */
-	struct lhv_sched_vm *current_vm; /* admitted, and not yet all of it running */
+	/* VMs with vCPUs that wait, by virtual time: */
+	struct rb_root_cached vms;	/* not admitted */
+	struct rb_root_cached joining;	/* admitted, the rest of them runs */
 	u64 vtime;
 };
 
 struct gang_vm {
 	struct rb_root_cached waiting;	/* its vCPUs, who got least first */
+	struct rb_root_cached *queue;	/* the one it is in, or NULL */
 	u64 vtime;
 	u64 since;			/* admitted, or queued, then */
 	u64 seq;
-	bool admitted, queued;
+	u64 floor;			/* progress of who was last picked, at most */
+	bool admitted;
 };
 
 struct gang_vcpu {
@@ -48,30 +53,40 @@ static bool vm_less(struct rb_node *a, const struct rb_node *b)
 	struct gang_vm *x = VM(rb_entry(a, struct lhv_sched_vm, node));
 	struct gang_vm *y = VM(rb_entry((struct rb_node *)b, struct lhv_sched_vm, node));
 
-	return x->vtime != y->vtime ? x->vtime < y->vtime : x->seq < y->seq;
+	return x->vtime != y->vtime ? lhv_sched_before(x->vtime, y->vtime) : x->seq < y->seq;
 }
 
-static void vm_queue(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm, u64 now)
+static void vm_dequeue(struct lhv_sched_vm *vm)
+{
+	struct gang_vm *g = VM(vm);
+
+	if (g->queue)
+		rb_erase_cached(&vm->node, g->queue);
+	g->queue = NULL;
+}
+
+static void vm_enqueue(struct lhv_sched_vm *vm, struct rb_root_cached *queue)
+{
+	VM(vm)->queue = queue;
+	rb_add_cached(&vm->node, queue, vm_less);
+}
+
+/* For a turn. Who slept has saved a little, who ran alone is ahead by a turn at most. */
+static void vm_wait(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm, u64 now)
 {
 	struct gang_pool *p = POOL(pool);
 	struct gang_vm *g = VM(vm);
+	s64 lead, ahead;
 
-	if (g->queued)
+	if (g->queue)
 		return;
-	if (g->vtime + LHV_SCHED_QUANTUM < p->vtime)
-		g->vtime = p->vtime - LHV_SCHED_QUANTUM;
+	lead = div_u64((pool->quantum + LHV_SCHED_QUANTUM) * LHV_SCHED_WEIGHT * vm->nr_vcpus,
+		       vm->attrs.weight);
+	ahead = g->vtime - p->vtime;
+	g->vtime = p->vtime + clamp_t(s64, ahead, -(s64)LHV_SCHED_QUANTUM, lead);
 	g->since = now;
 	g->seq = pool->seq++;
-	g->queued = true;
-	rb_add_cached(&vm->node, &p->vms, vm_less);
-}
-
-static void vm_unqueue(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm)
-{
-	if (!VM(vm)->queued)
-		return;
-	VM(vm)->queued = false;
-	rb_erase_cached(&vm->node, &POOL(pool)->vms);
+	vm_enqueue(vm, &p->vms);
 }
 
 /* The VM's turn is over: all of it, at once. */
@@ -83,14 +98,13 @@ static void vm_stop(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm, u64 no
 	if (!g->admitted)
 		return;
 	g->admitted = false;
-	if (POOL(pool)->current_vm == vm)
-		POOL(pool)->current_vm = NULL;
+	vm_dequeue(vm);
 	list_for_each_entry(v, &vm->vcpus, of_vm) {
 		if (v->state == LHV_SCHED_RUNNING)
 			lhv_sched_resched(pool, v);
 	}
 	if (lhv_sched_queue_first(&g->waiting))
-		vm_queue(pool, vm, now);
+		vm_wait(pool, vm, now);
 }
 
 static void gang_vm_add(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm)
@@ -101,14 +115,15 @@ static void gang_vm_add(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm)
 static u64 gang_wake(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
 {
 	struct gang_vm *g = VM(v->vm);
+	u64 *progress = &VCPU(v)->progress;
 
-	lhv_sched_queue_add(&g->waiting, pool, v, VCPU(v)->progress);
-	if (g->admitted) {
-		/* It joins its siblings, if there is room; see gang_pick(). */
-		POOL(pool)->current_vm = v->vm;
-		return 0;
-	}
-	vm_queue(pool, v->vm, now);
+	/* Neither sleep nor time alone makes it the only one that runs, or that waits. */
+	*progress = clamp(*progress, g->floor - min(g->floor, SKEW), g->floor + pool->quantum + SKEW);
+	lhv_sched_queue_add(&g->waiting, pool, v, *progress);
+	if (!g->admitted)
+		vm_wait(pool, v->vm, now);
+	else if (!g->queue)
+		vm_enqueue(v->vm, &POOL(pool)->joining);
 	return 0;
 }
 
@@ -119,19 +134,16 @@ static u64 gang_yield(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64
 
 static void gang_sleep(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
 {
-	struct lhv_sched_vm *vm = v->vm;
-	struct gang_vm *g = VM(vm);
+	struct gang_vm *g = VM(v->vm);
 
 	if (v->state == LHV_SCHED_WAITING) {
 		lhv_sched_queue_del(&g->waiting, v);
 		if (!lhv_sched_queue_first(&g->waiting))
-			vm_unqueue(pool, vm);
-	} else if (vm->nr_running == 1) {
+			vm_dequeue(v->vm);
+	} else if (v->vm->nr_running == 1) {
 		/* The last one has gone to sleep. */
-		vm_stop(pool, vm, now);
+		vm_stop(pool, v->vm, now);
 	}
-	if (POOL(pool)->current_vm == vm && !lhv_sched_queue_first(&g->waiting))
-		POOL(pool)->current_vm = NULL;
 }
 
 static bool fits(const struct lhv_sched_pool *pool, const struct lhv_sched_vm *vm)
@@ -159,37 +171,43 @@ static struct lhv_sched_vm *next_vm(struct lhv_sched_pool *pool, u64 now)
 static struct lhv_sched_vcpu *gang_pick(struct lhv_sched_pool *pool, u64 now)
 {
 	struct gang_pool *p = POOL(pool);
-	struct lhv_sched_vm *vm = p->current_vm;
+	struct rb_node *node = rb_first_cached(&p->joining);
+	struct lhv_sched_vm *vm;
 	struct lhv_sched_vcpu *v;
+	struct gang_vm *g;
 
-	if (!vm) {
-		vm = next_vm(pool, now);
-		if (!vm)
-			return NULL;
-		vm_unqueue(pool, vm);
-		p->vtime = max(p->vtime, VM(vm)->vtime);
-		VM(vm)->admitted = true;
-		VM(vm)->since = now;
-		p->current_vm = vm;
+	vm = node ? rb_entry(node, struct lhv_sched_vm, node) : next_vm(pool, now);
+	if (!vm)
+		return NULL;
+	g = VM(vm);
+	if (!g->admitted) {
+		vm_dequeue(vm);
+		if (lhv_sched_before(p->vtime, g->vtime))
+			p->vtime = g->vtime;
+		g->admitted = true;
+		g->since = now;
+		vm_enqueue(vm, &p->joining);
 	}
-	v = lhv_sched_queue_pop(&VM(vm)->waiting);
-	if (!lhv_sched_queue_first(&VM(vm)->waiting))
-		p->current_vm = NULL;
+	v = lhv_sched_queue_pop(&g->waiting);
+	g->floor = max(g->floor, v->key);
+	if (!lhv_sched_queue_first(&g->waiting))
+		vm_dequeue(vm);
 	return v;
 }
 
 static void gang_charge(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 ns, u64 now)
 {
 	struct gang_vm *g = VM(v->vm);
-	bool queued = g->queued;
+	struct rb_root_cached *queue = g->queue;
 
 	VCPU(v)->progress += ns;
-	/* It was told to stop and does not yet: the queue's order has to stay right. */
-	if (queued)
-		rb_erase_cached(&v->vm->node, &POOL(pool)->vms);
+	/* Its siblings wait, or it was told to stop and does not yet: the order has to stay right. */
+	vm_dequeue(v->vm);
 	g->vtime += div_u64(ns * LHV_SCHED_WEIGHT, v->vm->attrs.weight);
-	if (queued)
-		rb_add_cached(&v->vm->node, &POOL(pool)->vms, vm_less);
+	if (unlikely(!lhv_sched_before(g->vtime, POOL(pool)->vtime + LHV_SCHED_FAR)))
+		g->vtime = POOL(pool)->vtime + LHV_SCHED_FAR;
+	if (queue)
+		vm_enqueue(v->vm, queue);
 }
 
 static u64 gang_expired(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)

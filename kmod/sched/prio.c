@@ -7,21 +7,27 @@
  * at level p + (now - t) / AGEING, so that the order of t - p * AGEING is the order of
  * levels at any time.
  *
- * A wake-up takes the slot of the weakest running vCPU if that is of lower priority: at
- * once, and with its own priority, not an aged one.
+ * A wake-up takes the slot of the weakest running vCPU if that is of lower priority (its own,
+ * not an aged one): at once, or when that has had RATE, or else it might have waited for nothing.
  */
 #include <linux/minmax.h>
 
 #include "sched/queue.h"
 
 #define AGEING		(20 * LHV_SCHED_MS)
+#define RATE		(1 * LHV_SCHED_MS)
 
 struct prio_pool {
 	struct rb_root_cached waiting;
 	struct rb_root_cached running;		/* the weakest last */
 };
 
+struct prio_vcpu {
+	bool challenged;			/* its slice ends after RATE */
+};
+
 #define POOL(pool)	lhv_sched_priv(pool, struct prio_pool)
+#define VCPU(v)		lhv_sched_priv(v, struct prio_vcpu)
 
 static u32 below_top(const struct lhv_sched_vcpu *v)
 {
@@ -38,8 +44,14 @@ static u64 prio_wake(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 
 	struct lhv_sched_vcpu *weakest = lhv_sched_queue_last(&POOL(pool)->running);
 
 	prio_queue(pool, v, now);
-	if (pool->nr_busy >= pool->nr_slots && weakest && below_top(weakest) > below_top(v))
+	if (pool->nr_busy < pool->nr_slots || !weakest || below_top(weakest) <= below_top(v))
+		return 0;
+	if (now - weakest->since >= RATE) {
 		lhv_sched_resched(pool, weakest);
+	} else if (!VCPU(weakest)->challenged) {
+		VCPU(weakest)->challenged = true;
+		lhv_sched_look(pool, weakest);
+	}
 	return 0;
 }
 
@@ -62,8 +74,10 @@ static struct lhv_sched_vcpu *prio_pick(struct lhv_sched_pool *pool, u64 now)
 {
 	struct lhv_sched_vcpu *v = lhv_sched_queue_pop(&POOL(pool)->waiting);
 
-	if (v)
+	if (v) {
+		VCPU(v)->challenged = false;
 		lhv_sched_queue_add(&POOL(pool)->running, pool, v, below_top(v));
+	}
 	return v;
 }
 
@@ -71,6 +85,8 @@ static u64 prio_expired(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u
 {
 	const struct lhv_sched_vcpu *first;
 
+	if (VCPU(v)->challenged)
+		return v->ran < RATE ? RATE - v->ran : 0;
 	if (v->ran < pool->quantum)
 		return pool->quantum - v->ran;
 	/* As if it came now: does anybody waiting come before it? */

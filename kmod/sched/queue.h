@@ -10,13 +10,20 @@
 
 #include "sched/sched.h"
 
+#define LHV_SCHED_FAR	(1ULL << 62)	/* behind all times that are compared with it */
+
+/* Of two times, real or virtual ones. The latter may wrap: they are never far from each other. */
+static inline bool lhv_sched_before(u64 a, u64 b)
+{
+	return (s64)(a - b) < 0;
+}
+
 static inline bool lhv_sched_queue_less(struct rb_node *a, const struct rb_node *b)
 {
 	const struct lhv_sched_vcpu *x = rb_entry(a, struct lhv_sched_vcpu, node);
 	const struct lhv_sched_vcpu *y = rb_entry(b, struct lhv_sched_vcpu, node);
 
-	/* Keys are times, or virtual ones, that start near 0: they do not wrap. */
-	return x->key != y->key ? x->key < y->key : x->seq < y->seq;
+	return x->key != y->key ? lhv_sched_before(x->key, y->key) : x->seq < y->seq;
 }
 
 static inline void lhv_sched_queue_add(struct rb_root_cached *queue, struct lhv_sched_pool *pool,
@@ -40,11 +47,18 @@ static inline struct lhv_sched_vcpu *lhv_sched_queue_first(const struct rb_root_
 	return node ? rb_entry(node, struct lhv_sched_vcpu, node) : NULL;
 }
 
+/* Of a queue of running ones: the last that was not yet told to give its slot back. */
 static inline struct lhv_sched_vcpu *lhv_sched_queue_last(const struct rb_root_cached *queue)
 {
-	struct rb_node *node = rb_last(&queue->rb_root);
+	struct lhv_sched_vcpu *v;
+	struct rb_node *node;
 
-	return node ? rb_entry(node, struct lhv_sched_vcpu, node) : NULL;
+	for (node = rb_last(&queue->rb_root); node; node = rb_prev(node)) {
+		v = rb_entry(node, struct lhv_sched_vcpu, node);
+		if (!v->resched)
+			return v;
+	}
+	return NULL;
 }
 
 static inline struct lhv_sched_vcpu *lhv_sched_queue_pop(struct rb_root_cached *queue)

@@ -202,12 +202,13 @@ struct lhv_sched_ops {
 	/** @name: by which it is chosen; at most LHV_SCHED_NAME_MAX bytes */
 	const char *name;
 
-	/** @owner: THIS_MODULE; held while a pool has the policy */
+	/** @owner: THIS_MODULE, which is not optional; held while a pool has the policy */
 	struct module *owner;
 
 	/**
 	 * @init: (o) may the pool have this policy? The old one is still there: nothing of the
-	 * pool, its VMs and vCPUs is changed yet. Return: 0, or -errno with the reason for people
+	 * pool, its VMs and vCPUs is changed yet. Asked, too, of the policy that the pool has,
+	 * before it loses slots (@nr_slots is how many will be left). Return: 0, or -errno with the reason for people
 	 * in @why[LHV_SCHED_WHY_MAX]. After 0 the pool's VMs and vCPUs are added one by one.
 	 */
 	int (*init)(struct lhv_sched_pool *pool, char *why);
@@ -286,16 +287,26 @@ struct lhv_sched_ops {
 void lhv_sched_resched(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v);
 
 /**
+ * lhv_sched_look() - @expired would say something else by now: ask it soon
+ * @pool: the pool
+ * @v: the vCPU, RUNNING
+ *
+ * Context: within an op.
+ */
+void lhv_sched_look(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v);
+
+/**
  * lhv_sched_register() - offer a policy
  * @ops: the policy; its name is not taken
  *
- * Context: process. Return: 0, -EINVAL a mandatory op is missing, -EEXIST.
+ * Context: process, the last step of a module's init. Return: 0, -EINVAL a mandatory op or the owner
+ * is missing, -EEXIST.
  */
 int lhv_sched_register(const struct lhv_sched_ops *ops);
 
 /**
  * lhv_sched_unregister() - take it back
- * @ops: the policy; no pool has it, which the module's reference count ensures
+ * @ops: the policy. A pool that has it all the same, since the module's init fails, gets none
  *
  * Context: process, a module's exit.
  */

@@ -284,6 +284,113 @@ static void edf_late_vcpu(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, late->state, LHV_SCHED_WAITING);
 }
 
+/*
+ * What was promised to a VM does not grow with vCPUs that it makes when it has run, and what was refused
+ * is nobody's: neither other VMs' attributes nor less for itself are refused for its sake.
+ */
+static void edf_grown_vm(struct kunit *test)
+{
+	struct lhv_sched_attrs attrs = w->vm[0].attrs, other = attrs;
+	char why[LHV_SCHED_WHY_MAX] = "";
+	int i, fresh[] = { VMS, 2 * VMS };	/* vCPUs of VM 0, behind its first */
+
+	for (i = 0; i < 2; i++)
+		lhv_sched_vcpu_del(&w->vcpu[fresh[i]], w->now);
+	w->pool.nr_slots = 2;
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
+	attrs.period = 10 * MS;
+	attrs.budget = 9 * MS;
+	lhv_sched_vm_set(&w->vm[0], &attrs, w->now);
+	want(0);
+	for (i = 0; i < 2; i++)
+		lhv_sched_vcpu_add(&w->vm[0], &w->vcpu[fresh[i]]);
+
+	/* 0.9 are taken: 1.1 are there, though three vCPUs would have wanted 2.7 of 2. */
+	other.weight = 7;
+	KUNIT_EXPECT_EQ(test, lhv_sched_edf.adjust(&w->pool, &w->vm[1], &other, why), 0);
+	other.period = 10 * MS;
+	other.budget = 3 * MS;			/* of each of three */
+	KUNIT_EXPECT_EQ(test, lhv_sched_edf.adjust(&w->pool, &w->vm[1], &other, why), 0);
+	other.budget = 4 * MS;
+	KUNIT_EXPECT_EQ(test, lhv_sched_edf.adjust(&w->pool, &w->vm[1], &other, why), -EBUSY);
+	attrs.budget = 8 * MS;
+	KUNIT_EXPECT_EQ(test, lhv_sched_edf.adjust(&w->pool, &w->vm[0], &attrs, why), 0);
+
+	/* And the pool may lose what is not taken. */
+	w->pool.nr_slots = 1;
+	KUNIT_EXPECT_EQ(test, lhv_sched_edf.init(&w->pool, why), 0);
+	w->pool.nr_slots = 2;
+	lhv_sched_vm_set(&w->vm[1], &other, w->now);
+	w->pool.nr_slots = 1;
+	KUNIT_EXPECT_EQ(test, lhv_sched_edf.init(&w->pool, why), -EBUSY);
+}
+
+/* Who had a slot and did not use it is not next again. */
+static void idled(struct kunit *test)
+{
+	static const struct lhv_sched_ops * const by_share[] = { &lhv_sched_credit, &lhv_sched_gang,
+								  &lhv_sched_edf };
+	int i;
+
+	w->pool.nr_slots = 1;
+	for (i = 0; i < ARRAY_SIZE(by_share); i++) {
+		lhv_sched_pool_set_policy(&w->pool, by_share[i], w->now);
+		want(0);
+		want(1);
+		w->now += 30 * MS;
+		KUNIT_ASSERT_EQ(test, w->vcpu[0].state, LHV_SCHED_RUNNING);
+		lhv_sched_idled(&w->vcpu[0], 30 * MS, w->now);
+		enough(0);
+		KUNIT_ASSERT_EQ(test, w->vcpu[1].state, LHV_SCHED_RUNNING);
+		want(0);
+		/* The other one has some 20 ms before it, whatever the first says. */
+		pass(5 * MS);
+		pass(5 * MS);
+		KUNIT_EXPECT_EQ_MSG(test, w->vcpu[1].state, LHV_SCHED_RUNNING, "%s",
+				    by_share[i]->name);
+		KUNIT_EXPECT_EQ(test, w->vm[0].fig.run, 0);
+		enough(0);
+		enough(1);
+		w->vm[1].fig.run = 0;
+	}
+}
+
+/* Two that are stronger wake: two give way. */
+static void each_waker_finds_one(struct kunit *test)
+{
+	int i;
+
+	w->pool.nr_slots = 2;
+	for (i = 2; i < 4; i++)
+		w->vm[i].attrs.priority = 90;
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_prio, w->now);
+	for (i = 0; i < 2; i++)
+		want(i);
+	pass(5 * MS);
+	for (i = 2; i < 4; i++)
+		want(i);
+	KUNIT_EXPECT_TRUE(test, w->kicked[0]);
+	KUNIT_EXPECT_TRUE(test, w->kicked[1]);
+}
+
+/* Virtual times wrap: at the least weight, within days. */
+static void wraps(struct kunit *test)
+{
+	int i;
+
+	w->pool.nr_slots = 1;
+	w->vm[0].attrs.weight = 1;
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_credit, w->now);
+	want(0);
+	/* 100 of it for each ns. */
+	for (i = 0; i < 300; i++)
+		pass(1ULL << 50);
+	want(1);
+	for (i = 0; i < 100; i++)
+		pass(MS);
+	KUNIT_EXPECT_GT(test, w->vm[1].fig.run, 90 * MS);
+}
+
 static void percentiles(struct kunit *test)
 {
 	struct lhv_sched_figures *fig = &w->vm[0].fig;
@@ -317,6 +424,10 @@ static struct kunit_case sched_cases[] = {
 	KUNIT_CASE(edf_order),
 	KUNIT_CASE(edf_admission),
 	KUNIT_CASE(edf_late_vcpu),
+	KUNIT_CASE(edf_grown_vm),
+	KUNIT_CASE(idled),
+	KUNIT_CASE(each_waker_finds_one),
+	KUNIT_CASE(wraps),
 	KUNIT_CASE(percentiles),
 	{}
 };

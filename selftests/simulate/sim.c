@@ -197,8 +197,15 @@ static void drop_lock(struct sim_vcpu *v)
 static void stretch_done(struct sim_vcpu *v)
 {
 	struct sim *s = v->sim;
+	struct sim_vcpu *next;
 
 	switch (v->job) {
+	case JOB_TURN:
+		v->work++;
+		next = &v->vm->vcpus[(v - v->vm->vcpus + 1) % v->vm->n];
+		go_to_sleep(v, 0);
+		post(s, next, EV_WAKE, next->serial, s->now);
+		return;
 	case JOB_ONCE:
 		v->work++;
 		v->ended = s->now;
@@ -242,7 +249,8 @@ static void wake_up(struct sim_vcpu *v)
 	struct sim *s = v->sim;
 
 	v->asleep = false;
-	v->left = v->job == JOB_PERIODIC || v->job == JOB_ONCE ? v->length : about(s, v->length);
+	v->left = v->job == JOB_PERIODIC || v->job == JOB_ONCE || v->job == JOB_TURN ? v->length :
+		  about(s, v->length);
 	if (v->job == JOB_PERIODIC)
 		v->deadline = s->now + v->pause;
 	lhv_sched_want(&v->s, s->now);
@@ -356,8 +364,9 @@ int sim_policy(struct sim *s, const struct lhv_sched_ops *ops)
 	lhv_sched_pool_set_policy(&s->pool, ops, s->now);
 	for (i = 0; first && i < s->nr_vms; i++)
 		for (j = 0; j < s->vms[i].n; j++)
-			post(s, &s->vms[i].vcpus[j], EV_WAKE, 0,
-			     s->now + s->vms[i].vcpus[j].start);
+			if (s->vms[i].vcpus[j].start != SIM_NEVER)
+				post(s, &s->vms[i].vcpus[j], EV_WAKE, 0,
+				     s->now + s->vms[i].vcpus[j].start);
 	return 0;
 }
 

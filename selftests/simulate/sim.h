@@ -20,7 +20,10 @@ enum job {
 	JOB_LOCK,	/* @length of its own, then @pause holding its VM's lock; spins for it, and
 			 * they get it in the order in which they came: a spinlock of a kernel
 			 */
+	JOB_TURN,	/* runs @length, then wakes the next of its VM and sleeps */
 };
+
+#define SIM_NEVER	(~0ULL)		/* a @start: somebody else wakes it */
 
 struct sim_vm;
 

@@ -315,6 +315,133 @@ static void check_locks(struct sim *s, const char *name)
 	}
 }
 
+/* ---- who is owed what: one after the other, many or one, in turns ---- */
+
+static bool has_shares(const struct lhv_sched_ops *ops)
+{
+	return ops == &lhv_sched_credit || ops == &lhv_sched_gang || ops == &lhv_sched_edf;
+}
+
+/* The night alone is nobody's debt in the morning, nor is a sleep a treasure. */
+static void latecomer(const struct lhv_sched_ops *ops)
+{
+	struct sim s;
+	u64 ran[2];
+	int i;
+
+	sim_init(&s, 1, 2);
+	sim_vm(&s, 0, 1, JOB_SPIN, SEC, 0);
+	sim_vm(&s, 1, 1, JOB_SPIN, SEC, 0)->vcpus[0].start = 10 * SEC;
+	sim_policy(&s, ops);
+	sim_run(&s, 10 * SEC);
+	for (i = 0; i < 2; i++)
+		ran[i] = s.vms[i].s.fig.run;
+	sim_run(&s, 20 * SEC);
+	for (i = 0; i < 2; i++)
+		expect(s.vms[i].s.fig.run - ran[i] > 49 * SEC / 10, ops->name,
+		       "who comes late gets a half, and leaves one");
+	sim_free(&s);
+}
+
+/* In a VM wider than the pool as well. */
+static void late_sibling(const struct lhv_sched_ops *ops)
+{
+	struct sim s;
+	u64 ran;
+
+	sim_init(&s, 1, 1);
+	sim_vm(&s, 0, 2, JOB_SPIN, SEC, 0)->vcpus[1].start = 10 * SEC;
+	sim_policy(&s, ops);
+	sim_run(&s, 10 * SEC);
+	ran = s.vms[0].vcpus[0].s.burst;
+	sim_run(&s, 11 * SEC);
+	expect(s.vms[0].vcpus[0].s.burst - ran > SEC * 4 / 10, ops->name,
+	       "a sibling that wakes does not take all");
+	sim_free(&s);
+}
+
+/* A VM's weight is the VM's, whether it has many vCPUs that spin or hands its work around. */
+static void by_vm(const struct lhv_sched_ops *ops, unsigned int n, enum job job)
+{
+	struct sim s;
+	unsigned int i;
+	double got;
+
+	sim_init(&s, 1, 2);
+	sim_vm(&s, 0, n, job, 5 * MS, 0);
+	for (i = 1; i < n && job == JOB_TURN; i++)
+		s.vms[0].vcpus[i].start = SIM_NEVER;
+	sim_vm(&s, 1, 1, JOB_SPIN, SEC, 0);
+	sim_policy(&s, ops);
+	sim_run(&s, 10 * SEC);
+	got = s.vms[0].s.fig.run / 1e10;
+	printf("| %s, %u vCPUs that %s, beside one | got %.3f | | | | | | |\n", ops->name, n,
+	       job == JOB_TURN ? "take turns" : "spin", got);
+	/* A gang's turn is not cut short because another's vCPU wakes up: who sleeps gets less. */
+	expect((got > .48 || (job == JOB_TURN && ops == &lhv_sched_gang)) && got < .52, ops->name,
+	       "a VM's weight is shared by its vCPUs");
+	sim_free(&s);
+}
+
+/* Several wake at once: each finds one that gives way. Far below the bound, so none may be late. */
+static void bursts(void)
+{
+	struct sim s;
+	unsigned int i;
+	u64 late = 0;
+
+	sim_init(&s, 8, 16);
+	for (i = 0; i < 16; i++) {
+		u64 budget = i < 8 ? 30 * MS : 5 * MS / 2, period = i < 8 ? 100 * MS : 10 * MS;
+		struct sim_vm *vm = sim_vm(&s, i, 1, JOB_PERIODIC, budget, period);
+
+		vm->s.attrs.period = period;
+		vm->s.attrs.budget = budget;
+	}
+	sim_policy(&s, &lhv_sched_edf);
+	sim_run(&s, 5 * SEC);
+	for (i = 0; i < 16; i++)
+		late += s.vms[i].vcpus[0].late + s.vms[i].s.fig.misses;
+	expect(!late, "edf", "of many that wake at once none is late");
+	sim_free(&s);
+}
+
+/* Whose turn comes by age, gets something of it, however often a stronger one wakes. */
+static void aged(void)
+{
+	struct sim s;
+
+	sim_init(&s, 1, 3);
+	sim_vm(&s, 0, 1, JOB_SPIN, SEC, 0)->s.attrs.priority = 60;
+	sim_vm(&s, 1, 1, JOB_CYCLE, MS / 200, MS / 50)->s.attrs.priority = 60;
+	sim_vm(&s, 2, 1, JOB_SPIN, SEC, 0)->s.attrs.priority = 50;
+	sim_policy(&s, &lhv_sched_prio);
+	sim_run(&s, 10 * SEC);
+	expect(s.vms[2].s.fig.run > 40 * MS, "prio", "who has waited long does not do so for nothing");
+	sim_free(&s);
+}
+
+static void fairness(void)
+{
+	unsigned int i;
+
+	head_of("Who is owed what, one slot, 10 s", "VM");
+	for (i = 0; i < COUNT(policies); i++) {
+		const struct lhv_sched_ops *ops = policies[i];
+
+		if (ops == &lhv_sched_fcfs || ops == &lhv_sched_sjf)
+			continue;
+		latecomer(ops);
+		late_sibling(ops);
+		if (!has_shares(ops))
+			continue;
+		by_vm(ops, 4, JOB_SPIN);
+		by_vm(ops, 10, JOB_TURN);
+	}
+	bursts();
+	aged();
+}
+
 /* ---- reservations ---- */
 
 static unsigned int edf_load;
@@ -553,6 +680,7 @@ int main(int argc, char **argv)
 		textbook("0 late up to a load of 100 %% | - | - | - | 370 | 100.0 %% | -");
 	}
 	caps();
+	fairness();
 	random_walk();
 	deadlines();
 	if (data_dir)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define container_of(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
+#define unlikely(x)		(x)
 #define READ_ONCE(x)		(x)
 #define WRITE_ONCE(x, v)	((x) = (v))
 
@@ -15,6 +16,7 @@
 #define min_t(type, a, b) ({ type a_ = (a), b_ = (b); a_ < b_ ? a_ : b_; })
 #define max_t(type, a, b) ({ type a_ = (a), b_ = (b); a_ > b_ ? a_ : b_; })
 #define clamp(v, lo, hi) min(max(v, lo), hi)
+#define clamp_t(type, v, lo, hi) clamp((type)(v), (type)(lo), (type)(hi))
 
 static inline int ilog2(u64 x)
 {

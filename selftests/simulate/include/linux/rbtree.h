@@ -72,6 +72,19 @@ static inline struct rb_node *rb_next(const struct rb_node *node)
 	return node->parent;
 }
 
+static inline struct rb_node *rb_prev(const struct rb_node *node)
+{
+	if (node->left) {
+		node = node->left;
+		while (node->right)
+			node = node->right;
+		return (struct rb_node *)node;
+	}
+	while (node->parent && node == node->parent->left)
+		node = node->parent;
+	return node->parent;
+}
+
 static inline struct rb_node *rb_last(const struct rb_root *root)
 {
 	struct rb_node *node = root->rb_node;
