@@ -194,7 +194,7 @@ static void block(struct lhv_vcpu *vcpu)
 	WRITE_ONCE(vcpu->manage.state, vcpu->mp_state == KVM_MP_STATE_HALTED ?
 				       LHV_VCPU_STATE_HALTED : LHV_VCPU_STATE_WAITING);
 	/* A guest that polls by itself says so. */
-	if (vcpu->halt_poll_ns && (vcpu->cpu_state.poll_control & 1)) {
+	if (vcpu->halt_poll_ns && (vcpu->cpu_state.poll_control & 1) && !lhv_gate_counts(vcpu)) {
 		won = poll_for_event(vcpu);
 		polled = local_clock() - start;
 		vcpu->stat.halt_polls++;

@@ -72,6 +72,13 @@ static __always_inline void lhv_gate_enough(struct lhv_vcpu *vcpu)
 		lhv_gate_enough_slow(vcpu);
 }
 
+/** lhv_gate_counts() - the vCPU's time on a CPU is rationed: none may pass without a slot */
+static __always_inline bool lhv_gate_counts(const struct lhv_vcpu *vcpu)
+{
+	return static_branch_unlikely(&lhv_sched_on) &&
+	       READ_ONCE(READ_ONCE(vcpu->vm->sched.pool)->ops);
+}
+
 /** lhv_gate_leave() - KVM_RUN is about to return @ret */
 static __always_inline void lhv_gate_leave(struct lhv_vcpu *vcpu, int ret)
 {

@@ -128,6 +128,14 @@ static void take_slot(struct lhv_vcpu *vcpu, u64 now)
 	lhv_request(vcpu, LHV_REQ_GATE);
 }
 
+/* For how long it has not been in the atomic tier; 0: it is, or was not since it has the slot. */
+static u64 idle_ns(const struct lhv_vcpu *vcpu)
+{
+	s64 ticks = rdtsc() - READ_ONCE(vcpu->sched.left_at);
+
+	return READ_ONCE(vcpu->atomic) || ticks < 0 ? 0 : tsc_to_ns(ticks);
+}
+
 /* Not one that just got its slot: it is about to wake up. */
 static bool sleeps(struct lhv_vcpu *vcpu, u64 now)
 {
@@ -137,10 +145,7 @@ static bool sleeps(struct lhv_vcpu *vcpu, u64 now)
 
 static bool starved(struct lhv_vcpu *vcpu, u64 now)
 {
-	u64 idle = rdtsc() - READ_ONCE(vcpu->sched.left_at);
-
-	return !READ_ONCE(vcpu->atomic) && now > vcpu->sched.core.since + STARVED &&
-	       (s64)idle > 0 && tsc_to_ns(idle) > STARVED;
+	return now > vcpu->sched.core.since + STARVED && idle_ns(vcpu) > STARVED;
 }
 
 /**
@@ -169,28 +174,34 @@ again:
 	}
 }
 
-static struct lhv_vcpu *first_idle(struct lhv_pool *pool, u64 now)
+/* Takes one slot of a thread that does not use it. */
+static bool take_idle(struct lhv_pool *pool, u64 now)
 {
 	struct lhv_sched_vcpu *v;
 
 	list_for_each_entry(v, &pool->core.running, of_pool) {
-		if (sleeps(vcpu_of(v), now) || starved(vcpu_of(v), now))
-			return vcpu_of(v);
+		if (!sleeps(vcpu_of(v), now)) {
+			if (!starved(vcpu_of(v), now))
+				continue;
+			/* Else it would be the next again, having got nothing. */
+			lhv_sched_idled(v, min(idle_ns(vcpu_of(v)), now - v->since), now);
+		}
+		take_slot(vcpu_of(v), now);
+		return true;
 	}
-	return NULL;
+	return false;
 }
 
 static enum hrtimer_restart watch_fired(struct hrtimer *timer)
 {
 	struct lhv_pool *pool = container_of(timer, struct lhv_pool, watch);
-	struct lhv_vcpu *vcpu;
 	unsigned long flags;
 	u64 now;
 
 	raw_spin_lock_irqsave(&pool->lock, flags);
 	now = ktime_get_ns();
-	while (pool->core.ops && pool->core.nr_waiting && (vcpu = first_idle(pool, now)))
-		take_slot(vcpu, now);
+	while (pool->core.ops && pool->core.nr_waiting && take_idle(pool, now))
+		;
 	if (pool->core.nr_waiting)
 		hrtimer_start(timer, ns_to_ktime(STARVED), HRTIMER_MODE_REL_HARD);
 	raw_spin_unlock_irqrestore(&pool->lock, flags);
@@ -252,6 +263,11 @@ static enum hrtimer_restart slice_fired(struct hrtimer *timer)
 	u64 left;
 
 	raw_spin_lock(&slice->lock);
+	if (hrtimer_is_queued(timer)) {
+		/* Armed anew for somebody else while this waited for the lock. */
+		raw_spin_unlock(&slice->lock);
+		return HRTIMER_NORESTART;
+	}
 	slice->soon = false;
 	left = slice->vcpu ? look_at(slice->vcpu) : 0;
 	if (left) {
@@ -262,6 +278,22 @@ static enum hrtimer_restart slice_fired(struct hrtimer *timer)
 	}
 	raw_spin_unlock(&slice->lock);
 	return ret;
+}
+
+/**
+ * lhv_gate_cpu_up() - a CPU comes, and no thread of users is there yet
+ * @cpu: the CPU
+ *
+ * When it went its timer moved to another CPU: whoever comes here arms it anew.
+ */
+void lhv_gate_cpu_up(unsigned int cpu)
+{
+	struct lhv_slice *slice = &per_cpu(lhv_slices, cpu);
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&slice->lock, flags);
+	slice->vcpu = NULL;
+	raw_spin_unlock_irqrestore(&slice->lock, flags);
 }
 
 /* Interrupts off. */
@@ -289,6 +321,9 @@ void lhv_gate_on_slow(struct lhv_vcpu *vcpu)
 	unsigned long flags;
 	u64 ran;
 
+	/* Somebody has sent it elsewhere. */
+	if (unlikely(s->pinned && !cpumask_test_cpu(smp_processor_id(), s->bound_cpus)))
+		lhv_request_self(vcpu, LHV_REQ_GATE);
 	if (READ_ONCE(s->core.state) != LHV_SCHED_RUNNING)
 		return;
 	local_irq_save(flags);
@@ -349,9 +384,18 @@ const struct lhv_sched_host lhv_gate_host = {
 
 /* ---- the gate ---- */
 
-static void let_go(struct lhv_vcpu_sched *s)
+/*
+ * Its thread may run where it might before, unless somebody else has said meanwhile where it may: the
+ * user, a cpuset, the host for want of those CPUs.
+ */
+static void unbind_thread(struct lhv_vcpu_sched *s)
 {
+	if (!s->pinned)
+		return;
+	if (cpumask_equal(s->task->cpus_ptr, s->bound_cpus))
+		set_cpus_allowed_ptr(s->task, s->own_cpus);
 	free_cpumask_var(s->own_cpus);
+	free_cpumask_var(s->bound_cpus);
 	s->pinned = false;
 	atomic_dec(&nr_pinned);
 }
@@ -359,29 +403,31 @@ static void let_go(struct lhv_vcpu_sched *s)
 /* On those of @cpus that the thread might use anyway, its cpuset's; on @cpus if there are none. */
 static void bind_thread(struct lhv_vcpu_sched *s, const struct cpumask *cpus)
 {
-	cpumask_var_t both;
-
-	if (!zalloc_cpumask_var(&both, GFP_KERNEL_ACCOUNT))
-		return;
 	if (!s->pinned) {
 		if (!zalloc_cpumask_var(&s->own_cpus, GFP_KERNEL_ACCOUNT))
-			goto out;
-		cpumask_copy(s->own_cpus, current->cpus_ptr);
+			return;
+		if (!zalloc_cpumask_var(&s->bound_cpus, GFP_KERNEL_ACCOUNT)) {
+			free_cpumask_var(s->own_cpus);
+			return;
+		}
 		s->pinned = true;
 		atomic_inc(&nr_pinned);
 	}
-	cpumask_and(both, cpus, s->own_cpus);
-	/* Fails when they are all gone: then anywhere is better than nowhere. */
-	set_cpus_allowed_ptr(current, cpumask_empty(both) ? cpus : both);
-out:
-	free_cpumask_var(both);
+	/* The first time, and when somebody else said where it may run. */
+	if (!cpumask_equal(current->cpus_ptr, s->bound_cpus))
+		cpumask_copy(s->own_cpus, current->cpus_ptr);
+	if (!cpumask_and(s->bound_cpus, cpus, s->own_cpus))
+		cpumask_copy(s->bound_cpus, cpus);
+	/* Fails when they are all gone: then anywhere is better than nowhere, until one comes. */
+	if (set_cpus_allowed_ptr(current, s->bound_cpus))
+		cpumask_copy(s->bound_cpus, current->cpus_ptr);
 }
 
 /**
  * lhv_gate_new_thread() - another thread than before runs the vCPU
  * @vcpu: the vCPU; its thread
  *
- * It has not followed the pool's CPUs yet. The one before stays where it was put.
+ * It has not followed the pool's CPUs yet; the one before has its own again.
  */
 void lhv_gate_new_thread(struct lhv_vcpu *vcpu)
 {
@@ -390,6 +436,7 @@ void lhv_gate_new_thread(struct lhv_vcpu *vcpu)
 	struct lhv_pool *pool;
 	unsigned long flags;
 
+	unbind_thread(s);
 	pool = lhv_gate_lock(&vcpu->vm->sched, &flags);
 	old = s->task;
 	s->task = get_task_struct(current);
@@ -399,8 +446,6 @@ void lhv_gate_new_thread(struct lhv_vcpu *vcpu)
 		put_task_struct(old);
 	s->look = true;
 	s->cpus_pool = LHV_POOLS_MAX;
-	if (s->pinned)
-		let_go(s);
 }
 
 /* A bound pool's threads run on its CPUs; a thread that leaves it has its own again. */
@@ -410,16 +455,15 @@ static void follow_cpus(struct lhv_vcpu *vcpu)
 	struct lhv_pool *pool = pool_of(READ_ONCE(s->core.vm->pool));
 	u32 version = READ_ONCE(pool->cpus_version);
 
-	if (likely(s->cpus_pool == pool->id && s->cpus_version == version))
+	if (likely(s->cpus_pool == pool->id && s->cpus_version == version &&
+		   (!s->pinned || cpumask_equal(current->cpus_ptr, s->bound_cpus))))
 		return;
 	s->cpus_pool = pool->id;
 	s->cpus_version = version;
-	if (READ_ONCE(pool->bound)) {
+	if (READ_ONCE(pool->bound))
 		bind_thread(s, &pool->cpus);
-	} else if (s->pinned) {
-		set_cpus_allowed_ptr(current, s->own_cpus);
-		let_go(s);
-	}
+	else
+		unbind_thread(s);
 }
 
 /**
@@ -562,8 +606,7 @@ void lhv_gate_vcpu_destroy(struct lhv_vcpu *vcpu)
 			slice->vcpu = NULL;
 		raw_spin_unlock_irqrestore(&slice->lock, flags);
 	}
-	if (s->pinned)
-		let_go(s);
+	unbind_thread(s);
 	if (s->task)
 		put_task_struct(s->task);
 }

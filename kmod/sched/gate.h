@@ -74,6 +74,7 @@ struct lhv_pool {
  * @look: T LHV_REQ_GATE was served: the slot may be gone
  * @pinned: T the thread's CPUs are those of a pool
  * @own_cpus: T what they were before
+ * @bound_cpus: T what they were made
  * @cpus_version, @cpus_pool: T of these
  */
 struct lhv_vcpu_sched {
@@ -86,7 +87,7 @@ struct lhv_vcpu_sched {
 	u64 slice_left;
 	bool look;
 	bool pinned;
-	cpumask_var_t own_cpus;
+	cpumask_var_t own_cpus, bound_cpus;
 	u32 cpus_version, cpus_pool;
 };
 
@@ -121,6 +122,7 @@ void lhv_gate_vcpu_add(struct lhv_vcpu *vcpu);
 void lhv_gate_vcpu_destroy(struct lhv_vcpu *vcpu);
 void lhv_gate_init(void);
 void lhv_gate_exit(void);
+void lhv_gate_cpu_up(unsigned int cpu);
 bool lhv_gate_idle(void);
 void lhv_gate_settle(struct lhv_sched_vcpu *v, u64 now);
 void lhv_gate_reclaim(struct lhv_pool *pool, u64 now);
