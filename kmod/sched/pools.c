@@ -92,7 +92,7 @@ int lhv_sched_register(const struct lhv_sched_ops *ops)
 	struct policy *p;
 	int ret = 0;
 
-	if (!ops->name || !*ops->name || strlen(ops->name) > LHV_SCHED_NAME_MAX ||
+	if (!ops->name || !*ops->name || !ops->owner || strlen(ops->name) > LHV_SCHED_NAME_MAX ||
 	    !strcmp(ops->name, "none") || !ops->wake || !ops->yield || !ops->sleep ||
 	    !ops->pick || !ops->expired)
 		return -EINVAL;
@@ -115,7 +115,10 @@ EXPORT_SYMBOL_GPL(lhv_sched_register);
 /* See sched.h. */
 void lhv_sched_unregister(const struct lhv_sched_ops *ops)
 {
+	const struct lhv_pool_change none = { .policy = "none" };
+	char why[LHV_SCHED_WHY_MAX];
 	struct policy *p, *next;
+	int i;
 
 	mutex_lock(&lhv_pools_lock);
 	list_for_each_entry_safe(p, next, &registered, list) {
@@ -124,12 +127,18 @@ void lhv_sched_unregister(const struct lhv_sched_ops *ops)
 			kfree(p);
 		}
 	}
+	/* A module whose init fails is freed whatever its reference count says. */
+	for (i = 0; i < LHV_POOLS_MAX; i++) {
+		if (pools[i] && pools[i]->core.ops == ops)
+			lhv_pool_change(pools[i], &none, why);
+	}
 	mutex_unlock(&lhv_pools_lock);
 }
 EXPORT_SYMBOL_GPL(lhv_sched_unregister);
 
 /* For policies in other modules. */
 EXPORT_SYMBOL_GPL(lhv_sched_resched);
+EXPORT_SYMBOL_GPL(lhv_sched_look);
 
 /* ---- the gate, on and off ---- */
 
@@ -180,56 +189,21 @@ static void gate_off_work(struct work_struct *work)
 
 /* ---- a pool's slots ---- */
 
-/* Under the pool's lock. */
-static void count_slots(struct lhv_pool *pool)
+/* As many as CPUs, @cpus or, if there are none in it, any; @slots at most, if not 0. */
+static u32 nr_slots(const struct cpumask *cpus, u32 slots)
 {
 	unsigned int n = 0, cpu;
 
 	for_each_cpu(cpu, &usable)
-		n += !pool->bound || cpumask_test_cpu(cpu, &pool->cpus);
-	if (pool->slots)
-		n = min(n, pool->slots);
-	lhv_sched_pool_set_slots(&pool->core, max(n, 1U), ktime_get_ns());
-	lhv_gate_reclaim(pool, ktime_get_ns());
+		n += cpumask_empty(cpus) || cpumask_test_cpu(cpu, cpus);
+	return max(slots ? min(n, slots) : n, 1U);
 }
 
-/**
- * lhv_pools_cpu() - a CPU came, or is about to go
- * @cpu: the CPU
- * @up: it came
- *
- * Context: any but NMI. Who has a slot too many loses it.
- */
-void lhv_pools_cpu(unsigned int cpu, bool up)
+/* Under the pool's lock. */
+static void count_slots(struct lhv_pool *pool)
 {
-	struct lhv_pool *pool;
-	unsigned long flags;
-	int i;
-
-	if (up)
-		cpumask_set_cpu(cpu, &usable);
-	else
-		cpumask_clear_cpu(cpu, &usable);
-	for (i = 0; i < LHV_POOLS_MAX; i++) {
-		pool = smp_load_acquire(&pools[i]);	/* pairs with the release below */
-		if (!pool)
-			continue;
-		raw_spin_lock_irqsave(&pool->lock, flags);
-		count_slots(pool);
-		raw_spin_unlock_irqrestore(&pool->lock, flags);
-	}
-}
-
-static enum hrtimer_restart pool_timer(struct hrtimer *timer)
-{
-	struct lhv_pool *pool = container_of(timer, struct lhv_pool, timer);
-	unsigned long flags;
-
-	raw_spin_lock_irqsave(&pool->lock, flags);
-	lhv_sched_timer(&pool->core, ktime_get_ns());
+	lhv_sched_pool_set_slots(&pool->core, nr_slots(&pool->cpus, pool->slots), ktime_get_ns());
 	lhv_gate_reclaim(pool, ktime_get_ns());
-	raw_spin_unlock_irqrestore(&pool->lock, flags);
-	return HRTIMER_NORESTART;
 }
 
 /* The VM's vCPUs pass the gate before they enter the guest again. Under its pool's lock. */
@@ -252,6 +226,52 @@ static void kick_all(struct lhv_pool *pool)
 	list_for_each_entry(vm, &pool->core.vms, of_pool)
 		kick_vm(pool, vm);
 	lhv_gate_reclaim(pool, ktime_get_ns());
+}
+
+/**
+ * lhv_pools_cpu() - a CPU came, or is about to go
+ * @cpu: the CPU
+ * @up: it came
+ *
+ * Context: any but NMI. Who has a slot too many loses it.
+ */
+void lhv_pools_cpu(unsigned int cpu, bool up)
+{
+	struct lhv_pool *pool;
+	unsigned long flags;
+	int i;
+
+	if (up) {
+		cpumask_set_cpu(cpu, &usable);
+		lhv_gate_cpu_up(cpu);
+	} else {
+		cpumask_clear_cpu(cpu, &usable);
+	}
+	for (i = 0; i < LHV_POOLS_MAX; i++) {
+		pool = smp_load_acquire(&pools[i]);	/* pairs with the release below */
+		if (!pool)
+			continue;
+		raw_spin_lock_irqsave(&pool->lock, flags);
+		count_slots(pool);
+		/* Who was driven from this one may come back. */
+		if (up && pool->bound && cpumask_test_cpu(cpu, &pool->cpus)) {
+			pool->cpus_version++;
+			kick_all(pool);
+		}
+		raw_spin_unlock_irqrestore(&pool->lock, flags);
+	}
+}
+
+static enum hrtimer_restart pool_timer(struct hrtimer *timer)
+{
+	struct lhv_pool *pool = container_of(timer, struct lhv_pool, timer);
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&pool->lock, flags);
+	lhv_sched_timer(&pool->core, ktime_get_ns());
+	lhv_gate_reclaim(pool, ktime_get_ns());
+	raw_spin_unlock_irqrestore(&pool->lock, flags);
+	return HRTIMER_NORESTART;
 }
 
 /* ---- what an administrator changes ---- */
@@ -348,84 +368,88 @@ struct lhv_pool *lhv_pool_create(const char *name, char *why)
 	return pool;
 }
 
-static int set_policy(struct lhv_pool *pool, const char *name, char *why)
+/* With a reference; NULL is "none". */
+static int get_policy(const char *name, const struct lhv_sched_ops **ops, char *why)
 {
-	const struct lhv_sched_ops *old = pool->core.ops, *ops = NULL;
-	unsigned long flags;
-	int ret = 0;
+	*ops = NULL;
+	if (!strcmp(name, "none"))
+		return 0;
+	*ops = find_policy(name);
+	if (*ops && try_module_get((*ops)->owner))
+		return 0;
+	strscpy(why, "there is no policy of this name", LHV_SCHED_WHY_MAX);
+	return -ENOENT;
+}
 
-	if (strcmp(name, "none")) {
-		ops = find_policy(name);
-		if (!ops || !try_module_get(ops->owner)) {
-			strscpy(why, "there is no policy of this name", LHV_SCHED_WHY_MAX);
-			return -ENOENT;
-		}
-		gate_needed();
-	}
-	raw_spin_lock_irqsave(&pool->lock, flags);
-	if (ops && ops->init)
-		ret = ops->init(&pool->core, why);
-	if (!ret) {
-		lhv_sched_pool_set_policy(&pool->core, ops, ktime_get_ns());
-		kick_all(pool);
-	}
-	raw_spin_unlock_irqrestore(&pool->lock, flags);
-	if (ret)
-		old = ops;
-	if (old)
-		module_put(old->owner);
+/* Would the policy have the pool with so many slots? Under the pool's lock. */
+static int ask(struct lhv_pool *pool, const struct lhv_sched_ops *ops, u32 slots, char *why)
+{
+	u32 old = pool->core.nr_slots;
+	int ret;
+
+	if (!ops || !ops->init || (ops == pool->core.ops && slots >= old))
+		return 0;
+	pool->core.nr_slots = slots;
+	ret = ops->init(&pool->core, why);
+	pool->core.nr_slots = old;
 	return ret;
 }
 
-static int set_cpus(struct lhv_pool *pool, const struct cpumask *cpus, char *why)
-{
-	unsigned long flags;
-
-	if (!cpumask_empty(cpus) && !cpumask_intersects(cpus, cpu_possible_mask)) {
-		strscpy(why, "this machine has none of these CPUs", LHV_SCHED_WHY_MAX);
-		return -EINVAL;
-	}
-	if (!cpumask_empty(cpus))
-		gate_needed();
-	raw_spin_lock_irqsave(&pool->lock, flags);
-	pool->bound = !cpumask_empty(cpus);
-	cpumask_copy(&pool->cpus, cpus);
-	pool->cpus_version++;
-	count_slots(pool);
-	kick_all(pool);
-	raw_spin_unlock_irqrestore(&pool->lock, flags);
-	return 0;
-}
-
 /**
- * lhv_pool_change() - what is not NULL in @change
+ * lhv_pool_change() - what is not NULL in @change, or nothing of it
  * @pool: the pool
  * @change: the changes
  * @why: the reason of a refusal
  *
- * Context: under lhv_pools_lock. The policy comes last, so that it sees the rest. Return: 0,
- * -EINVAL, -ENOENT no such policy, -EBUSY the policy cannot admit the VMs that are there.
+ * Context: under lhv_pools_lock. Return: 0, -EINVAL, -ENOENT no such policy, -EBUSY the policy
+ * cannot admit the VMs that are there.
  */
 int lhv_pool_change(struct lhv_pool *pool, const struct lhv_pool_change *change, char *why)
 {
+	const struct cpumask *cpus = change->cpus ?: &pool->cpus;
+	const struct lhv_sched_ops *old = pool->core.ops, *ops = old;
+	u32 slots = change->slots ? *change->slots : pool->slots;
 	unsigned long flags;
 	int ret = 0;
 
 	lockdep_assert_held(&lhv_pools_lock);
-	if (change->cpus)
-		ret = set_cpus(pool, change->cpus, why);
-	if (!ret && (change->slots || change->quantum)) {
-		raw_spin_lock_irqsave(&pool->lock, flags);
-		if (change->slots) {
-			pool->slots = *change->slots;
-			count_slots(pool);
-		}
-		if (change->quantum)
-			pool->core.quantum = *change->quantum;
-		raw_spin_unlock_irqrestore(&pool->lock, flags);
+	if (!cpumask_empty(cpus) && !cpumask_intersects(cpus, cpu_possible_mask)) {
+		strscpy(why, "this machine has none of these CPUs", LHV_SCHED_WHY_MAX);
+		return -EINVAL;
 	}
-	if (!ret && change->policy)
-		ret = set_policy(pool, change->policy, why);
+	if (change->policy) {
+		ret = get_policy(change->policy, &ops, why);
+		if (ret)
+			return ret;
+	}
+	if (ops || !cpumask_empty(cpus))
+		gate_needed();
+
+	raw_spin_lock_irqsave(&pool->lock, flags);
+	ret = ask(pool, ops, nr_slots(cpus, slots), why);
+	if (ret)
+		goto out;
+	if (change->cpus) {
+		cpumask_copy(&pool->cpus, cpus);
+		pool->bound = !cpumask_empty(cpus);
+		pool->cpus_version++;
+	}
+	pool->slots = slots;
+	if (change->quantum)
+		pool->core.quantum = *change->quantum;
+	count_slots(pool);
+	if (change->policy)
+		lhv_sched_pool_set_policy(&pool->core, ops, ktime_get_ns());
+	if (change->policy || change->cpus)
+		kick_all(pool);
+out:
+	raw_spin_unlock_irqrestore(&pool->lock, flags);
+	if (change->policy) {
+		if (ret)
+			old = ops;
+		if (old)
+			module_put(old->owner);
+	}
 	update_gate();
 	return ret;
 }
@@ -439,6 +463,7 @@ int lhv_pool_change(struct lhv_pool *pool, const struct lhv_pool_change *change,
  */
 int lhv_pool_remove(struct lhv_pool *pool, char *why)
 {
+	const struct lhv_pool_change nothing = { .policy = "none", .cpus = cpu_none_mask };
 	unsigned long flags;
 	bool empty;
 
@@ -450,10 +475,8 @@ int lhv_pool_remove(struct lhv_pool *pool, char *why)
 					"the default pool has to stay", LHV_SCHED_WHY_MAX);
 		return -EBUSY;
 	}
-	set_policy(pool, "none", why);
-	set_cpus(pool, cpu_none_mask, why);
+	lhv_pool_change(pool, &nothing, why);
 	pool->used = false;
-	update_gate();
 	return 0;
 }
 

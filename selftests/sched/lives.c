@@ -325,6 +325,62 @@ TEST(pools)
 	remove_side();
 }
 
+static bool runs_only_on(pthread_t thread, int cpu)
+{
+	cpu_set_t cpus;
+
+	CHECK(!pthread_getaffinity_np(thread, sizeof(cpus), &cpus));
+	return CPU_COUNT(&cpus) == 1 && CPU_ISSET(cpu, &cpus);
+}
+
+/* A pool's CPUs are its threads', whatever these say; what they said is theirs when they leave it. */
+TEST(bound)
+{
+	static const char * const policies[] = { "none", "rr" };
+	struct crew c;
+	pthread_t thread;
+	cpu_set_t first;
+	unsigned int i;
+
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		test_skip("needs two CPUs");
+	CPU_ZERO(&first);
+	CPU_SET(0, &first);
+	sched_setup("none", 2);
+	crew_start(&c, 1, g_spin);
+	thread = c.runner[0].thread;
+	for (i = 0; i < 2; i++) {
+		make_side(policies[i]);
+		CHECK_EQ(sched_set(c.id, LHV_A_SCHED_POOL, pool_get("side", LHV_A_POOL_ID), 0, 0), 0);
+		while (!runs_only_on(thread, 1))
+			sleep_ms(1);
+		CHECK(!pthread_setaffinity_np(thread, sizeof(first), &first));
+		while (!runs_only_on(thread, 1))
+			sleep_ms(1);
+		CHECK_EQ(sched_set(c.id, LHV_A_SCHED_POOL, 0, 0, 0), 0);
+		while (!runs_only_on(thread, 0))
+			sleep_ms(1);
+		remove_side();
+	}
+	crew_end(&c);
+}
+
+/* Refused is all of a request: a pool that is to lose slots, and one that is to get a policy with fewer. */
+TEST(refused_whole)
+{
+	struct crew c;
+
+	sched_setup("none", 2);
+	crew_start(&c, 2, g_spin);
+	CHECK_EQ(sched_set(c.id, LHV_A_SCHED_PERIOD, 10 * MS, LHV_A_SCHED_BUDGET, 6 * MS), 0);
+	REFUSED(nl, pool_set("default", "edf", 1, NULL), EBUSY, "1.20 of the pool's 1 slots");
+	CHECK_EQ(pool_get("default", LHV_A_POOL_SLOTS), 2);
+	CHECK_EQ(pool_set("default", "edf", 2, NULL), 0);
+	REFUSED(nl, pool_set("default", NULL, 1, NULL), EBUSY, "1.20 of the pool's 1 slots");
+	CHECK_EQ(pool_get("default", LHV_A_POOL_SLOTS), 2);
+	crew_end(&c);
+}
+
 TEST(refusals)
 {
 	struct crew c;
