@@ -16,6 +16,10 @@
 
 struct lhv_msr_value;
 
+/* The last byte of the two hypercall instructions, 0f 01 .. */
+#define LHV_VMCALL	0xc1
+#define LHV_VMMCALL	0xd9
+
 /**
  * struct lhv_backend - one hardware interface
  *
@@ -23,6 +27,7 @@ struct lhv_msr_value;
  * @vm_size: bytes of private state behind struct lhv_vm
  * @vcpu_size: bytes of private state behind struct lhv_vcpu
  * @tdp: format of the second-stage tables
+ * @hypercall: last byte of the three of the CPU's own VMCALL or VMMCALL
  *
  * Host. Called from module init/exit and CPU hotplug.
  * @probe: may the backend work here? Process context, once, before all else; looks at
@@ -109,6 +114,7 @@ struct lhv_backend {
 	size_t vm_size;
 	size_t vcpu_size;
 	const struct lhv_tdp_format *tdp;
+	u8 hypercall;
 
 	int (*probe)(void);
 	int (*setup)(void);

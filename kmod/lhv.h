@@ -134,6 +134,7 @@ enum lhv_req {
 	LHV_REQ_TRIPLE_FAULT,	/* report KVM_EXIT_SHUTDOWN */
 	LHV_REQ_RING_FULL,	/* report KVM_EXIT_DIRTY_RING_FULL until it is not any more */
 	LHV_REQ_GATE,		/* ask the scheduling policy whether it may go on */
+	LHV_REQ_YIELD,		/* let another vCPU run first */
 	LHV_REQ_UNBLOCK,	/* a halted vCPU has to look again (no state changed) */
 	LHV_REQ_DEAD,		/* the VM is bugged or was killed */
 	LHV_REQ_PAUSE,		/* wait until nobody wants the VM paused */
@@ -197,6 +198,7 @@ struct lhv_vcpu {
 
 	struct lhv_cpu cpu_state;	/* cpu/: CPUID, MSRs, FPU, debug registers, clock */
 	struct lhv_lapic *lapic;	/* irq/: NULL without in-kernel LAPIC; I */
+	u32 yield_to;			/* cpu/: O APIC id, for LHV_REQ_YIELD */
 	bool pv_unhalted;		/* irq/: A KVM_HC_KICK_CPU came; ends the next HLT */
 	u64 apic_base;			/* irq/: O MSR_IA32_APICBASE while @lapic is NULL */
 	struct lhv_vcpu_mem mem;	/* mem/: caches */
@@ -248,6 +250,7 @@ struct lhv_vm {
 	u32 bsp_id;		/* L APIC id of the bootstrap processor */
 	u32 vcpu_ids;		/* L KVM_CAP_MAX_VCPU_ID: APIC ids are below it; 0: not limited */
 	u32 nr_mmu_pages;	/* A KVM_SET_NR_MMU_PAGES */
+	u64 disabled_quirks;	/* A KVM_CAP_DISABLE_QUIRKS2: KVM_X86_QUIRK_* */
 	bool exit_on_emulation_failure; /* A KVM_CAP_EXIT_ON_EMULATION_FAILURE was enabled */
 	bool hide_platform_info; /* A KVM_CAP_MSR_PLATFORM_INFO: the guest may not read that MSR */
 	bool exception_payload;	/* A KVM_CAP_EXCEPTION_PAYLOAD was enabled */
@@ -265,6 +268,12 @@ struct lhv_vm {
 	/* Backend's private state, host_ops.vm_size bytes. */
 	u8 backend[] __aligned(64);
 };
+
+/* Is one of KVM's quirks (KVM_X86_QUIRK_*) in force? All are until the VMM says otherwise. */
+static inline bool lhv_has_quirk(const struct lhv_vm *vm, u64 quirk)
+{
+	return !(READ_ONCE(vm->disabled_quirks) & quirk);
+}
 
 /* Does a device of the VM not see what is in the CPUs' caches only? */
 static inline bool lhv_noncoherent(const struct lhv_vm *vm)

@@ -292,6 +292,16 @@ static int vm_enable_cap(void *obj, void *arg)
 		return -EINVAL;
 	mutex_lock(&vm->lock);
 	switch (cap->cap) {
+	case KVM_CAP_DISABLE_QUIRKS2:
+		if (cap->args[0] & ~(u64)LHV_QUIRKS)
+			break;
+		fallthrough;
+	case KVM_CAP_DISABLE_QUIRKS:
+		/* What is off stays off. */
+		WRITE_ONCE(vm->disabled_quirks,
+			   vm->disabled_quirks | (cap->args[0] & LHV_QUIRKS));
+		ret = 0;
+		break;
 	case KVM_CAP_SPLIT_IRQCHIP:
 		ret = lhv_irqchip_create_split(vm, min_t(u64, cap->args[0], U32_MAX));
 		break;

@@ -11,6 +11,9 @@
 
 #include "../lhv.h"
 
+/* Old VMMs look at RIP when this one is written, and want it behind the instruction. */
+#define PORT_OVER_BEFORE	0x7e
+
 #define MAX_KERNEL_ELEMENTS	1024	/* of one exit, for a device in the kernel */
 
 static void set_rax(struct lhv_vcpu *vcpu, u32 val, u8 size)
@@ -83,8 +86,25 @@ static enum lhv_next complete_out(struct lhv_vcpu *vcpu)
 	return vcpu->rip == vcpu->pio.rip ? lhv_skip(vcpu) : LHV_RESUME;
 }
 
+static enum lhv_next complete_stepped(struct lhv_vcpu *vcpu)
+{
+	return lhv_debug_exit(vcpu, X86_TRAP_DB, DR_STEP);
+}
+
 static enum lhv_next out_to_vmm(struct lhv_vcpu *vcpu, const struct lhv_io *io, u32 val)
 {
+	enum lhv_next next;
+	unsigned int len;
+
+	if (unlikely(io->port == PORT_OVER_BEFORE) &&
+	    lhv_has_quirk(vcpu->vm, KVM_X86_QUIRK_OUT_7E_INC_RIP)) {
+		len = lhv_insn_len(vcpu, &next);
+		if (!len)
+			return next;
+		memcpy(data_page(vcpu), &val, io->size);
+		vcpu->complete = lhv_retire_quiet(vcpu, len) ? complete_stepped : NULL;
+		return ask_vmm(vcpu, io, 1);
+	}
 	memcpy(data_page(vcpu), &val, io->size);
 	await_answer(vcpu, io, 1, complete_out);
 	return ask_vmm(vcpu, io, 1);

@@ -196,10 +196,12 @@ enum lhv_next lhv_wrmsr_exec(struct lhv_vcpu *vcpu);
 enum lhv_next lhv_hlt_exec(struct lhv_vcpu *vcpu);
 enum lhv_next lhv_xsetbv_exec(struct lhv_vcpu *vcpu);
 enum lhv_next lhv_hypercall_exec(struct lhv_vcpu *vcpu);
+void lhv_yield_to(struct lhv_vcpu *vcpu);
+enum lhv_next lhv_ud_exec(struct lhv_vcpu *vcpu);		/* #UD: the other hypercall? */
 enum lhv_next lhv_rdpmc_exec(struct lhv_vcpu *vcpu);
-enum lhv_next lhv_nop_exec(struct lhv_vcpu *vcpu);		/* INVD, MONITOR as nop, PAUSE */
+enum lhv_next lhv_nop_exec(struct lhv_vcpu *vcpu);		/* INVD */
 enum lhv_next lhv_wbinvd_exec(struct lhv_vcpu *vcpu);
-enum lhv_next lhv_mwait_exec(struct lhv_vcpu *vcpu);
+enum lhv_next lhv_mwait_exec(struct lhv_vcpu *vcpu);		/* MONITOR, too */
 enum lhv_next lhv_pause_exec(struct lhv_vcpu *vcpu);		/* pause loop: yield */
 /*
  * MOV to/from CR and DR, CLTS, LMSW, SMSW. @reg: the general register, -1 when the CPU did
@@ -232,6 +234,8 @@ const struct kvm_cpuid_entry2 *lhv_cpuid_find(struct lhv_vcpu *vcpu, u32 functio
 void lhv_cpuid_query(struct lhv_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
 /* CR4.OSXSAVE, APIC base enable, XCR0, CR4.PKE show up in CPUID. */
 void lhv_cpuid_runtime(struct lhv_vcpu *vcpu);
+/* MISC_ENABLE's MWAIT bit changed. */
+void lhv_cpuid_mwait(struct lhv_vcpu *vcpu);
 
 /* ---- MSRs: msr.c. @host: from the VMM, which may set what the guest may not. Nonzero: #GP ---- */
 int lhv_msr_read(struct lhv_vcpu *vcpu, u32 index, u64 *data, bool host);

@@ -156,6 +156,28 @@ static void table_runtime(struct lhv_cpuid_table *t, struct lhv_vcpu *vcpu)
 		t->xsave1->ebx = lhv_xstate_size(xcr0, true);
 }
 
+/* With KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT off the guest's own switch decides, as on a CPU. */
+static void table_mwait(struct lhv_cpuid_table *t, struct lhv_vcpu *vcpu)
+{
+	if (t->leaf1 && !lhv_has_quirk(vcpu->vm, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT))
+		set_bits(&t->leaf1->ecx, F1C(MWAIT),
+			 vcpu->cpu_state.misc_enable & MSR_IA32_MISC_ENABLE_MWAIT);
+}
+
+/**
+ * lhv_cpuid_mwait() - bring CPUID in step with MSR_IA32_MISC_ENABLE
+ * @vcpu: the vCPU; either tier
+ */
+void lhv_cpuid_mwait(struct lhv_vcpu *vcpu)
+{
+	struct lhv_cpu *cpu = &vcpu->cpu_state;
+
+	if (!cpu->cpuid || !cpu->cpuid->leaf1)
+		return;
+	table_mwait(cpu->cpuid, vcpu);
+	__assign_bit(LHV_F_MWAIT, cpu->features, cpu->cpuid->leaf1->ecx & F1C(MWAIT));
+}
+
 /**
  * lhv_cpuid_runtime() - bring CPUID in step with CR4, XCR0 and the APIC base
  * @vcpu: the vCPU; either tier
@@ -388,6 +410,7 @@ int lhv_cpuid_set(struct lhv_vcpu *vcpu, const struct kvm_cpuid_entry2 *entries,
 		goto err_free;
 
 	table_runtime(t, vcpu);
+	table_mwait(t, vcpu);
 	if (vcpu->cpu >= 0 && cpu->cpuid) {
 		if (cpu->cpuid->nent != nent ||
 		    memcmp(cpu->cpuid->entries, t->entries, nent * sizeof(*entries)))

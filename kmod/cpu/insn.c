@@ -259,9 +259,11 @@ enum lhv_next lhv_wbinvd_exec(struct lhv_vcpu *vcpu)
 	return lhv_skip(vcpu);
 }
 
+/* MONITOR and MWAIT: nothing happens, and an MWAIT may always end early. */
 enum lhv_next lhv_mwait_exec(struct lhv_vcpu *vcpu)
 {
-	if (!lhv_has(&vcpu->cpu_state, LHV_F_MWAIT))
+	if (!lhv_has_quirk(vcpu->vm, KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS) &&
+	    !lhv_has(&vcpu->cpu_state, LHV_F_MWAIT))
 		return lhv_inject_ud(vcpu);
 	return lhv_skip(vcpu);
 }

@@ -199,17 +199,30 @@ static int set_pat(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 ind
 	return 0;
 }
 
+#define CPUID_1_ECX_SSE3	BIT(0)
+
 static int set_misc_enable(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index,
 			   u64 data, bool host)
 {
 	const u64 pmu = MSR_IA32_MISC_ENABLE_BTS_UNAVAIL | MSR_IA32_MISC_ENABLE_PEBS_UNAVAIL;
 	u64 old = vcpu->cpu_state.misc_enable;
+	const struct kvm_cpuid_entry2 *leaf;
 
 	if (!host) {
 		if ((old ^ data) & pmu)
 			return -EINVAL;
 		/* There is no PMU: reads as 0, writes are ignored. */
 		data &= ~(u64)MSR_IA32_MISC_ENABLE_EMON;
+	}
+	if ((old ^ data) & MSR_IA32_MISC_ENABLE_MWAIT &&
+	    !lhv_has_quirk(vcpu->vm, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT)) {
+		/* SDM Vol 4 "IA32_MISC_ENABLE": only where there is SSE3 */
+		leaf = lhv_cpuid_find(vcpu, 1, 0);
+		if (!leaf || !(leaf->ecx & CPUID_1_ECX_SSE3))
+			return -EINVAL;
+		vcpu->cpu_state.misc_enable = data;
+		lhv_cpuid_mwait(vcpu);
+		return 0;
 	}
 	vcpu->cpu_state.misc_enable = data;
 	return 0;
@@ -695,6 +708,7 @@ int lhv_msr_feature(u32 index, u64 *data)
 void lhv_msr_reset(struct lhv_vcpu *vcpu)
 {
 	struct lhv_cpu *cpu = &vcpu->cpu_state;
+	bool stuff;
 
 	lhv_mtrr_reset(cpu);
 	cpu->pat = PAT_RESET;
@@ -709,8 +723,9 @@ void lhv_msr_reset(struct lhv_vcpu *vcpu)
 	vcpu->pv_eoi = 0;
 	cpu->hwcr = 0;
 	cpu->de_cfg = de_cfg();
-	cpu->ucode_rev = ucode_rev();
-	cpu->arch_capabilities = arch_capabilities();
+	stuff = lhv_has_quirk(vcpu->vm, KVM_X86_QUIRK_STUFF_FEATURE_MSRS);
+	cpu->ucode_rev = stuff ? ucode_rev() : 0;
+	cpu->arch_capabilities = stuff ? arch_capabilities() : 0;
 	cpu->osvw_length = OSVW_IDS;
 	cpu->osvw_status = 0;
 	cpu->poll_control = 1;

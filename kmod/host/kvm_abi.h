@@ -43,6 +43,10 @@ struct kvm_pre_fault_memory {
 #endif
 static_assert(sizeof(struct kvm_pre_fault_memory) == 64);
 
+#ifndef KVM_X86_QUIRK_STUFF_FEATURE_MSRS
+#define KVM_X86_QUIRK_STUFF_FEATURE_MSRS	(1 << 8)
+#endif
+
 #ifndef KVM_CAP_X86_APIC_BUS_CYCLES_NS
 #define KVM_CAP_X86_APIC_BUS_CYCLES_NS	237
 #endif

@@ -631,13 +631,21 @@ void lhv_lapic_written(struct lhv_vcpu *vcpu, u32 reg)
 	write_reg(vcpu->lapic, reg, lhv_lapic_reg(vcpu->lapic, reg));
 }
 
+/* Are the registers in memory? */
+static bool has_page(const struct lhv_lapic *l)
+{
+	return lhv_lapic_hw_enabled(l) && !lhv_lapic_x2(l);
+}
+
+/* A page that is none is a hole, as KVM's, unless that quirk is off: then it is the VMM's. */
 bool lhv_lapic_in_range(struct lhv_vcpu *vcpu, gpa_t gpa, unsigned int len)
 {
 	struct lhv_lapic *l = vcpu->lapic;
 
-	return l && (gpa & PAGE_MASK) == (l->base_msr & PAGE_MASK) &&
-	       lhv_lapic_hw_enabled(l) && !lhv_lapic_x2(l) &&
-	       offset_in_page(gpa) + len <= PAGE_SIZE;
+	if (!l || (gpa & PAGE_MASK) != (l->base_msr & PAGE_MASK) ||
+	    offset_in_page(gpa) + len > PAGE_SIZE)
+		return false;
+	return likely(has_page(l)) || lhv_has_quirk(vcpu->vm, KVM_X86_QUIRK_LAPIC_MMIO_HOLE);
 }
 
 /* Only aligned 32-bit accesses are architectural; anything else reads what it can. */
@@ -645,6 +653,10 @@ int lhv_lapic_mmio_read(struct lhv_vcpu *vcpu, u32 offset, unsigned int len, voi
 {
 	u32 val, sub = offset & 0xf;
 
+	if (unlikely(!has_page(vcpu->lapic))) {
+		memset(data, 0xff, len);
+		return 0;
+	}
 	memset(data, 0, len);
 	if (sub + len > sizeof(val) || read_reg(vcpu->lapic, offset & ~0xfU, &val))
 		return 0;
@@ -656,7 +668,7 @@ int lhv_lapic_mmio_write(struct lhv_vcpu *vcpu, u32 offset, unsigned int len, co
 {
 	u32 val;
 
-	if (len != sizeof(val) || (offset & 0xf))
+	if (len != sizeof(val) || (offset & 0xf) || unlikely(!has_page(vcpu->lapic)))
 		return 0;
 	memcpy(&val, data, sizeof(val));
 	write_reg(vcpu->lapic, offset, val);
@@ -791,7 +803,8 @@ void lhv_lapic_reset(struct lhv_vcpu *vcpu, bool init)
 	for (i = 0; i < ARRAY_SIZE(lvts); i++)
 		lhv_lapic_set_reg(l, lvts[i].reg, APIC_LVT_MASKED);
 	/* As firmware would leave it: the 8259 reaches the BSP (KVM does it, VMMs rely on it). */
-	if (l->base_msr & MSR_IA32_APICBASE_BSP)
+	if (l->base_msr & MSR_IA32_APICBASE_BSP &&
+	    lhv_has_quirk(vcpu->vm, KVM_X86_QUIRK_LINT0_REENABLED))
 		lhv_lapic_set_reg(l, APIC_LVT0, APIC_DM_EXTINT);
 	lhv_lapic_timer_set_divide(l, 0);
 	vcpu->pv_eoi = 0;

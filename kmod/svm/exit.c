@@ -175,6 +175,8 @@ static enum lhv_next handle_exception(struct lhv_vcpu *vcpu)
 		return handle_db(vcpu);
 	case X86_TRAP_BP:
 		return lhv_debug_exit(vcpu, vector, 0);
+	case X86_TRAP_UD:
+		return lhv_ud_exec(vcpu);
 	case X86_TRAP_AC:
 		lhv_queue_exception_error(vcpu, vector, vcpu->exit.info1);
 		return LHV_RESUME;
@@ -234,7 +236,7 @@ enum lhv_next lhv_svm_handle_exit(struct lhv_vcpu *vcpu)
 	case LHV_EXIT_RDPMC:		return lhv_rdpmc_exec(vcpu);
 	case LHV_EXIT_INVD:		return lhv_nop_exec(vcpu);
 	case LHV_EXIT_WBINVD:		return lhv_wbinvd_exec(vcpu);
-	case LHV_EXIT_MONITOR:		return lhv_nop_exec(vcpu);
+	case LHV_EXIT_MONITOR:
 	case LHV_EXIT_MWAIT:		return lhv_mwait_exec(vcpu);
 	case LHV_EXIT_VIRT_INSN:	return lhv_inject_ud(vcpu);
 	case LHV_EXIT_SHUTDOWN:		return handle_shutdown(vcpu);

@@ -491,6 +491,7 @@ const struct lhv_backend lhv_svm_backend = {
 	.name = "svm",
 	.vcpu_size = sizeof(struct lhv_svm_vcpu),
 	.tdp = &lhv_npt_format,
+	.hypercall = LHV_VMMCALL,
 
 	.probe = lhv_svm_probe,
 	.setup = svm_setup,

@@ -55,6 +55,8 @@ static void init_control(struct lhv_vcpu *vcpu)
 		lhv_svm_intercept(vcpu, always_intercepted[i], true);
 	lhv_svm_intercept_dr(vcpu, true);
 	lhv_svm_intercept(vcpu, INTERCEPT_RDPRU, boot_cpu_has(X86_FEATURE_RDPRU));
+	lhv_svm_intercept(vcpu, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_UD,
+			  lhv_has_quirk(vcpu->vm, KVM_X86_QUIRK_FIX_HYPERCALL_INSN));
 	/* The VMM's own interrupt controller wants to know about every lower TPR. */
 	lhv_svm_intercept(vcpu, INTERCEPT_CR8_WRITE, !lhv_has_lapic(vcpu->vm));
 

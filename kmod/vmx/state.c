@@ -386,6 +386,8 @@ void lhv_vmx_reset(struct lhv_vcpu *vcpu, bool init)
 	 * through (CVE-2015-5307, CVE-2015-8104).
 	 */
 	vmx->exceptions = BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC) | BIT(X86_TRAP_MC);
+	if (lhv_has_quirk(vcpu->vm, KVM_X86_QUIRK_FIX_HYPERCALL_INSN))
+		vmx->exceptions |= BIT(X86_TRAP_UD);
 	vmx->interruptibility = 0;
 	vmx->pending_dbg = 0;
 	vmx->inject_info = 0;

@@ -383,6 +383,7 @@ const struct lhv_backend lhv_vmx_backend = {
 	.name = "vmx",
 	.vcpu_size = sizeof(struct lhv_vmx_vcpu),
 	.tdp = &lhv_ept_format,
+	.hypercall = LHV_VMCALL,
 
 	.probe = lhv_vmx_probe,
 	.setup = vmx_setup,

@@ -829,24 +829,6 @@ TEST(virt_insns_ud)
 	vcpu_done(vcpu);
 }
 
-/* monitor/mwait run as nops or raise #UD: either is right, a hang or an exit is not */
-
-static void g_mwait(void)
-{
-	uint64_t f;
-
-	f = G_TRY("monitor", : : "a"(GUEST_SHARED), "c"(0), "d"(0) : "memory");
-	G_CHECK(f == NO_FAULT || f == UD);
-	f = G_TRY("mwait", : : "a"(0), "c"(0) : "memory");
-	G_CHECK(f == NO_FAULT || f == UD);
-	g_done();
-}
-
-TEST(monitor_mwait)
-{
-	run_guest(g_mwait, 0);
-}
-
 static void g_pause(void)
 {
 	int i;
