@@ -2,7 +2,9 @@
 /*
  * lhv - what KVM_CHECK_EXTENSION answers.
  */
+#include <linux/cpu.h>
 #include <linux/cpumask.h>
+#include <asm/cpufeature.h>
 
 #include "host/kvm_abi.h"
 #include "ioctl.h"
@@ -81,6 +83,23 @@ static const struct {
 	{ KVM_CAP_XSAVE, 1 },
 };
 
+/*
+ * Where threads of a core predict each other's returns, a guest that chooses when its thread goes
+ * idle learns of its neighbour. MWAIT needs an APIC timer that goes on in deep sleep.
+ */
+static u32 exits_to_disable(void)
+{
+	u32 exits = KVM_X86_DISABLE_EXITS_PAUSE;
+
+	if (boot_cpu_has_bug(X86_BUG_SMT_RSB) && cpu_smt_possible())
+		return exits;
+	exits |= KVM_X86_DISABLE_EXITS_HLT;
+	if (boot_cpu_has(X86_FEATURE_MWAIT) && boot_cpu_has(X86_FEATURE_ARAT) &&
+	    !boot_cpu_has_bug(X86_BUG_MONITOR))
+		exits |= KVM_X86_DISABLE_EXITS_MWAIT;
+	return exits;
+}
+
 /* @obj: the VM, or NULL for the system. */
 long lhv_check_extension(void *obj, unsigned long cap)
 {
@@ -88,6 +107,8 @@ long lhv_check_extension(void *obj, unsigned long cap)
 	size_t i;
 
 	switch (cap) {
+	case KVM_CAP_X86_DISABLE_EXITS:
+		return exits_to_disable();
 	case KVM_CAP_ADJUST_CLOCK:
 		return KVM_CLOCK_TSC_STABLE |
 		       (lhv_host_tsc_stable() ? KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC : 0);

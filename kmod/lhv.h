@@ -250,6 +250,7 @@ struct lhv_vm {
 	u32 bsp_id;		/* L APIC id of the bootstrap processor */
 	u32 vcpu_ids;		/* L KVM_CAP_MAX_VCPU_ID: APIC ids are below it; 0: not limited */
 	u32 nr_mmu_pages;	/* A KVM_SET_NR_MMU_PAGES */
+	u32 disabled_exits;	/* A KVM_CAP_X86_DISABLE_EXITS: KVM_X86_DISABLE_EXITS_* */
 	u64 disabled_quirks;	/* A KVM_CAP_DISABLE_QUIRKS2: KVM_X86_QUIRK_* */
 	bool exit_on_emulation_failure; /* A KVM_CAP_EXIT_ON_EMULATION_FAILURE was enabled */
 	bool hide_platform_info; /* A KVM_CAP_MSR_PLATFORM_INFO: the guest may not read that MSR */
@@ -273,6 +274,12 @@ struct lhv_vm {
 static inline bool lhv_has_quirk(const struct lhv_vm *vm, u64 quirk)
 {
 	return !(READ_ONCE(vm->disabled_quirks) & quirk);
+}
+
+/* Does an instruction stay in the guest (KVM_X86_DISABLE_EXITS_*)? Asked when a vCPU is reset. */
+static inline bool lhv_stays_in_guest(const struct lhv_vm *vm, u32 exit)
+{
+	return READ_ONCE(vm->disabled_exits) & exit;
 }
 
 /* Does a device of the VM not see what is in the CPUs' caches only? */

@@ -302,6 +302,12 @@ static int vm_enable_cap(void *obj, void *arg)
 			   vm->disabled_quirks | (cap->args[0] & LHV_QUIRKS));
 		ret = 0;
 		break;
+	case KVM_CAP_X86_DISABLE_EXITS:
+		if (cap->args[0] & ~(u64)lhv_check_extension(vm, cap->cap))
+			break;
+		WRITE_ONCE(vm->disabled_exits, vm->disabled_exits | cap->args[0]);
+		ret = 0;
+		break;
 	case KVM_CAP_SPLIT_IRQCHIP:
 		ret = lhv_irqchip_create_split(vm, min_t(u64, cap->args[0], U32_MAX));
 		break;

@@ -156,6 +156,15 @@ static void table_runtime(struct lhv_cpuid_table *t, struct lhv_vcpu *vcpu)
 		t->xsave1->ebx = lhv_xstate_size(xcr0, true);
 }
 
+/* A kick would not end a HLT that nobody sees. */
+static void table_halt(struct lhv_cpuid_table *t, const struct lhv_vm *vm)
+{
+	struct kvm_cpuid_entry2 *e = table_find(t, KVM_CPUID_FEATURES, 0);
+
+	if (e && lhv_stays_in_guest(vm, KVM_X86_DISABLE_EXITS_HLT))
+		e->eax &= ~BIT(KVM_FEATURE_PV_UNHALT);
+}
+
 /* With KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT off the guest's own switch decides, as on a CPU. */
 static void table_mwait(struct lhv_cpuid_table *t, struct lhv_vcpu *vcpu)
 {
@@ -411,6 +420,7 @@ int lhv_cpuid_set(struct lhv_vcpu *vcpu, const struct kvm_cpuid_entry2 *entries,
 
 	table_runtime(t, vcpu);
 	table_mwait(t, vcpu);
+	table_halt(t, vcpu->vm);
 	if (vcpu->cpu >= 0 && cpu->cpuid) {
 		if (cpu->cpuid->nent != nent ||
 		    memcmp(cpu->cpuid->entries, t->entries, nent * sizeof(*entries)))

@@ -60,7 +60,14 @@ static void init_control(struct lhv_vcpu *vcpu)
 	/* The VMM's own interrupt controller wants to know about every lower TPR. */
 	lhv_svm_intercept(vcpu, INTERCEPT_CR8_WRITE, !lhv_has_lapic(vcpu->vm));
 
-	if (lhv_svm_caps.pause_filter) {
+	if (lhv_stays_in_guest(vcpu->vm, KVM_X86_DISABLE_EXITS_HLT))
+		lhv_svm_intercept(vcpu, INTERCEPT_HLT, false);
+	if (lhv_stays_in_guest(vcpu->vm, KVM_X86_DISABLE_EXITS_MWAIT)) {
+		lhv_svm_intercept(vcpu, INTERCEPT_MONITOR, false);
+		lhv_svm_intercept(vcpu, INTERCEPT_MWAIT, false);
+	}
+	if (lhv_svm_caps.pause_filter &&
+	    !lhv_stays_in_guest(vcpu->vm, KVM_X86_DISABLE_EXITS_PAUSE)) {
 		control->pause_filter_count = PAUSE_COUNT;
 		if (lhv_svm_caps.pause_threshold)
 			control->pause_filter_thresh = PAUSE_THRESHOLD;

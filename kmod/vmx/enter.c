@@ -118,13 +118,22 @@ static noinline void settle_shadow(struct lhv_vmx_vcpu *vmx, u64 rflags)
 	lhv_vmwritel(GUEST_PENDING_DBG_EXCEPTIONS, pending);
 }
 
+static noinline void write_inject_seldom(struct lhv_vmx_vcpu *vmx)
+{
+	if (vmx->soft_injected)
+		lhv_vmwrite32(VM_ENTRY_INSTRUCTION_LEN, 1);
+	/* SDM Vol 3C "Checks on Guest Non-Register State": few events may come to a halted CPU. */
+	if (vmx->halts)
+		lhv_vmwrite32(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
+}
+
 static __always_inline void write_inject(struct lhv_vmx_vcpu *vmx)
 {
 	lhv_vmwrite32(VM_ENTRY_INTR_INFO_FIELD, vmx->inject_info);
 	if (vmx->inject_info & INTR_INFO_DELIVER_CODE_MASK)
 		lhv_vmwrite32(VM_ENTRY_EXCEPTION_ERROR_CODE, vmx->inject_error);
-	if (vmx->soft_injected)
-		lhv_vmwrite32(VM_ENTRY_INSTRUCTION_LEN, 1);
+	if (unlikely(vmx->soft_injected || vmx->halts))
+		write_inject_seldom(vmx);
 }
 
 static __always_inline void write_host(struct lhv_vmx_vcpu *vmx)

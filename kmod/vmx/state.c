@@ -303,6 +303,9 @@ static void write_group(struct lhv_vcpu *vcpu, int group)
 		if (vcpu->lapic && vcpu->lapic->virtual)
 			write_virtual_irqs(vcpu->lapic);
 		break;
+	case LHV_VMX_ACTIVITY:
+		lhv_vmwrite32(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
+		break;
 	case LHV_VMX_CONSTANT:
 		write_constant(vcpu);
 		break;
@@ -371,6 +374,15 @@ void lhv_vmx_reset(struct lhv_vcpu *vcpu, bool init)
 	}
 	lhv_vmx_initial_controls(vmx);
 	lhv_vmx_control(vmx, CPU2, SECONDARY_EXEC_ENABLE_VPID, vmx->vpid);
+	vmx->halts = lhv_stays_in_guest(vcpu->vm, KVM_X86_DISABLE_EXITS_HLT);
+	if (vmx->halts)
+		lhv_vmx_control(vmx, CPU, CPU_BASED_HLT_EXITING, false);
+	vmx->sleeps = lhv_stays_in_guest(vcpu->vm, KVM_X86_DISABLE_EXITS_MWAIT);
+	if (vmx->sleeps)
+		lhv_vmx_control(vmx, CPU, CPU_BASED_MWAIT_EXITING | CPU_BASED_MONITOR_EXITING,
+				false);
+	if (lhv_stays_in_guest(vcpu->vm, KVM_X86_DISABLE_EXITS_PAUSE))
+		lhv_vmx_control(vmx, CPU2, SECONDARY_EXEC_PAUSE_LOOP_EXITING, false);
 	lhv_vmx_virtual_irqs(vcpu, false);
 	vmx->tpr_threshold = 0;
 	vmx->deadline = 0;
@@ -726,6 +738,11 @@ void lhv_vmx_set_tsc_offset(struct lhv_vcpu *vcpu, u64 offset)
 /* See struct lhv_backend. */
 bool lhv_vmx_set_deadline(struct lhv_vcpu *vcpu, u64 guest_tsc)
 {
-	lhv_vmx(vcpu)->deadline = guest_tsc;
-	return lhv_vmx_has(LHV_VMX_PIN, PIN_BASED_VMX_PREEMPTION_TIMER);
+	struct lhv_vmx_vcpu *vmx = lhv_vmx(vcpu);
+
+	/* It may stand still in what MWAIT leads to. */
+	if (vmx->sleeps || !lhv_vmx_has(LHV_VMX_PIN, PIN_BASED_VMX_PREEMPTION_TIMER))
+		return false;
+	vmx->deadline = guest_tsc;
+	return true;
 }

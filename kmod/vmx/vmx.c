@@ -340,6 +340,9 @@ static void vmx_load(struct lhv_vcpu *vcpu, int cpu)
 		make_current(vmx, c);
 		vmx->loaded = true;
 	}
+	/* Whoever looked at it in between may have moved it. As on AMD-V, HLT may end early then. */
+	if (unlikely(vmx->halts))
+		vmx->dirty |= BIT(LHV_VMX_ACTIVITY);
 	if (c->last_vcpu != vmx->id) {
 		c->last_vcpu = vmx->id;
 		lhv_host_ibpb_on_switch();

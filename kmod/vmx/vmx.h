@@ -47,6 +47,7 @@ enum lhv_vmx_group {
 	LHV_VMX_PENDING_DBG,
 	LHV_VMX_TPR,		/* where it is, and how low it may get */
 	LHV_VMX_VIRTUAL_IRQ,	/* RVI, SVI and which EOIs exit */
+	LHV_VMX_ACTIVITY,	/* never halted: what HLT waited for may have come */
 	LHV_VMX_CONSTANT,	/* what never changes after creation */
 	LHV_VMX_HOST,		/* what differs between CPUs */
 	LHV_VMX_NR_GROUPS
@@ -135,7 +136,9 @@ struct lhv_vmx_vcpu {
 
 	u32 interruptibility;	/* GUEST_INTR_STATE_*, always known */
 	u32 inject_info, inject_error; /* VM-entry interruption information; 0: none */
-	bool soft_injected;	/* #BP or #OF as by the VMM */
+	bool soft_injected : 1;	/* #BP or #OF as by the VMM */
+	bool halts : 1;		/* KVM_X86_DISABLE_EXITS_HLT */
+	bool sleeps : 1;	/* KVM_X86_DISABLE_EXITS_MWAIT */
 
 	/*
 	 * The TPR in the LAPIC's register page, which MOV to and from CR8 uses without an exit.

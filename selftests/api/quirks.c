@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* KVM_CAP_DISABLE_QUIRKS2: what a VMM sees of it; what the guest sees is in guest/quirks.c. */
+/*
+ * KVM_CAP_DISABLE_QUIRKS2 and KVM_CAP_X86_DISABLE_EXITS: what a VMM sees of them; the guest's view is
+ * in guest/quirks.c and guest/stay.c.
+ */
 #include "vm.h"
 
 #ifndef KVM_X86_QUIRK_STUFF_FEATURE_MSRS
@@ -130,4 +133,25 @@ TEST(quirk_misc_enable)
 	with_ecx(vcpu, 0, CPUID_1_ECX_SSE3);
 	CHECK_EQ(vcpu_try_set_msr(vcpu, MSR_MISC_ENABLE, misc | MISC_ENABLE_MWAIT), 0);
 	CHECK_EQ(vcpu_get_msr(vcpu, MSR_MISC_ENABLE), misc);
+}
+
+/* ---- KVM_CAP_X86_DISABLE_EXITS ---- */
+
+TEST(disable_exits)
+{
+	struct vm *vm = vm_create(VM_IRQCHIP);
+	unsigned int known = vm_cap(vm, KVM_CAP_X86_DISABLE_EXITS);
+	int bit;
+
+	CHECK(known & KVM_X86_DISABLE_EXITS_PAUSE);
+	CHECK(!(known & ~(KVM_X86_DISABLE_EXITS_PAUSE | KVM_X86_DISABLE_EXITS_HLT |
+			  KVM_X86_DISABLE_EXITS_MWAIT |
+			  (on_kvm() ? KVM_X86_DISABLE_EXITS_CSTATE : 0))));
+	for (bit = on_kvm() ? 4 : 0; bit < 64; bit++) {
+		if (bit < 32 && known & 1u << bit)
+			continue;
+		CHECK_ERR(disable(vm, KVM_CAP_X86_DISABLE_EXITS, known | 1ull << bit), EINVAL);
+	}
+	CHECK_OK(disable(vm, KVM_CAP_X86_DISABLE_EXITS, 0));
+	CHECK_OK(disable(vm, KVM_CAP_X86_DISABLE_EXITS, known));
 }
