@@ -3,8 +3,8 @@
  * lhv - what KVM_CHECK_EXTENSION answers.
  */
 #include <linux/cpu.h>
+#include <linux/cpufeature.h>
 #include <linux/cpumask.h>
-#include <asm/cpufeature.h>
 
 #include "host/kvm_abi.h"
 #include "ioctl.h"

@@ -13,6 +13,7 @@
 #include <linux/processor.h>
 
 #include "cpu/msr.h"
+#include "host/kvm_abi.h"
 
 /* ---- the plain kinds ---- */
 
