@@ -375,8 +375,8 @@ static void by_vm(const struct lhv_sched_ops *ops, unsigned int n, enum job job)
 	sim_policy(&s, ops);
 	sim_run(&s, 10 * SEC);
 	got = s.vms[0].s.fig.run / 1e10;
-	printf("| %s, %u vCPUs that %s, beside one | got %.3f | | | | | | |\n", ops->name, n,
-	       job == JOB_TURN ? "take turns" : "spin", got);
+	printf("| %s | %u vCPUs that %s | %.1f %% |\n", ops->name, n,
+	       job == JOB_TURN ? "take turns of 5 ms" : "spin", 100 * got);
 	/* A gang's turn is not cut short because another's vCPU wakes up: who sleeps gets less. */
 	expect((got > .48 || (job == JOB_TURN && ops == &lhv_sched_gang)) && got < .52, ops->name,
 	       "a VM's weight is shared by its vCPUs");
@@ -425,7 +425,8 @@ static void fairness(void)
 {
 	unsigned int i;
 
-	head_of("Who is owed what, one slot, 10 s", "VM");
+	printf("\n### A VM of several vCPUs beside one of one that spins, one slot, 10 s\n\n");
+	printf("| policy | the VM | got |\n|---|---|---|\n");
 	for (i = 0; i < COUNT(policies); i++) {
 		const struct lhv_sched_ops *ops = policies[i];
 
@@ -438,6 +439,7 @@ static void fairness(void)
 		by_vm(ops, 4, JOB_SPIN);
 		by_vm(ops, 10, JOB_TURN);
 	}
+	printf("| *the best there is* | | 50.0 %% |\n");
 	bursts();
 	aged();
 }
