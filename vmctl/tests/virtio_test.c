@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <liburing.h>
 #include <linux/pci_regs.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
@@ -18,6 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -41,6 +44,7 @@ struct fixture {
 	struct vm_config cfg;
 	struct vm_disk disk;
 	struct virtio_dev *dev;
+	bool rng;
 	char path[32];
 	uint8_t *ram;
 	struct vring_desc *desc;
@@ -98,7 +102,7 @@ static void drive(struct fixture *f)
 	bar(f, BAR_GPA + VIRTIO_PCI_COMMON_STATUS, 1, VIRTIO_CONFIG_S_DRIVER_OK);
 }
 
-static int setup(void **state)
+static int setup_device(void **state, bool rng)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
@@ -118,7 +122,8 @@ static int setup(void **state)
 	mem_init(&f->vm.mem, MEM_SIZE);
 	f->ram = f->vm.mem.region[0].hva;
 	f->vm.pci = pci_create(&f->vm);
-	f->dev = virtio_blk_create(&f->vm, &f->disk, 0);
+	f->rng = rng;
+	f->dev = rng ? virtio_rng_create(&f->vm) : virtio_blk_create(&f->vm, &f->disk, 0);
 	if (!f->dev || loop_start(f->vm.loop))
 		return -1;
 	/* Memory decoding on; MSI-X on, so that no line is driven. */
@@ -132,12 +137,37 @@ static int setup(void **state)
 	return 0;
 }
 
+static int setup(void **state)
+{
+	return setup_device(state, false);
+}
+
+static bool no_uring;		/* as on a host that does not offer it */
+
+static int setup_no_uring(void **state)
+{
+	int ret;
+
+	no_uring = true;
+	ret = setup_device(state, false);
+	no_uring = false;
+	return ret;
+}
+
+static int setup_rng(void **state)
+{
+	return setup_device(state, true);
+}
+
 static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
 	loop_stop(f->vm.loop);
-	virtio_blk_destroy(f->dev);
+	if (f->rng)
+		virtio_rng_destroy(f->dev);
+	else
+		virtio_blk_destroy(f->dev);
 	pci_destroy(f->vm.pci);
 	loop_destroy(f->vm.loop);
 	mem_destroy(&f->vm.mem);
@@ -330,6 +360,96 @@ static void bad_queue(void **state)
 	bar(f, BAR_GPA + VIRTIO_PCI_COMMON_Q_ENABLE, 2, 1);
 }
 
+/*
+ * A guest that always offers more: whenever the device is at one of its requests. These are called
+ * in place of the C library's and liburing's own.
+ */
+static struct fixture *_Atomic endless;
+
+static void offer_more(void)
+{
+	struct fixture *f = endless;
+
+	if (f)
+		__atomic_store_n(&f->avail->idx, f->used->idx + 2, __ATOMIC_RELEASE);
+}
+
+ssize_t getrandom(void *buf, size_t len, unsigned int flags)
+{
+	offer_more();
+	return syscall(SYS_getrandom, buf, len, flags);
+}
+
+int fdatasync(int fd)
+{
+	offer_more();
+	return syscall(SYS_fdatasync, fd);
+}
+
+int io_uring_queue_init(unsigned int entries, struct io_uring *ring, unsigned int flags)
+{
+	struct io_uring_params p = { .flags = flags };
+
+	return no_uring ? -ENOSYS : io_uring_queue_init_params(entries, ring, &p);
+}
+
+/* In place of the device's own: how many requests does it take before it lets the lock go? */
+static const struct virtio_ops *device_ops;
+static unsigned int most_taken;
+
+static void count_taken(struct virtio_dev *dev, unsigned int q)
+{
+	uint16_t before = dev->vq[q].last_avail, n;
+
+	device_ops->notify(dev, q);
+	n = dev->vq[q].last_avail - before;
+	if (n > most_taken)
+		most_taken = n;
+}
+
+static uint16_t used_idx(const struct fixture *f)
+{
+	return __atomic_load_n(&f->used->idx, __ATOMIC_ACQUIRE);
+}
+
+/* Such a guest keeps nobody from the device lock, and nothing that it offered is forgotten. */
+static void no_end(void **state)
+{
+	struct fixture *f = *state;
+	struct virtio_ops ops;
+	unsigned int i;
+	uint16_t before;
+
+	/* Also sets the chain up. */
+	if (f->rng)
+		f->desc[0] = (struct vring_desc){ DATA_GPA, 8, VRING_DESC_F_WRITE, 0 };
+	else
+		assert_int_equal(request(f, VIRTIO_BLK_T_FLUSH, 0, 0, false), 0);
+	before = used_idx(f);
+	pthread_mutex_lock(&f->vm.lock);
+	device_ops = f->dev->ops;
+	ops = *device_ops;
+	ops.notify = count_taken;
+	f->dev->ops = &ops;
+	most_taken = 0;
+	endless = f;
+	f->avail->idx = before + 1;
+	pthread_mutex_unlock(&f->vm.lock);
+	notify(f);
+	for (i = 0; i < 5000 && (uint16_t)(used_idx(f) - before) < 10 * QUEUE; i++)
+		pause_ms(1);
+	endless = NULL;
+	assert_int_not_equal(i, 5000);
+	for (i = 0; i < 5000 && used_idx(f) != f->avail->idx; i++)
+		pause_ms(1);
+	assert_int_not_equal(i, 5000);
+	pthread_mutex_lock(&f->vm.lock);
+	f->dev->ops = device_ops;
+	pthread_mutex_unlock(&f->vm.lock);
+	assert_int_equal(most_taken, QUEUE);
+	assert_false(status(f) & VIRTIO_CONFIG_S_NEEDS_RESET);
+}
+
 /* Rings and registers of any content: the process must survive. */
 static void random_driver(void **state)
 {
@@ -375,6 +495,8 @@ int main(void)
 		T(configuration), T(read_and_write), T(zero_and_discard),
 		T(identity), T(bad_requests), T(lie_and_reset), T(no_version_1),
 		T(bad_queue), T(random_driver),
+		cmocka_unit_test_setup_teardown(no_end, setup_no_uring, teardown),
+		cmocka_unit_test_setup_teardown(no_end, setup_rng, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,7 +18,8 @@ struct virtio_dev;
 
 /**
  * struct virtio_ops - what a device does
- * @notify: requests may wait in queue @q; in the I/O thread
+ * @notify: requests may wait in queue @q; in the I/O thread, under the device lock: it takes no
+ *	more than the queue holds, lest a guest that offers without end keeps the lock
  * @reset: forget everything; on return nothing touches guest memory any more
  * @config: the device configuration's bytes, and how many
  */
@@ -61,6 +62,7 @@ int virtio_init(struct virtio_dev *dev, struct vm *vm,
 void virtio_destroy(struct virtio_dev *dev);
 void virtio_broken(struct virtio_dev *dev, const char *why);
 void virtio_signal(struct virtio_dev *dev, unsigned int q);
+void virtio_again(struct virtio_dev *dev, unsigned int q);
 bool virtio_queue_live(const struct virtio_dev *dev, unsigned int q);
 
 struct virtio_dev *virtio_blk_create(struct vm *vm, const struct vm_disk *disk,

@@ -322,12 +322,13 @@ static void blk_notify(struct virtio_dev *dev, unsigned int q)
 {
 	struct virtio_blk *blk = container_of(dev, struct virtio_blk, dev);
 	struct virtqueue *vq = &dev->vq[q];
+	unsigned int left = vq->size;
 	struct blk_req *r;
 	int ret = 0;
 
 	do {
 		/* More heads than requests means a cheating driver: it waits. */
-		while ((r = blk->free)) {
+		for (; left && (r = blk->free); left--) {
 			blk->free = r->next_free;
 			ret = vq_pop(vq, &r->chain);
 			if (ret > 0)
@@ -338,9 +339,11 @@ static void blk_notify(struct virtio_dev *dev, unsigned int q)
 			blk->free = r;
 			break;
 		}
-		blk->starved = !r;
-	} while (!blk->starved && ret == 0 && vq_rearm(vq));
+		blk->starved = !blk->free;
+	} while (left && !blk->starved && ret == 0 && vq_rearm(vq));
 	ring_submit(blk);
+	if (!left)
+		virtio_again(dev, q);
 	if (ret < 0)
 		virtio_broken(dev, "bad request from the driver");
 	else

@@ -128,6 +128,16 @@ static void kick(struct virtio_dev *dev, unsigned int q)
 		return;
 }
 
+/**
+ * virtio_again() - come back to a queue in which more may wait
+ * @dev: device
+ * @q: queue
+ */
+void virtio_again(struct virtio_dev *dev, unsigned int q)
+{
+	kick(dev, q);
+}
+
 static void on_kick(void *arg, uint32_t events)
 {
 	struct virtio_kick *k = arg;

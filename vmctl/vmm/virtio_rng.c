@@ -40,16 +40,19 @@ static void rng_notify(struct virtio_dev *dev, unsigned int q)
 {
 	struct virtio_rng *rng = container_of(dev, struct virtio_rng, dev);
 	struct virtqueue *vq = &dev->vq[q];
-	int ret;
+	unsigned int left = vq->size;
+	int ret = 0;
 
 	do {
-		while ((ret = vq_pop(vq, &rng->chain)) > 0)
+		for (; left && (ret = vq_pop(vq, &rng->chain)) > 0; left--)
 			vq_push(vq, rng->chain.head, fill(&rng->chain));
 		if (ret < 0) {
 			virtio_broken(dev, "bad request from the driver");
 			return;
 		}
-	} while (vq_rearm(vq));
+	} while (left && vq_rearm(vq));
+	if (!left)
+		virtio_again(dev, q);
 	virtio_signal(dev, q);
 }
 
