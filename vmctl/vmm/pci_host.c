@@ -42,6 +42,7 @@ struct pci_host {
 	unsigned int msi_cap;
 	uint32_t irq_type;
 	uint16_t command;
+	bool told;		/* of what the guest's driver asked in vain */
 };
 
 static struct pci_host *host_of(struct pci_dev *dev)
@@ -56,6 +57,14 @@ static uint32_t config(struct pci_host *h, uint16_t off, uint8_t len, bool write
 	};
 
 	return ioctl(h->fd, LHV_DEVICE_CONFIG, &c) < 0 ? UINT32_MAX : c.value;
+}
+
+/* Once a machine: the guest can do it without end, and the log is the host's. */
+static void report_once(struct pci_host *h, const char *what)
+{
+	if (!h->told)
+		report_errno(errno, "%s: %s of a device", h->pci.vm->cfg->name, what);
+	h->told = true;
 }
 
 /* ---- BARs ---- */
@@ -73,7 +82,7 @@ static void set_slot(struct pci_host *h, unsigned int bar, unsigned int n, uint6
 	if (!p->map || in == p->in_guest)
 		return;
 	if (ioctl(h->pci.vm->fd, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
-		report_errno(errno, "%s: BAR %u of a device", h->pci.vm->cfg->name, bar);
+		report_once(h, "a BAR");
 	else
 		p->in_guest = in;
 }
@@ -167,7 +176,7 @@ static void wire_interrupts(struct pci_host *h)
 	if (irq.type == h->irq_type)
 		return;
 	if (ioctl(h->fd, LHV_DEVICE_IRQ, &irq) < 0 && errno != ENODEV)
-		report_errno(errno, "%s: interrupts of a device", h->pci.vm->cfg->name);
+		report_once(h, "interrupts");
 	h->irq_type = irq.type;
 }
 

@@ -46,6 +46,7 @@ struct virtio_dev {
 	uint16_t queue_sel;
 	uint8_t status;
 	uint8_t isr;
+	bool told;			/* of a driver that broke the rules: once a machine */
 	unsigned int nqueues;
 	uint16_t queue_size;
 	struct virtqueue vq[VIRTIO_QUEUES_MAX];

@@ -61,8 +61,11 @@ void virtio_broken(struct virtio_dev *dev, const char *why)
 {
 	if (dev->status & VIRTIO_CONFIG_S_NEEDS_RESET)
 		return;
-	report("%s: %s: %s; the device waits for a reset",
-	       dev->pci.vm->cfg->name, dev->name, why);
+	/* A driver can do this without end, and the log is the host's. */
+	if (!dev->told)
+		report("%s: %s: %s; the device waits for a reset",
+		       dev->pci.vm->cfg->name, dev->name, why);
+	dev->told = true;
 	dev->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
 	if (!(dev->status & VIRTIO_CONFIG_S_DRIVER_OK))
 		return;
