@@ -17,6 +17,7 @@
 #include "vmctl.h"
 
 #define CHUNK		4096U
+#define PATIENCE_MS	1000		/* with who takes nothing, when we want to leave */
 
 struct session {
 	pid_t vm;		/* 0: not our child */
@@ -163,14 +164,25 @@ static void filter_input(struct session *s)
 	do_escape(s, action);
 }
 
-static void send_input(struct session *s)
+static bool send_input(struct session *s)
 {
 	ssize_t n = write(s->console, s->out + s->out_off, s->out_len);
 
-	if (n > 0) {
-		s->out_off += n;
-		s->out_len -= n;
-	}
+	if (n <= 0)
+		return false;
+	s->out_off += n;
+	s->out_len -= n;
+	return true;
+}
+
+/* What was typed before the escape is the guest's, if it takes it soon. */
+static void send_rest(struct session *s)
+{
+	struct pollfd p = { .fd = s->console, .events = POLLOUT };
+
+	while (s->out_len && s->console >= 0 && poll(&p, 1, PATIENCE_MS) > 0)
+		if (!send_input(s))
+			break;
 }
 
 /* Join the two until the VM ends (true) or the person leaves (false). */
@@ -201,11 +213,14 @@ static bool converse(struct session *s)
 			send_input(s);
 		if (p[IN].revents)
 			read_input(s);
-		if (s->in_len && !s->out_len)
+		/* An escape ends a piece: what follows it waits for nothing more. */
+		while (s->in_len && !s->out_len && !s->detached)
 			filter_input(s);
 		if (p[CTL].revents)
 			return true;
 	}
+	if (s->detached)
+		send_rest(s);
 	return !s->detached;
 }
 
