@@ -17,6 +17,8 @@
 #include "vmctl.h"
 
 #define CHUNK		4096U
+/* A pipe or terminal that can be written to takes so much without waiting. */
+#define PIECE		256U
 #define PATIENCE_MS	1000		/* with who takes nothing, when we want to leave */
 
 struct session {
@@ -26,6 +28,8 @@ struct session {
 	const char *name;
 	bool tty;		/* standard input is a terminal */
 	bool detached;
+	bool ending;		/* a signal has come */
+	bool stuck;		/* standard output takes no more */
 	struct escape escape;
 	uint8_t in[CHUNK];	/* typed, not looked at yet */
 	size_t in_off, in_len;
@@ -82,21 +86,42 @@ static void send_ctl(struct session *s, char c)
 		report_errno(errno, "%s: cannot reach the VM's process", s->name);
 }
 
-static void write_all(int fd, const uint8_t *p, size_t n)
+static void heed_signal(struct session *s)
 {
-	while (n) {
-		ssize_t done = write(fd, p, n);
+	struct signalfd_siginfo si;
 
+	if (read(s->sig, &si, sizeof(si)) != sizeof(si))
+		return;
+	s->ending = true;
+	if (s->ctl < 0)
+		s->detached = true;
+	else
+		send_ctl(s, CTL_STOP);
+}
+
+/* A terminal may stand still: signals are heard meanwhile, and then it is not waited for long. */
+static void show(struct session *s, const uint8_t *text, size_t n)
+{
+	while (n && !s->stuck) {
+		struct pollfd p[] = {
+			{ STDOUT_FILENO, POLLOUT, 0 },
+			{ s->ending ? -1 : s->sig, POLLIN, 0 },
+		};
+		int ready = poll(p, 2, s->ending ? PATIENCE_MS : -1);
+		ssize_t done = 0;
+
+		if (p[1].revents)
+			heed_signal(s);
+		if (p[0].revents)
+			done = write(STDOUT_FILENO, text, n < PIECE ? n : PIECE);
+		if (!ready)
+			s->stuck = true;
 		if (done < 0 && errno != EINTR && errno != EAGAIN)
 			return;
-		if (done < 0) {
-			struct pollfd w = { .fd = fd, .events = POLLOUT };
-
-			poll(&w, 1, -1);
-			continue;
+		if (done > 0) {
+			text += done;
+			n -= done;
 		}
-		p += done;
-		n -= done;
 	}
 }
 
@@ -110,7 +135,7 @@ static bool copy_output(struct session *s)
 		s->console = -1;
 	if (n <= 0)
 		return false;
-	write_all(STDOUT_FILENO, buf, n);
+	show(s, buf, n);
 	return true;
 }
 
@@ -198,15 +223,11 @@ static bool converse(struct session *s)
 			[CTL] = { s->ctl, POLLIN, 0 },
 			[SIG] = { s->sig, POLLIN, 0 },
 		};
-		struct signalfd_siginfo si;
 
 		if (poll(p, COUNT, -1) < 0)
 			continue;
-		if (p[SIG].revents && read(s->sig, &si, sizeof(si)) == sizeof(si)) {
-			if (s->ctl < 0)
-				return false;
-			send_ctl(s, CTL_STOP);
-		}
+		if (p[SIG].revents)
+			heed_signal(s);
 		if (p[CONSOLE].revents & (POLLIN | POLLHUP))
 			copy_output(s);
 		if (p[CONSOLE].revents & POLLOUT)

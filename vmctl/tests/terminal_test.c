@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* "vmctl console" at a terminal that this program plays: its escapes. */
+/* "vmctl console" at a terminal that this program plays: escapes, and a terminal that is stuck. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -132,11 +132,46 @@ static void hang_up(void **state)
 	ends(f);
 }
 
+/* Nobody reads what it writes: it can be ended all the same. */
+static void stuck(struct fixture *f, int out, int stays)
+{
+	static char text[4096];
+	struct pollfd p;
+
+	attach(f, out);
+	close(out);
+	expect(f->tty, "attached");
+	memset(text, 'x', sizeof(text));
+	/* Until it takes no more. */
+	p = (struct pollfd){ .fd = f->console, .events = POLLOUT };
+	while (poll(&p, 1, 500) == 1)
+		assert_true(send(f->console, text, sizeof(text), MSG_DONTWAIT) > 0);
+	kill(f->pid, SIGTERM);
+	ends(f);
+	close(stays);
+}
+
+static void stuck_pipe(void **state)
+{
+	int out[2];
+
+	assert_int_equal(pipe(out), 0);
+	stuck(*state, out[1], out[0]);
+}
+
+static void stuck_terminal(void **state)
+{
+	int other, out;
+
+	assert_int_equal(openpty(&other, &out, NULL, NULL, NULL), 0);
+	stuck(*state, out, other);
+}
+
 int main(void)
 {
 #define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(escapes), T(hang_up),
+		T(escapes), T(hang_up), T(stuck_pipe), T(stuck_terminal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
