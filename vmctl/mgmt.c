@@ -224,6 +224,7 @@ static void get_str(char *to, size_t room, struct nlattr **tb, int attr)
 static void parse_owner(struct vm_info *vm, struct nlattr *nest)
 {
 	struct nlattr *tb[LHV_A_OWNER_MAX + 1];
+	char *c;
 
 	if (!nest || nla_parse_nested(tb, LHV_A_OWNER_MAX, nest, NULL) < 0)
 		return;
@@ -234,6 +235,10 @@ static void parse_owner(struct vm_info *vm, struct nlattr *nest)
 	vm->cgroup = mgmt_u64(tb, LHV_A_OWNER_CGROUP);
 	vm->owner_gone = tb[LHV_A_OWNER_GONE];
 	get_str(vm->comm, sizeof(vm->comm), tb, LHV_A_OWNER_COMM);
+	/* Any bytes, as the process chose: not for a terminal, nor for JSON. */
+	for (c = vm->comm; *c; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
 }
 
 void mgmt_parse_vm(struct vm_info *vm, struct nlattr **tb)
