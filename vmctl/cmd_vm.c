@@ -445,6 +445,10 @@ int cmd_console(int argc, char **argv)
 		       vm.comm, vm.pid);
 		return STATUS_ERROR;
 	}
+	if (fd == -EPERM) {
+		report("%s: its socket is not its owner's", vm.name);
+		return STATUS_ERROR;
+	}
 	if (fd < 0) {
 		report_errno(-fd, "%s: console", vm.name);
 		return STATUS_ERROR;

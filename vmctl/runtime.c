@@ -114,12 +114,18 @@ int runtime_listen(char *path, uint64_t id)
  * @id: the VM
  * @what: HUB_CONSOLE or HUB_WAIT
  *
- * Return: a socket, or -errno: ENOENT and ECONNREFUSED mean that it has no such socket.
+ * The folder is the owner's, who may have put there what he likes: only a socket whose other end is
+ * his own is spoken to.
+ *
+ * Return: a socket, or -errno: ENOENT and ECONNREFUSED mean that it has no such socket, EPERM that it
+ * is somebody else's.
  */
 int runtime_connect(uid_t uid, uint64_t id, const char *what)
 {
 	struct sockaddr_un addr;
 	int fd, ret = address(&addr, uid, id);
+	socklen_t len = sizeof(struct ucred);
+	struct ucred peer;
 
 	if (ret)
 		return ret;
@@ -127,10 +133,14 @@ int runtime_connect(uid_t uid, uint64_t id, const char *what)
 	if (fd < 0)
 		return -errno;
 	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
-	    send(fd, what, strlen(what), MSG_NOSIGNAL) < 0) {
+	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
 		ret = -errno;
-		close(fd);
-		return ret;
-	}
-	return fd;
+	else if (peer.uid != uid)
+		ret = -EPERM;
+	else if (send(fd, what, strlen(what), MSG_NOSIGNAL) < 0)
+		ret = -errno;
+	if (!ret)
+		return fd;
+	close(fd);
+	return ret;
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "../hub.h"
@@ -184,6 +185,26 @@ static void modes(void **state)
 	assert_int_equal(chmod(dir, 0700), 0);
 }
 
+/* Whose end it is counts, not where it lies: a link may lead anywhere. */
+static void foreign(void **state)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	(void)state;
+	if (getuid())
+		skip();
+	assert_int_equal(runtime_path(addr.sun_path, getuid(), ID + 2), 0);
+	unlink(addr.sun_path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(seteuid(65534), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(seteuid(0), 0);
+	assert_int_equal(runtime_connect(getuid(), ID + 2, HUB_WAIT), -EPERM);
+	unlink(addr.sun_path);
+	close(fd);
+}
+
 static void matches(void **state)
 {
 	struct vm_info vm = { .id = 12, .name = "web" };
@@ -207,6 +228,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(wait_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(nonsense, setup, teardown),
 		cmocka_unit_test_setup_teardown(modes, setup, teardown),
+		cmocka_unit_test_setup_teardown(foreign, setup, teardown),
 		cmocka_unit_test(matches),
 	};
 
