@@ -212,13 +212,22 @@ static int open_file(const char *what, const char *path)
 	return fd;
 }
 
-/* Locked by open file description: released whenever the VM's process ends. */
+/*
+ * Locked by open file description: released whenever the VM's process ends. A block device, which may
+ * have several nodes, is claimed from the host, too: O_EXCL means this of block devices alone.
+ */
 static int open_disk(struct vm_disk *disk)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	bool block;
 	struct stat st;
 
-	disk->fd = open(disk->path, O_RDWR | O_CLOEXEC);
+	block = stat(disk->path, &st) == 0 && S_ISBLK(st.st_mode);
+	disk->fd = open(disk->path, O_RDWR | O_CLOEXEC | (block ? O_EXCL : 0));
+	if (disk->fd < 0 && block && errno == EBUSY) {
+		report("disk %s is in use by the host or by another VM", disk->path);
+		return -1;
+	}
 	if (disk->fd < 0) {
 		report_errno(errno, "cannot open disk %s", disk->path);
 		return -1;
