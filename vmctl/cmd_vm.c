@@ -343,7 +343,7 @@ struct stop {
 	unsigned int seconds;
 };
 
-static int stop_one(struct mgmt *m, const struct vm_info *vm, const struct stop *how)
+static int ask_to_stop(struct mgmt *m, const struct vm_info *vm, const struct stop *how)
 {
 	int ret;
 
@@ -352,28 +352,55 @@ static int stop_one(struct mgmt *m, const struct vm_info *vm, const struct stop 
 		return refused(m, vm, ret);
 	if (vm->state == LHV_VM_STATE_PAUSED && !how->force)
 		report("%s is paused: it will stop once it is unpaused", vm->name);
-	if (!how->wait) {
+	if (!how->wait)
 		fprintf(stderr, "%s: %s\n", vm->name, how->force ? "ended" : "asked to stop");
-		return STATUS_OK;
-	}
-	ret = wait_gone(m, vm->id, how->seconds ? (int)(how->seconds * 1000) : -1);
+	return STATUS_OK;
+}
+
+/* @end: when to give up, if a number of seconds was given */
+static int await_stop(struct mgmt *m, const struct vm_info *vm, const struct stop *how,
+		      int64_t end)
+{
+	int64_t left = end > now_ms() ? end - now_ms() : 0;
+	int ret = wait_gone(m, vm->id, how->seconds ? left : -1);
+
 	if (ret == -ETIMEDOUT)
 		report("%s has not stopped within %u seconds; vmctl stop -f ends it", vm->name,
 		       how->seconds);
 	return ret ? STATUS_ERROR : STATUS_OK;
 }
 
+/* All are asked before any is waited for. */
+static int stop_these(struct mgmt *m, struct vm_info *vms, size_t n, const struct stop *how)
+{
+	int64_t end = now_ms() + how->seconds * 1000LL;
+	int status = STATUS_OK;
+	size_t i, asked = 0;
+
+	for (i = 0; i < n; i++) {
+		if (ask_to_stop(m, &vms[i], how))
+			status = STATUS_ERROR;
+		else
+			vms[asked++] = vms[i];
+	}
+	for (i = 0; how->wait && i < asked; i++)
+		if (await_stop(m, &vms[i], how, end))
+			status = STATUS_ERROR;
+	return status;
+}
+
 static int stop_all(struct mgmt *m, const struct stop *how)
 {
-	int status = STATUS_OK;
 	struct vm_list list;
-	size_t i;
+	size_t i, n = 0;
+	int status;
 
 	if (mgmt_list(m, &list))
 		return STATUS_ERROR;
 	for (i = 0; i < list.n; i++)
-		if (list.vm[i].state != LHV_VM_STATE_KILLED && stop_one(m, &list.vm[i], how))
-			status = STATUS_ERROR;
+		if (list.vm[i].state != LHV_VM_STATE_KILLED)
+			list.vm[n++] = list.vm[i];
+	status = stop_these(m, list.vm, n, how);
 	vm_list_free(&list);
 	return status;
 }
@@ -417,7 +444,7 @@ int cmd_stop(int argc, char **argv)
 	else if (mgmt_find(m, argv[optind], &vm))
 		status = STATUS_ERROR;
 	else
-		status = stop_one(m, &vm, &how);
+		status = stop_these(m, &vm, 1, &how);
 	mgmt_close(m);
 	return status;
 }
