@@ -371,13 +371,14 @@ static int vm_created(struct supervisor *sup, int vm_fd)
 		st->id = 0;
 		return 0;
 	}
+	/* Before it has its name: vmctl wait finds the socket of whatever it finds by name. */
+	if (st->hub)
+		hub_listen(st->hub, st->id);
 	ret = name_vm(st);
 	if (ret)
 		return ret;
 	if (ioctl(vm_fd, LHV_SET_STOP_EVENTFD, &sup->fd[SUP_STOP]) < 0)
 		report_errno(errno, "%s: vmctl stop will not work", st->cfg.name);
-	if (st->hub)
-		hub_listen(st->hub, st->id);
 	return 0;
 }
 

@@ -264,7 +264,7 @@ static int64_t now_ms(void)
 	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
 }
 
-/* vmctl's own VMs say how they ended: their exit status, or -1 when it can't be had. */
+/* vmctl's own VMs say how they ended: their exit status; -ENODATA when this one did not. */
 static int wait_by_socket(const struct vm_info *vm)
 {
 	int fd = runtime_connect(vm->uid, vm->id, HUB_WAIT);
@@ -272,12 +272,12 @@ static int wait_by_socket(const struct vm_info *vm)
 	ssize_t n, got = 0;
 
 	if (fd < 0)
-		return -1;
+		return fd;
 	while ((n = read(fd, line + got, sizeof(line) - 1 - got)) > 0)
 		got += n;
 	close(fd);
 	line[got] = '\0';
-	return got ? atoi(line) : -1;
+	return got ? atoi(line) : -ENODATA;
 }
 
 /* Any VMM's: until the kernel says that it is no more. -ETIMEDOUT after @ms, -1: never. */
@@ -296,24 +296,41 @@ static int wait_gone(struct mgmt *m, uint64_t id, int ms)
 	for (;;) {
 		/* It may have gone before we listened, or while we lost events. */
 		ret = mgmt_get(m, id, &vm);
-		if (ret == -ENOENT || (!ret && vm.state == LHV_VM_STATE_KILLED))
+		if (ret == -ENOENT || (!ret && vm.state == LHV_VM_STATE_KILLED)) {
+			ret = 0;
 			break;
+		}
 		do {
 			left = ms < 0 ? -1 : end > now_ms() ? end - now_ms() : 0;
 			ret = mgmt_next_event(ear, &e, left);
-		} while (ret > 0 && !e.lost && (e.vm.id != id ||
-						e.event != LHV_VM_EVENT_STOPPED));
+		} while (ret == -EINTR || (ret > 0 && !e.lost &&
+					   (e.vm.id != id || e.event != LHV_VM_EVENT_STOPPED)));
 		if (ret < 0)
+			report_errno(-ret, "events");
+		if (ret <= 0 || !e.lost) {
+			ret = !ret ? -ETIMEDOUT : ret < 0 ? ret : 0;
 			break;
-		if (!ret) {
-			mgmt_close(ear);
-			return -ETIMEDOUT;
 		}
-		if (!e.lost)
-			break;
 	}
 	mgmt_close(ear);
-	return 0;
+	return ret;
+}
+
+static int wait_vm(struct mgmt *m, const struct vm_info *vm)
+{
+	int status = wait_by_socket(vm);
+	struct vm_info now;
+	bool silent;
+
+	if (status >= 0)
+		return status;
+	/* No socket: another program's, unless it went just now, and its socket with it. */
+	silent = status == -ENODATA || mgmt_get(m, vm->id, &now) == -ENOENT;
+	if (wait_gone(m, vm->id, -1))
+		return STATUS_ERROR;
+	if (silent)
+		report("%s has ended, and nobody says how", vm->name);
+	return silent ? STATUS_ERROR : STATUS_OK;
 }
 
 int cmd_wait(int argc, char **argv)
@@ -327,11 +344,8 @@ int cmd_wait(int argc, char **argv)
 	m = mgmt_open(false);
 	if (!m)
 		return STATUS_ERROR;
-	if (!mgmt_find(m, argv[1], &vm)) {
-		status = wait_by_socket(&vm);
-		if (status < 0)
-			status = wait_gone(m, vm.id, -1) ? STATUS_ERROR : STATUS_OK;
-	}
+	if (!mgmt_find(m, argv[1], &vm))
+		status = wait_vm(m, &vm);
 	mgmt_close(m);
 	return status;
 }

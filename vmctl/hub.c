@@ -21,6 +21,7 @@
 #define CHUNK		4096U
 #define LINE_MAX_LEN	32
 #define FLUSH_MS	5000
+#define HELLO_MS	1000		/* who comes at the end says so long what he wants */
 
 enum kind { NEWCOMER, CONSOLE, WAITER };
 
@@ -296,15 +297,38 @@ static bool anything_queued(const struct hub *hub)
 	return false;
 }
 
+static bool anybody_new(const struct hub *hub)
+{
+	unsigned int i;
+
+	for (i = 0; i < hub->n; i++)
+		if (hub->client[i]->kind == NEWCOMER)
+			return true;
+	return false;
+}
+
+/* Nobody else comes, and who has come already is let in. */
+static void close_listener(struct hub *hub, int listener)
+{
+	int fd;
+
+	shutdown(listener, SHUT_RD);
+	while ((fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
+		add_client(hub, fd);
+	close(listener);
+}
+
 /* The rest of the output to all, then the news to who waits; not for ever. */
 static void farewell(struct hub *hub, int status)
 {
-	int64_t end = now_ms() + FLUSH_MS;
+	int64_t end = now_ms() + FLUSH_MS, hello = now_ms() + HELLO_MS;
 	char line[LINE_MAX_LEN];
 	unsigned int i;
 
 	snprintf(line, sizeof(line), "%d\n", status);
 	while (!hub->eof && now_ms() < end)
+		turn(hub, -1, 100);
+	while (anybody_new(hub) && now_ms() < hello)
 		turn(hub, -1, 100);
 	for (i = 0; i < hub->n; i++)
 		if (hub->client[i]->kind == WAITER)
@@ -326,7 +350,7 @@ static void *hub_thread(void *arg)
 		pthread_mutex_lock(&hub->lock);
 		listener = hub->listen;
 		if (hub->retired >= 0)
-			close(hub->retired);
+			close_listener(hub, hub->retired);
 		hub->retired = -1;
 		c = add_client(hub, hub->joining);
 		if (c)

@@ -7,6 +7,8 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,6 +153,50 @@ static void wait_end(void **state)
 	assert_int_equal(runtime_connect(getuid(), ID, HUB_WAIT), -ENOENT);
 }
 
+static void *finish(void *hub)
+{
+	hub_finish(hub, 4);
+	return NULL;
+}
+
+/* Who comes while the VM ends is told, too. */
+static void late_waiter(void **state)
+{
+	struct fixture *f = *state;
+	int waiter = runtime_connect(getuid(), ID, "");
+	pthread_t thread;
+
+	assert_true(waiter >= 0);
+	close(f->console);
+	assert_int_equal(pthread_create(&thread, NULL, finish, f->hub), 0);
+	f->hub = NULL;
+	usleep(200000);
+	send_text(waiter, HUB_WAIT);
+	expect(waiter, "4\n");
+	pthread_join(thread, NULL);
+	close(waiter);
+}
+
+/* Nor is anybody lost on the way in: many times, for it is a race. */
+static void race(void **state)
+{
+	unsigned int i;
+
+	for (i = 0; i < 50; i++) {
+		struct fixture *f = *state;
+		int waiter = runtime_connect(getuid(), ID, HUB_WAIT);
+
+		assert_true(waiter >= 0);
+		close(f->console);
+		hub_finish(f->hub, 4);
+		f->hub = NULL;
+		expect(waiter, "4\n");
+		close(waiter);
+		teardown(state);
+		setup(state);
+	}
+}
+
 static void nonsense(void **state)
 {
 	struct fixture *f = *state;
@@ -226,11 +272,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(terminals, setup, teardown),
 		cmocka_unit_test_setup_teardown(backlog, setup, teardown),
 		cmocka_unit_test_setup_teardown(wait_end, setup, teardown),
+		cmocka_unit_test_setup_teardown(late_waiter, setup, teardown),
+		cmocka_unit_test_setup_teardown(race, setup, teardown),
 		cmocka_unit_test_setup_teardown(nonsense, setup, teardown),
 		cmocka_unit_test_setup_teardown(modes, setup, teardown),
 		cmocka_unit_test_setup_teardown(foreign, setup, teardown),
 		cmocka_unit_test(matches),
 	};
 
+	signal(SIGPIPE, SIG_IGN);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

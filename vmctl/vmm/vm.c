@@ -437,7 +437,7 @@ enum vm_end vm_run(const struct vm_config *cfg)
 		wait_end(vm);
 		end = atomic_load(&vm->end);
 	}
-	cfg->supervisor->ended(cfg->supervisor);
 	destroy(m);
+	cfg->supervisor->ended(cfg->supervisor);
 	return end;
 }

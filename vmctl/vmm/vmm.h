@@ -179,7 +179,7 @@ enum wish { WISH_NOTHING, WISH_STOP, WISH_POWER_BUTTON };
  * @created: the VM exists, with this fd; not 0 gives it up, the error reported
  * @attach: give the VM, complete with memory, a device of the host; 0 or -errno, reported
  * @started: its vCPUs run
- * @ended: it is about to go
+ * @ended: it is gone
  */
 struct supervisor {
 	int fd[SUPERVISOR_FDS];
