@@ -6,6 +6,7 @@
  * reached through its hub. With -c this process is the first terminal there. With
  * --foreground the VM runs in this process and writes to standard output.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -529,12 +530,35 @@ static int run_vm(struct start *st)
 	return status;
 }
 
-/* Away from the terminal: its signals are the other side's. */
+/* What came through exec() is the caller's: ours are all closed by it. */
+static void close_inherited(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	struct dirent *e;
+	int fd;
+
+	if (!dir)
+		return;
+	while ((e = readdir(dir))) {
+		fd = atoi(e->d_name);
+		if (fd > STDERR_FILENO && !(fcntl(fd, F_GETFD) & FD_CLOEXEC))
+			close(fd);
+	}
+	closedir(dir);
+}
+
+/*
+ * Away from the terminal, whose signals are the other side's, and from all else that the caller has
+ * open: a VM must not keep his file systems busy and his pipes from their end.
+ */
 static void become_daemon(void)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	setsid();
+	close_inherited();
+	if (chdir("/") < 0)
+		report_errno(errno, "/");
 	if (null >= 0) {
 		dup2(null, STDIN_FILENO);
 		dup2(null, STDOUT_FILENO);
