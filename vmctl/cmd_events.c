@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <json-c/json.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "mgmt.h"
@@ -101,28 +102,104 @@ static void print_json(const struct mgmt_event *e)
 	json_object_put(o);
 }
 
-/* vCPUs' events have no name: a VM given by name is looked for by its id, too. */
-static bool wanted(const struct mgmt_event *e, int argc, char **argv, const uint64_t *ids)
-{
-	int i;
+/* The VMs that are asked for, by id: vCPUs' events have no name. They come, go, and are renamed. */
+struct wanted {
+	uint64_t *id;
+	size_t n, room;
+};
 
-	for (i = 0; i < argc; i++)
-		if (e->lost || (ids[i] && ids[i] == e->vm.id) || vm_matches(&e->vm, argv[i]))
-			return true;
-	return !argc;
+static bool is_wanted(const struct wanted *w, uint64_t id)
+{
+	size_t i;
+
+	for (i = 0; i < w->n && w->id[i] != id; i++)
+		;
+	return i < w->n;
 }
 
-#define VMS_MAX	64
+static void forget(struct wanted *w, uint64_t id)
+{
+	size_t i;
+
+	for (i = 0; i < w->n; i++)
+		if (w->id[i] == id)
+			w->id[i] = w->id[--w->n];
+}
+
+static int want(struct wanted *w, const struct vm_info *vm, int argc, char **argv)
+{
+	uint64_t *more;
+	int i;
+
+	for (i = 0; i < argc && !vm_matches(vm, argv[i]); i++)
+		;
+	if (i == argc || is_wanted(w, vm->id))
+		return 0;
+	if (w->n == w->room) {
+		w->room = w->room ? 2 * w->room : 16;
+		more = realloc(w->id, w->room * sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		w->id = more;
+	}
+	w->id[w->n++] = vm->id;
+	return 0;
+}
+
+/* After we listen, so that none is missed in between. */
+static int want_present(struct wanted *w, int argc, char **argv)
+{
+	struct mgmt *m = argc ? mgmt_open(false) : NULL;
+	struct vm_list list;
+	size_t i;
+	int ret;
+
+	if (!m)
+		return argc ? -EPERM : 0;
+	ret = mgmt_list(m, &list);
+	for (i = 0; !ret && i < list.n; i++)
+		ret = want(w, &list.vm[i], argc, argv);
+	vm_list_free(&list);
+	mgmt_close(m);
+	return ret;
+}
+
+static int follow(struct mgmt *m, struct wanted *w, bool json, int argc, char **argv)
+{
+	struct mgmt_event e;
+	bool show;
+	int ret;
+
+	do {
+		ret = mgmt_next_event(m, &e, -1);
+		if (ret == -EINTR || !ret)
+			continue;
+		if (ret > 0 && !e.lost && !e.vcpu && want(w, &e.vm, argc, argv))
+			ret = -ENOMEM;
+		if (ret < 0) {
+			report_errno(-ret, "events");
+			return ret;
+		}
+		show = !argc || e.lost || is_wanted(w, e.vm.id);
+		if (!e.lost && !e.vcpu && e.event == LHV_VM_EVENT_STOPPED)
+			forget(w, e.vm.id);
+		if (!show)
+			continue;
+		if (json)
+			print_json(&e);
+		else
+			print_text(&e);
+		/* Until the reader of our output is gone. */
+	} while (!ferror(stdout));
+	return 0;
+}
 
 int cmd_events(int argc, char **argv)
 {
-	uint64_t ids[VMS_MAX] = { 0 };
-	struct mgmt_event e;
-	struct vm_list list;
+	struct wanted w = { 0 };
 	bool json = false;
 	struct mgmt *m;
-	int c, i, ret;
-	size_t j;
+	int c, ret;
 
 	optind = 1;
 	while ((c = getopt_long(argc, argv, "j", options, NULL)) != -1) {
@@ -132,37 +209,16 @@ int cmd_events(int argc, char **argv)
 	}
 	argc -= optind;
 	argv += optind;
-	if (argc > VMS_MAX)
-		return command_usage("events");
 	m = mgmt_open(false);
 	if (!m)
 		return STATUS_ERROR;
-	if (!mgmt_list(m, &list)) {
-		for (i = 0; i < argc; i++)
-			for (j = 0; j < list.n; j++)
-				if (vm_matches(&list.vm[j], argv[i]))
-					ids[i] = list.vm[j].id;
-		vm_list_free(&list);
-	}
-	ret = mgmt_listen(m, true, true);
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	while (!ret) {
-		ret = mgmt_next_event(m, &e, -1);
-		if (ret == -EINTR)
-			ret = 0;
-		if (ret <= 0)
-			continue;
-		ret = 0;
-		if (!wanted(&e, argc, argv, ids))
-			continue;
-		if (json)
-			print_json(&e);
-		else
-			print_text(&e);
-		/* The reader of our output is gone. */
-		if (ferror(stdout))
-			break;
-	}
+	ret = mgmt_listen(m, true, true);
+	if (!ret)
+		ret = want_present(&w, argc, argv);
+	if (!ret)
+		ret = follow(m, &w, json, argc, argv);
+	free(w.id);
 	mgmt_close(m);
 	return ret ? STATUS_ERROR : STATUS_OK;
 }
