@@ -151,14 +151,9 @@ static int list(struct mgmt *m, int argc, char **argv)
 	}
 	if (optind != argc)
 		return command_usage("device");
-	devices = calloc(DEVICES_MAX, sizeof(*devices));
-	if (!devices)
-		return STATUS_ERROR;
-	ret = mgmt_devices(m, devices, DEVICES_MAX, &n);
-	if (ret) {
-		free(devices);
+	ret = mgmt_devices(m, &devices, &n);
+	if (ret)
 		return report_refusal(m, "devices", ret);
-	}
 	/* For names only: nothing is scanned. */
 	pci = pci_alloc();
 	pci_init(pci);

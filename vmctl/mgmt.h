@@ -150,9 +150,7 @@ struct device_info {
 	uint64_t vm_id;		/* 0: none */
 };
 
-#define DEVICES_MAX	512
-
-int mgmt_devices(struct mgmt *m, struct device_info *devices, size_t room, size_t *n);
+int mgmt_devices(struct mgmt *m, struct device_info **devices, size_t *n);
 /* LHV_CMD_DEVICE_BIND, _UNBIND, _ATTACH or _DETACH; @vm: 0 for none. */
 int mgmt_device_change(struct mgmt *m, int cmd, const char *address, uint64_t vm, bool force);
 

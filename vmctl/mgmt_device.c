@@ -4,6 +4,7 @@
 #include <netlink/genl/genl.h>
 #include <netlink/netlink.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "mgmt.h"
@@ -12,7 +13,25 @@
 struct device_sink {
 	struct device_info *devices;
 	size_t n, room;
+	bool failed;
 };
+
+static struct device_info *more(struct device_sink *sink)
+{
+	size_t room = sink->room ? 2 * sink->room : 64;
+	struct device_info *devices;
+
+	if (sink->n < sink->room)
+		return &sink->devices[sink->n++];
+	devices = realloc(sink->devices, room * sizeof(*devices));
+	if (!devices) {
+		sink->failed = true;
+		return NULL;
+	}
+	sink->devices = devices;
+	sink->room = room;
+	return &devices[sink->n++];
+}
 
 static void get_text(char *to, size_t room, struct nlattr **tb, int attr)
 {
@@ -27,10 +46,11 @@ static int on_device(struct nl_msg *msg, void *arg)
 	struct device_sink *sink = arg;
 	struct device_info *d;
 
-	if (genlmsg_parse(nlmsg_hdr(msg), 0, tb, LHV_A_DEVICE_MAX, NULL) ||
-	    sink->n == sink->room)
+	if (genlmsg_parse(nlmsg_hdr(msg), 0, tb, LHV_A_DEVICE_MAX, NULL))
 		return NL_OK;
-	d = &sink->devices[sink->n++];
+	d = more(sink);
+	if (!d)
+		return NL_OK;
 	get_text(d->address, sizeof(d->address), tb, LHV_A_DEVICE_ADDRESS);
 	get_text(d->driver, sizeof(d->driver), tb, LHV_A_DEVICE_DRIVER);
 	get_text(d->former, sizeof(d->former), tb, LHV_A_DEVICE_FORMER);
@@ -47,13 +67,28 @@ static int on_device(struct nl_msg *msg, void *arg)
 	return NL_OK;
 }
 
-int mgmt_devices(struct mgmt *m, struct device_info *devices, size_t room, size_t *n)
+/**
+ * mgmt_devices() - all PCI devices of the host
+ * @m: connection
+ * @devices: result, to be freed
+ * @n: how many
+ *
+ * Return: 0 or -errno; mgmt_error() has the reason.
+ */
+int mgmt_devices(struct mgmt *m, struct device_info **devices, size_t *n)
 {
-	struct device_sink sink = { devices, 0, room };
+	struct device_sink sink = { 0 };
 	int ret = mgmt_talk(m, mgmt_request(m, LHV_CMD_DEVICE_GET, NLM_F_DUMP), on_device, &sink);
 
+	if (!ret && sink.failed)
+		ret = -ENOMEM;
+	if (ret) {
+		free(sink.devices);
+		return ret;
+	}
+	*devices = sink.devices;
 	*n = sink.n;
-	return ret;
+	return 0;
 }
 
 int mgmt_device_change(struct mgmt *m, int cmd, const char *address, uint64_t vm, bool force)
