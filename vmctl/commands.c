@@ -72,5 +72,7 @@ int command_run(int argc, char **argv)
 		       argv[1]);
 		return command_usage(NULL);
 	}
+	/* By its whole name from here on, for the usage. */
+	argv[1] = (char *)cmd->name;
 	return cmd->run(argc - 1, argv + 1);
 }

@@ -7,6 +7,8 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "../terminal.h"
 #include "../vmctl.h"
@@ -92,6 +94,22 @@ static void commands(void **state)
 	assert_null(command_find(table, 5, "starting", &ambiguous));
 }
 
+static void usage_by_prefix(void **state)
+{
+	char name[] = "vmctl", prefix[] = "paus", text[256] = "", *argv[] = { name, prefix, NULL };
+	int saved = dup(STDERR_FILENO), out = memfd_create("stderr", 0), status;
+
+	(void)state;
+	dup2(out, STDERR_FILENO);
+	status = command_run(2, argv);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	assert_int_equal(status, STATUS_USAGE);
+	assert_true(pread(out, text, sizeof(text) - 1, 0) > 0);
+	assert_string_equal(text, "usage: vmctl pause id|name\n");
+	close(out);
+}
+
 static void escape_is(const char *typed, enum escape_action action,
 		      const char *sent, size_t consumed)
 {
@@ -135,7 +153,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sizes), cmocka_unit_test(numbers),
 		cmocka_unit_test(names), cmocka_unit_test(commands),
-		cmocka_unit_test(escapes),
+		cmocka_unit_test(usage_by_prefix), cmocka_unit_test(escapes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
