@@ -236,7 +236,8 @@ static int parse_percent(const char *s, uint64_t *mille)
 
 	if (*end == '%')
 		end++;
-	if (end == s || *end || v < 0 || v > 1e6)
+	/* Not a number is not in the range either. */
+	if (end == s || *end || !(v >= 0 && v <= 1e6))
 		return -EINVAL;
 	*mille = v * 10 + .5;
 	return 0;
