@@ -147,6 +147,9 @@ static bool req_result(struct virtio_blk *blk, struct blk_req *r, int res)
 
 	if (res == -EINTR || res == -EAGAIN)
 		return false;
+	/* A block device with larger sectors than ours takes whole ones alone. */
+	if (res == -EINVAL && (r->op == OP_DISCARD || r->op == OP_ZERO))
+		res = -EOPNOTSUPP;
 	if (res == -EOPNOTSUPP && r->op == OP_DISCARD)
 		res = 0;		/* it was only a hint */
 	if (res == -EOPNOTSUPP && r->op == OP_ZERO) {
