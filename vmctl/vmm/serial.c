@@ -259,8 +259,8 @@ void serial_access(void *arg, uint64_t off, uint8_t *data, unsigned int len,
 	else
 		*data = serial_read(s, off);
 	update_irq(s);
-	/* Ask for input when the guest has emptied the FIFO, or listens anew. */
-	if (serial_rx_room(s) && (write ? !room : off == UART_RX && !s->rx_count))
+	/* Ask for input when the guest has emptied or reset the FIFO, or listens anew. */
+	if (serial_rx_room(s) && (write ? serial_rx_room(s) > room : off == UART_RX && !s->rx_count))
 		s->ops->rx_ready(s->arg);
 }
 
