@@ -110,6 +110,39 @@ static void clock_registers(void **state)
 	assert_int_equal(rtc_register(&tm, ram, 0x00), 59);
 }
 
+static uint8_t clock_port(struct vm *vm, uint8_t reg, int v)
+{
+	uint8_t d = reg;
+
+	bus_access(&vm->pio, PORT_RTC, &d, 1, true);
+	d = v;
+	bus_access(&vm->pio, PORT_RTC + 1, &d, 1, v >= 0);
+	return d;
+}
+
+/* Also before 1900, and not to what is no date. */
+static void clock_setting(void **state)
+{
+	struct vm vm = { 0 };
+
+	(void)state;
+	vm.rtc = rtc_create(&vm);
+	clock_port(&vm, 0x32, 0x18);
+	clock_port(&vm, 0x09, 0x50);
+	assert_int_equal(clock_port(&vm, 0x32, -1), 0x18);
+	assert_int_equal(clock_port(&vm, 0x09, -1), 0x50);
+	clock_port(&vm, 0x32, 0x20);
+	assert_int_equal(clock_port(&vm, 0x32, -1), 0x20);
+	assert_int_equal(clock_port(&vm, 0x09, -1), 0x50);
+	clock_port(&vm, 0x32, 0);
+	clock_port(&vm, 0x09, 0);
+	clock_port(&vm, 0x07, 1);
+	clock_port(&vm, 0x08, 0);
+	assert_int_equal(clock_port(&vm, 0x32, -1), 0x19);
+	assert_int_equal(clock_port(&vm, 0x09, -1), 0x70);
+	rtc_destroy(vm.rtc);
+}
+
 static void good_header(uint8_t *head)
 {
 	struct setup_header h = {
@@ -255,7 +288,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(acpi_tables), cmocka_unit_test(aml_lengths),
-		cmocka_unit_test(clock_registers),
+		cmocka_unit_test(clock_registers), cmocka_unit_test(clock_setting),
 		cmocka_unit_test(kernel_files), cmocka_unit_test(bus_ranges),
 		cmocka_unit_test(pci_config),
 	};

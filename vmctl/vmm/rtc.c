@@ -75,7 +75,7 @@ uint8_t rtc_register(const struct tm *tm, const uint8_t *ram, uint8_t index)
 	case RTC_MONTH:
 		return encode(ram, tm->tm_mon + 1);
 	case RTC_YEAR:
-		return encode(ram, tm->tm_year % 100);
+		return encode(ram, (tm->tm_year + 1900) % 100);
 	case RTC_CENTURY:
 		return encode(ram, (tm->tm_year + 1900) / 100);
 	case RTC_REG_A:
@@ -92,7 +92,7 @@ uint8_t rtc_register(const struct tm *tm, const uint8_t *ram, uint8_t index)
 static void set_time(struct rtc *rtc, uint8_t index, uint8_t v)
 {
 	struct tm *tm = &rtc->setting;
-	int n = decode(rtc->ram, v);
+	int n = decode(rtc->ram, v), year = tm->tm_year + 1900;
 
 	switch (index) {
 	case RTC_SECONDS:
@@ -115,10 +115,10 @@ static void set_time(struct rtc *rtc, uint8_t index, uint8_t v)
 		tm->tm_mon = n - 1;
 		break;
 	case RTC_YEAR:
-		tm->tm_year = tm->tm_year / 100 * 100 + n % 100;
+		tm->tm_year = year / 100 * 100 + n % 100 - 1900;
 		break;
 	case RTC_CENTURY:
-		tm->tm_year = tm->tm_year % 100 + (n - 19) * 100;
+		tm->tm_year = year % 100 + n * 100 - 1900;
 		break;
 	default:
 		break;
@@ -129,8 +129,8 @@ static void now(const struct rtc *rtc, struct tm *tm)
 {
 	time_t t = time(NULL) + rtc->offset;
 
-	/* A guest may have set a year that no calendar holds. */
-	if (!gmtime_r(&t, tm))
+	/* A guest may have set a year that these registers do not hold. */
+	if (!gmtime_r(&t, tm) || tm->tm_year < -1900 || tm->tm_year > 9999 - 1900)
 		*tm = (struct tm){ .tm_mday = 1, .tm_year = 70 };
 }
 
