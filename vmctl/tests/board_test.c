@@ -284,13 +284,33 @@ static void pci_config(void **state)
 	pci_destroy(vm.pci);
 }
 
+/* No BAR beyond the window, nor around the end of 32 bits. */
+static void full_window(void **state)
+{
+	static const struct pci_dev_ops ops;
+	struct vm vm = { 0 };
+	struct pci_dev dev = { 0 };
+
+	(void)state;
+	vm.pci = pci_create(&vm);
+	pci_dev_init(&dev, &vm, &ops, 0x1af4, 0x1042, 0x01000001, 0x42);
+	assert_int_equal(pci_add_bar(&dev, 0, 0x10000000), 0);
+	assert_int_equal(pci_add_bar(&dev, 1, 0x10000000), 0);
+	assert_int_equal(pci_add_bar(&dev, 2, 0x1000), 0);
+	assert_int_equal(pci_add_bar(&dev, 3, 0x10000000), -ENOSPC);
+	assert_int_equal(pci_add_bar(&dev, 3, 0x80000000), -ENOSPC);
+	assert_int_equal(pci_add_bar(&dev, 3, 0x4000000), 0);
+	assert_int_equal(pci_add_bar(&dev, 4, 0x8000000), -ENOSPC);
+	pci_destroy(vm.pci);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(acpi_tables), cmocka_unit_test(aml_lengths),
 		cmocka_unit_test(clock_registers), cmocka_unit_test(clock_setting),
 		cmocka_unit_test(kernel_files), cmocka_unit_test(bus_ranges),
-		cmocka_unit_test(pci_config),
+		cmocka_unit_test(pci_config), cmocka_unit_test(full_window),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -353,9 +353,9 @@ int pci_add_bar(struct pci_dev *dev, unsigned int bar, uint32_t size)
 {
 	struct pci_bus *bus = dev->vm->pci;
 	unsigned int off = PCI_BASE_ADDRESS_0 + 4 * bar;
-	uint32_t addr = (bus->next_bar + size - 1) & ~(size - 1);
+	uint64_t addr = ((uint64_t)bus->next_bar + size - 1) & ~(uint64_t)(size - 1);
 
-	if (addr > PCI_MMIO_END - size)
+	if (addr + size > PCI_MMIO_END)
 		return -ENOSPC;
 	bus->next_bar = addr + size;
 	dev->bar[bar].dev = dev;
