@@ -165,6 +165,7 @@ static void ask_device(struct host *h)
 	size_t i;
 
 	if (fd < 0) {
+		h->version = -1;
 		h->open_errno = errno;
 		return;
 	}
