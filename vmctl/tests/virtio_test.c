@@ -11,7 +11,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <linux/filter.h>
 #include <linux/pci_regs.h>
+#include <linux/seccomp.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_pci.h>
@@ -20,8 +22,10 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -191,13 +195,11 @@ static void notify(struct fixture *f)
 	bar(f, NOTIFY_GPA, 2, 0);
 }
 
-/* Offer a chain of header, data, status; wait for it; its status byte. */
-static uint8_t request(struct fixture *f, uint32_t type, uint64_t sector,
-		       uint32_t len, bool to_guest)
+/* Offer a chain of header, data, status. */
+static void offer(struct fixture *f, uint32_t type, uint64_t sector, uint32_t len, bool to_guest)
 {
 	struct virtio_blk_outhdr hdr = { .type = type, .sector = sector };
-	uint16_t used = f->used->idx;
-	unsigned int i, n = 0;
+	unsigned int n = 0;
 
 	memcpy(f->ram + HDR_GPA, &hdr, sizeof(hdr));
 	f->ram[STATUS_GPA] = 0xff;
@@ -212,6 +214,16 @@ static uint8_t request(struct fixture *f, uint32_t type, uint64_t sector,
 	f->avail->ring[f->avail->idx % QUEUE] = 0;
 	__atomic_store_n(&f->avail->idx, f->avail->idx + 1, __ATOMIC_RELEASE);
 	notify(f);
+}
+
+/* And wait for it: its status byte. */
+static uint8_t request(struct fixture *f, uint32_t type, uint64_t sector,
+		       uint32_t len, bool to_guest)
+{
+	uint16_t used = f->used->idx;
+	unsigned int i;
+
+	offer(f, type, sector, len, to_guest);
 	for (i = 0; i < 2000; i++) {
 		if (__atomic_load_n(&f->used->idx, __ATOMIC_ACQUIRE) != used)
 			return f->ram[STATUS_GPA];
@@ -478,6 +490,49 @@ static void no_end(void **state)
 	assert_false(status(f) & VIRTIO_CONFIG_S_NEEDS_RESET);
 }
 
+/* From here on this process's requests to the host fail. */
+static int refuse_submission(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_enter, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EIO),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = { sizeof(code) / sizeof(code[0]), code };
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	       syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &prog);
+}
+
+/* In a process of its own: the machine ends, and its end waits for nothing that was not begun. */
+static void no_submission(void **state)
+{
+	pid_t pid = fork();
+	struct fixture *f;
+	int status, i;
+
+	(void)state;
+	assert_true(pid >= 0);
+	if (!pid) {
+		alarm(20);
+		if (setup(state) || refuse_submission())
+			_exit(1);
+		f = *state;
+		offer(f, VIRTIO_BLK_T_FLUSH, 0, 0, false);
+		for (i = 0; i < 5000 && atomic_load(&f->vm.end) == VM_RUNNING; i++)
+			pause_ms(1);
+		status = atomic_load(&f->vm.end) == VM_ERROR ? 0 : 2;
+		bar(f, BAR_GPA + VIRTIO_PCI_COMMON_STATUS, 1, 0);
+		teardown(state);
+		_exit(status);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 /* Rings and registers of any content: the process must survive. */
 static void random_driver(void **state)
 {
@@ -517,6 +572,7 @@ int main(void)
 		T(configuration), T(read_and_write), T(zero_and_discard),
 		T(identity), T(bad_requests), T(lie_and_reset), T(no_version_1),
 		T(bad_queue), T(told_once), T(random_driver),
+		cmocka_unit_test(no_submission),
 		cmocka_unit_test_setup_teardown(no_end, setup_no_uring, teardown),
 		cmocka_unit_test_setup_teardown(no_end, setup_rng, teardown),
 	};

@@ -56,6 +56,7 @@ struct virtio_blk {
 	char name[32];
 	char id[VIRTIO_BLK_ID_BYTES];
 	bool uring;
+	bool dead;		/* the host takes no more; the machine is at its end */
 	struct io_uring ring;
 	struct loop_source cq;
 	unsigned int inflight;
@@ -189,13 +190,14 @@ static void ring_submit(struct virtio_blk *blk)
 {
 	int ret;
 
-	if (!blk->uring)
+	if (!blk->uring || blk->dead)
 		return;
 	while ((ret = io_uring_submit(&blk->ring)) < 0) {
 		if (ret == -EAGAIN || ret == -EBUSY) {
 			usleep(SUBMIT_RETRY_US);
 		} else if (ret != -EINTR) {
 			report_errno(-ret, "%s: io_uring", blk->name);
+			blk->dead = true;
 			vm_finish(blk->dev.pci.vm, VM_ERROR);
 			return;
 		}
@@ -377,7 +379,8 @@ static void blk_reset(struct virtio_dev *dev)
 	struct io_uring_cqe *cqe;
 	int ret;
 
-	while (blk->uring && blk->inflight) {
+	/* But not for what it was never given. */
+	while (blk->uring && blk->inflight > io_uring_sq_ready(&blk->ring)) {
 		ret = io_uring_wait_cqe(&blk->ring, &cqe);
 		if (ret && ret != -EINTR && ret != -EAGAIN)
 			break;
