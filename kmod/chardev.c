@@ -98,8 +98,17 @@ static long system_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	return DISPATCH(system_ioctls, NULL, cmd, arg);
 }
 
+/* An fd would outlast a module that fails to load, and everything behind it with that. */
+static bool ready;
+
+static int system_open(struct inode *inode, struct file *file)
+{
+	return READ_ONCE(ready) ? 0 : -ENODEV;
+}
+
 static const struct file_operations system_fops = {
 	.owner = THIS_MODULE,
+	.open = system_open,
 	.unlocked_ioctl = system_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 	.llseek = noop_llseek,
@@ -170,7 +179,7 @@ static void kvm_node_unregister(void)
 }
 
 /**
- * lhv_chardev_init() - make /dev/lhv appear; the last step of loading
+ * lhv_chardev_init() - make /dev/lhv appear; it can't be opened yet
  *
  * With kvm_node=1 /dev/kvm too.
  * Context: process. Return: 0 or -errno; -EBUSY: /dev/kvm is somebody else's.
@@ -185,6 +194,12 @@ int lhv_chardev_init(void)
 	if (ret)
 		misc_deregister(&device);
 	return ret;
+}
+
+/* Nothing of loading can fail any more. */
+void lhv_chardev_open(void)
+{
+	WRITE_ONCE(ready, true);
 }
 
 void lhv_chardev_exit(void)

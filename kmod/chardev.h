@@ -4,6 +4,7 @@
 #define LHV_CHARDEV_H
 
 int lhv_chardev_init(void);
+void lhv_chardev_open(void);
 void lhv_chardev_exit(void);
 
 #endif

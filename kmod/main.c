@@ -3,8 +3,9 @@
  * lhv - module init and exit, the choice of the backend, and what happens to the
  * hardware when CPUs come and go, the machine sleeps, reboots or kexecs.
  *
- * The order of loading is the order of the ladder in lhv_init(); unloading walks it
- * down. The module can't be unloaded while an fd is open: the fds hold it.
+ * The order of loading is the order of the ladder in lhv_init(). Unloading walks it down, but
+ * netlink, the last to come, goes behind what it can ask for. The module can't be unloaded while
+ * an fd is open: the fds hold it.
  */
 #include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
@@ -273,24 +274,25 @@ static int __init lhv_init(void)
 	ret = lhv_passthrough_init();
 	if (ret)
 		goto err_latency;
-	ret = lhv_netlink_init();
-	if (ret)
-		goto err_passthrough;
-	/* A device that waits for our driver is told of by netlink. */
 	ret = lhv_passthrough_register();
 	if (ret)
-		goto err_netlink;
+		goto err_passthrough;
 	ret = lhv_chardev_init();
 	if (ret)
 		goto err_driver;
+	/* A module that fails to load is freed whoever holds it, as a dump that goes on does. */
+	ret = lhv_netlink_init();
+	if (ret)
+		goto err_chardev;
+	lhv_chardev_open();
 	lhv_debugfs_init();
 	pr_info("lhv: ready, backend %s\n", lhv_backend->name);
 	return 0;
 
+err_chardev:
+	lhv_chardev_exit();
 err_driver:
 	lhv_passthrough_unregister();
-err_netlink:
-	lhv_netlink_exit();
 err_passthrough:
 	lhv_passthrough_exit();
 err_latency:

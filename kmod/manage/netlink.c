@@ -601,9 +601,21 @@ struct genl_family lhv_nl_family __ro_after_init = {
 	.n_mcgrps = ARRAY_SIZE(groups),
 };
 
+static bool registered;
+
+/* Before that nobody can have joined a group, nor has the family any. */
+bool lhv_nl_registered(void)
+{
+	return smp_load_acquire(&registered);	/* pairs with lhv_netlink_init()'s */
+}
+
 int __init lhv_netlink_init(void)
 {
-	return genl_register_family(&lhv_nl_family);
+	int ret = genl_register_family(&lhv_nl_family);
+
+	if (!ret)
+		smp_store_release(&registered, true);	/* the family is filled in */
+	return ret;
 }
 
 /* Waits for requests that are under way. */

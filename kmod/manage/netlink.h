@@ -51,6 +51,7 @@ int lhv_nl_set_sched(struct sk_buff *skb, struct genl_info *info, struct lhv_vm 
 		     const struct nlattr *nest);
 
 /* netlink.c */
+bool lhv_nl_registered(void);
 bool lhv_nl_may_see(struct lhv_vm *vm, kuid_t uid, struct user_namespace *ns, bool admin);
 
 #endif

@@ -128,7 +128,9 @@ void lhv_tell_device(struct pci_dev *pdev, enum lhv_device_event event, u64 vm_i
 	struct sk_buff *skb;
 	void *head;
 
-	if (!genl_has_listeners(&lhv_nl_family, &init_net, LHV_NLGRP_DEVICE))
+	/* A device that waits for our driver comes before the family. */
+	if (!lhv_nl_registered() ||
+	    !genl_has_listeners(&lhv_nl_family, &init_net, LHV_NLGRP_DEVICE))
 		return;
 	skb = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
 	if (!skb)

@@ -288,7 +288,7 @@ int lhv_device_bind(struct pci_dev *pdev, char *why)
 	if (ret)
 		goto out;
 	if (!registered) {
-		strscpy(why, "lhv is being loaded or unloaded", LHV_WHY_MAX);
+		strscpy(why, "lhv is being unloaded", LHV_WHY_MAX);
 		ret = -EAGAIN;
 		goto out;
 	}
