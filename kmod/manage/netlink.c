@@ -26,30 +26,38 @@
  * lhv_nl_may_see() - the one rule of who sees and steers a VM
  * @vm: the VM
  * @uid: of the caller or listener
- * @ns: user namespace of his socket
- * @admin: he has CAP_SYS_ADMIN there
+ * @sk: his socket
+ * @admin: he has CAP_SYS_ADMIN in its user namespace
+ *
+ * Containers without a user namespace of their own have user ids of the host's: what tells those
+ * apart is where they live.
  *
  * Context: any.
  */
-bool lhv_nl_may_see(struct lhv_vm *vm, kuid_t uid, struct user_namespace *ns, bool admin)
+bool lhv_nl_may_see(struct lhv_vm *vm, kuid_t uid, const struct sock *sk, bool admin)
 {
 	const struct lhv_owner *owner = &vm->manage.owner;
-	const struct user_namespace *from;
+	const struct user_namespace *from, *ns = sk_user_ns(sk);
+	const struct net *net = sock_net(sk);
 
 	for (from = owner->user_ns; from && from != ns; from = from->parent)
 		;
-	return from && (admin || uid_eq(uid, owner->uid));
+	if (!from || admin)
+		return from;
+	return uid_eq(uid, owner->uid) && (net_eq(net, &init_net) || net_eq(net, owner->net));
 }
 
 /**
  * struct caller - who asks
+ * @sk: his socket
+ * @ns: its user namespace, which it keeps
  * @uid: his real user id
- * @ns: user namespace of his socket, which keeps it
  * @admin: he has CAP_SYS_ADMIN there, and so had who opened the socket
  */
 struct caller {
-	kuid_t uid;
+	const struct sock *sk;
 	struct user_namespace *ns;
+	kuid_t uid;
 	bool admin;
 };
 
@@ -90,18 +98,22 @@ bool lhv_nl_is_host_admin(const struct sk_buff *skb)
 
 static struct caller caller_of(const struct sk_buff *skb)
 {
-	struct user_namespace *ns = sk_user_ns(NETLINK_CB(skb).sk);
+	const struct sock *sk = NETLINK_CB(skb).sk;
+	struct user_namespace *ns = sk_user_ns(sk);
 
 	return (struct caller) {
-		.uid = NETLINK_CREDS(skb)->uid,
+		.sk = sk,
 		.ns = ns,
+		.uid = NETLINK_CREDS(skb)->uid,
 		.admin = netlink_ns_capable(skb, ns, CAP_SYS_ADMIN),
 	};
 }
 
+/* Who asks must be able to see the owner's process, too. Of listeners that is not known. */
 static bool may_see(struct lhv_vm *vm, const struct caller *who)
 {
-	return lhv_nl_may_see(vm, who->uid, who->ns, who->admin);
+	return lhv_nl_may_see(vm, who->uid, who->sk, who->admin) &&
+	       (who->admin || pid_nr_ns(vm->manage.owner.pid, task_active_pid_ns(current)));
 }
 
 static struct lhv_view view_of(const struct caller *who)

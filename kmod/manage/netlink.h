@@ -52,6 +52,6 @@ int lhv_nl_set_sched(struct sk_buff *skb, struct genl_info *info, struct lhv_vm 
 
 /* netlink.c */
 bool lhv_nl_registered(void);
-bool lhv_nl_may_see(struct lhv_vm *vm, kuid_t uid, struct user_namespace *ns, bool admin);
+bool lhv_nl_may_see(struct lhv_vm *vm, kuid_t uid, const struct sock *sk, bool admin);
 
 #endif

@@ -98,10 +98,9 @@ static int put_vcpu_event(struct sk_buff *skb, const struct event *e)
 static int refuse(struct sock *sk, struct sk_buff *skb, void *data)
 {
 	const struct file *file = sk->sk_socket->file;
-	struct user_namespace *ns = sk_user_ns(sk);
 
-	return !lhv_nl_may_see(data, file->f_cred->uid, ns,
-			       file_ns_capable(file, ns, CAP_SYS_ADMIN));
+	return !lhv_nl_may_see(data, file->f_cred->uid, sk,
+			       file_ns_capable(file, sk_user_ns(sk), CAP_SYS_ADMIN));
 }
 
 static void send_to(struct net *net, const struct event *e, const struct lhv_view *view)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Events, and who may see what. */
+#include <linux/capability.h>
 #include <linux/lhv.h>
 #include <pthread.h>
 #include <sched.h>
@@ -8,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -278,6 +280,29 @@ struct other {
 	uint64_t id;
 };
 
+/* As container managers start what needs no privileges, without a user namespace. */
+static void drop_capabilities(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
+
+	CHECK_OK(syscall(SYS_capset, &head, none));
+}
+
+/* The process namespace is that of its children. */
+static void go_on_as_child(void)
+{
+	int status;
+	pid_t pid;
+
+	pid = CHECK_OK(fork());
+	if (pid) {
+		CHECK_EQ(waitpid(pid, &status, 0), pid);
+		_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
 static void other_run(uid_t uid, int unshared, int in, int out, uint64_t roots)
 {
 	int sys = dev_open(), fd;
@@ -290,6 +315,10 @@ static void other_run(uid_t uid, int unshared, int in, int out, uint64_t roots)
 		CHECK_EQ(write(out, &id, sizeof(id)), sizeof(id));
 		_exit(0);
 	}
+	if (unshared & CLONE_NEWPID)
+		go_on_as_child();
+	if (!uid)
+		drop_capabilities();
 	nl = nl_open();
 	fd = CHECK_OK(ioctl(sys, KVM_CREATE_VM, 0));
 	id = vm_id(fd);
@@ -427,6 +456,38 @@ TEST(user_events)
 		test_note("this kernel cannot choose among listeners: users may not listen");
 	else
 		CHECK_EQ(WEXITSTATUS(status), 0);
+}
+
+/* A container without a user namespace has root's user id, and sees its own VMs all the same. */
+TEST(containers_of_root)
+{
+	uint64_t roots = vm_id(vm_create(0)->fd);
+	struct nl *nl = nl_open();
+	struct other net = other_start(0, CLONE_NEWNET, roots);
+	struct other pid, both;
+
+	if (!net.id)
+		test_skip("no network namespaces here");
+	pid = other_start(0, CLONE_NEWPID, roots);
+	if (!pid.id)
+		test_skip("no process namespaces here");
+	both = other_start(0, CLONE_NEWNET | CLONE_NEWPID, roots);
+	other_must_not_see(&net, pid.id);
+	other_must_not_see(&net, both.id);
+	other_must_not_see(&pid, both.id);
+	other_must_not_see(&both, net.id);
+	other_must_not_see(&both, pid.id);
+	CHECK_EQ(see(nl, net.id), 0);
+	CHECK_EQ(see(nl, pid.id), 0);
+	CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_KILL, both.id), 0);
+	/* Who has lost his capabilities outside is still the owner of what he had before. */
+	drop_capabilities();
+	nl = nl_open();
+	CHECK_EQ(see(nl, roots), 0);
+	CHECK_EQ(see(nl, pid.id), 0);
+	other_end(&net);
+	other_end(&pid);
+	other_end(&both);
 }
 
 static void on_uid(void *arg, int cmd, const struct attrs *a)
