@@ -51,7 +51,7 @@ bool lhv_nl_may_see(struct lhv_vm *vm, kuid_t uid, const struct sock *sk, bool a
  * struct caller - who asks
  * @sk: his socket
  * @ns: its user namespace, which it keeps
- * @uid: his real user id
+ * @uid: his real user id, if who opened the socket had the same
  * @admin: he has CAP_SYS_ADMIN there, and so had who opened the socket
  */
 struct caller {
@@ -96,15 +96,17 @@ bool lhv_nl_is_host_admin(const struct sk_buff *skb)
 	return netlink_ns_capable(skb, &init_user_ns, CAP_SYS_ADMIN);
 }
 
+/* Both who opened the socket and who sends count: each may have got the other to do it. */
 static struct caller caller_of(const struct sk_buff *skb)
 {
 	const struct sock *sk = NETLINK_CB(skb).sk;
 	struct user_namespace *ns = sk_user_ns(sk);
+	kuid_t uid = NETLINK_CREDS(skb)->uid;
 
 	return (struct caller) {
 		.sk = sk,
 		.ns = ns,
-		.uid = NETLINK_CREDS(skb)->uid,
+		.uid = uid_eq(uid, sk->sk_socket->file->f_cred->uid) ? uid : INVALID_UID,
 		.admin = netlink_ns_capable(skb, ns, CAP_SYS_ADMIN),
 	};
 }

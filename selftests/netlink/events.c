@@ -490,6 +490,31 @@ TEST(containers_of_root)
 	other_end(&both);
 }
 
+/* Somebody's socket does not become root's by root's writing into it. */
+TEST(socket_of_another)
+{
+	uint64_t roots = vm_id(vm_create(0)->fd);
+	int status;
+	pid_t pid;
+
+	pid = CHECK_OK(fork());
+	if (!pid) {
+		struct nl *nl;
+
+		CHECK_OK(setresuid(SOMEBODY, SOMEBODY, 0));
+		nl = nl_open();
+		CHECK_EQ(see(nl, roots), -ENOENT);
+		CHECK_OK(setresuid(0, 0, 0));
+		CHECK_EQ(see(nl, roots), -ENOENT);
+		CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_KILL, roots), -ENOENT);
+		CHECK_EQ(count_vms(nl, 0, 0), 0);
+		CHECK_EQ(see(nl_open(), roots), 0);
+		_exit(0);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK(WIFEXITED(status) && !WEXITSTATUS(status));
+}
+
 static void on_uid(void *arg, int cmd, const struct attrs *a)
 {
 	struct attrs o;
