@@ -13,6 +13,7 @@
  * The bit's atomic operations are full barriers: a vCPU that clears it before the
  * pauser set it meets it again, and one that clears it afterwards sees paused.
  */
+#include <linux/ctype.h>
 #include <linux/eventfd.h>
 #include <linux/module.h>
 #include <linux/nsproxy.h>
@@ -40,6 +41,7 @@
 void lhv_manage_create(struct lhv_vm *vm)
 {
 	struct lhv_owner *owner = &vm->manage.owner;
+	char *c;
 
 	mutex_init(&vm->manage.lock);
 	INIT_HLIST_NODE(&vm->manage.by_name);
@@ -50,6 +52,11 @@ void lhv_manage_create(struct lhv_vm *vm)
 	owner->user_ns = get_user_ns(current_user_ns());
 	owner->net = get_net(current->nsproxy->net_ns);
 	get_task_comm(owner->comm, current->group_leader);
+	/* It may be any bytes, and goes to clients as text. */
+	for (c = owner->comm; *c; c++) {
+		if (!isascii(*c) || !isprint(*c))
+			*c = '?';
+	}
 }
 
 /* Nobody can find the VM any more. Context: process. */

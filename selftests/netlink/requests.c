@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -107,6 +108,19 @@ TEST(vm_get)
 	CHECK(f && fscanf(f, "%15s", comm) == 1);
 	CHECK(!strcmp(s.comm, comm));
 	CHECK(!strncmp(s.name, comm, strlen(comm)));
+}
+
+/* A command is what its process likes; what is told of it can be printed everywhere. */
+TEST(odd_command)
+{
+	struct nl *nl = nl_open();
+	struct vm_seen s;
+
+	CHECK_OK(prctl(PR_SET_NAME, "a\xff b\x1b[2J\n"));
+	s = look(nl, vm_id(vm_create(0)->fd));
+	if (strcmp(s.comm, "a? b?[2J?"))
+		FAIL("its command is shown as \"%s\"", s.comm);
+	CHECK(!strncmp(s.name, "a__b__2J_", 9));
 }
 
 /* The id is in fdinfo too, and a new VM has a new one. */
