@@ -22,9 +22,9 @@
 #include "passthrough/passthrough.h"
 
 #define DRIVER_NAME	"lhv"
-/* For somebody else's device_lock, all in all a tenth of a second. */
-#define RESET_TRIES	20
-#define RESET_PAUSE_US	5000
+/* For what somebody else holds for ever if he likes, all in all a tenth of a second. */
+#define LOCK_TRIES	20
+#define LOCK_PAUSE_US	5000
 
 DEFINE_MUTEX(lhv_devices_lock);	/* the list, and whose each of them is */
 LIST_HEAD(lhv_devices);
@@ -475,13 +475,13 @@ static void release_group(struct lhv_device *dev)
  */
 int lhv_device_try_reset(struct lhv_device *dev)
 {
-	int tries = RESET_TRIES, ret;
+	int tries = LOCK_TRIES, ret;
 
 	do {
 		ret = pci_try_reset_function(dev->pdev);
 		if (ret != -EAGAIN)
 			break;
-		usleep_range(RESET_PAUSE_US, 2 * RESET_PAUSE_US);
+		usleep_range(LOCK_PAUSE_US, 2 * LOCK_PAUSE_US);
 	} while (--tries);
 	return ret;
 }
@@ -635,6 +635,21 @@ static int try_attach(struct lhv_vm *vm, struct pci_dev *pdev, bool force, struc
 	return attach(dev, vm, force, fresh, why);
 }
 
+/* A VMM can hold slots_lock for ever, and while a request waits no netlink family can come or go. */
+static int lock_slots(struct lhv_vm *vm, char *why)
+{
+	int tries = LOCK_TRIES;
+
+	while (!mutex_trylock(&vm->mem.slots_lock)) {
+		if (!--tries) {
+			strscpy(why, "its VMM is changing its memory: try again", LHV_WHY_MAX);
+			return -EAGAIN;
+		}
+		usleep_range(LOCK_PAUSE_US, 2 * LOCK_PAUSE_US);
+	}
+	return 0;
+}
+
 /**
  * lhv_device_attach() - give a device to a VM
  * @vm: the VM; the caller has a reference
@@ -655,7 +670,7 @@ int lhv_device_attach(struct lhv_vm *vm, struct pci_dev *pdev, bool force, char 
 		strscpy(why, "the process of this VM has ended", LHV_WHY_MAX);
 		return -ESHUTDOWN;
 	}
-	ret = mutex_lock_killable(&vm->mem.slots_lock);
+	ret = lock_slots(vm, why);
 	if (ret)
 		goto out;
 	ret = try_attach(vm, pdev, force, &fresh, why);

@@ -27,6 +27,11 @@
 
 /* Pages to pin at once, with mmap_lock held for so long; to unpin, before others get the CPU. */
 #define PIN_BATCH	512UL
+/*
+ * Attaching a device holds up whoever adds a netlink family: so long may a VM's memory take to come,
+ * and as long again for each GiB of it (from a slow disk, say). Looked at between batches.
+ */
+#define PIN_TIME	(20 * HZ)
 /* Of one struct dma_range: its list of pages takes 2 MiB then. */
 #define RANGE_PAGES	(SZ_1G >> PAGE_SHIFT)
 
@@ -149,13 +154,16 @@ static unsigned long unpin_ranges(struct list_head *ranges)
 	return charged;
 }
 
-static int pin_pages(struct lhv_vm *vm, struct dma_range *r, unsigned long hva)
+static int pin_pages(struct lhv_vm *vm, struct dma_range *r, unsigned long hva,
+		     const unsigned long *until)
 {
 	long n;
 
 	while (r->pinned < r->npages) {
 		if (fatal_signal_pending(current))
 			return -EINTR;
+		if (until && time_after(jiffies, *until))
+			return -EAGAIN;
 		n = mmap_read_lock_killable(vm->mm);
 		if (n)
 			return n;
@@ -172,7 +180,7 @@ static int pin_pages(struct lhv_vm *vm, struct dma_range *r, unsigned long hva)
 }
 
 static int pin_range(struct lhv_vm *vm, const struct lhv_slot *slot, unsigned long first,
-		     struct list_head *to)
+		     struct list_head *to, const unsigned long *until)
 {
 	unsigned long n = min_t(unsigned long, slot->npages - first, RANGE_PAGES);
 	struct dma_range *r;
@@ -190,21 +198,23 @@ static int pin_range(struct lhv_vm *vm, const struct lhv_slot *slot, unsigned lo
 	r->gfn = slot->base_gfn + first;
 	r->npages = n;
 	list_add(&r->link, to);
-	return pin_pages(vm, r, slot->hva + (first << PAGE_SHIFT));
+	return pin_pages(vm, r, slot->hva + (first << PAGE_SHIFT), until);
 }
 
 /*
  * Its pages are put on @to; some of them also on failure. Waits for the VMM's memory, so without
- * any lock that somebody needs who takes a device away.
+ * any lock that somebody needs who takes a device away. @until: in jiffies, or NULL: it may take
+ * for ever.
  */
-static int pin_slot(struct lhv_vm *vm, const struct lhv_slot *slot, struct list_head *to)
+static int pin_slot(struct lhv_vm *vm, const struct lhv_slot *slot, struct list_head *to,
+		    const unsigned long *until)
 {
 	unsigned long first;
 	int ret = 0;
 
 	lockdep_assert_held(&vm->mem.slots_lock);
 	for (first = 0; !ret && first < slot->npages; first += RANGE_PAGES)
-		ret = pin_range(vm, slot, first, to);
+		ret = pin_range(vm, slot, first, to, until);
 	return ret;
 }
 
@@ -353,7 +363,7 @@ static int pin_and_map(struct lhv_vm *vm, const struct lhv_slot *slot, char *why
 	ret = check_for_devices(vm, slot, why);
 	if (ret)
 		return ret;
-	ret = pin_slot(vm, slot, &ranges);
+	ret = pin_slot(vm, slot, &ranges, NULL);
 	if (!ret) {
 		guard(mutex)(&vm->dma_lock);
 		/* It may have lost its devices meanwhile. */
@@ -448,6 +458,7 @@ void lhv_dma_free(struct lhv_dma *dma)
 
 static int pin_slots(struct lhv_vm *vm, struct lhv_dma *dma, unsigned long *npages, char *why)
 {
+	unsigned long until = jiffies + PIN_TIME;
 	struct lhv_slot *slot;
 	unsigned long id;
 	int ret = 0;
@@ -459,11 +470,16 @@ static int pin_slots(struct lhv_vm *vm, struct lhv_dma *dma, unsigned long *npag
 		/* Over the limit: go on counting, to say what it would take. */
 		if (ret)
 			continue;
-		ret = pin_slot(vm, slot, &dma->ranges);
+		until += slot->npages * PIN_TIME / (SZ_1G >> PAGE_SHIFT);
+		ret = pin_slot(vm, slot, &dma->ranges, &until);
 		if (!ret || ret == -EDQUOT)
 			continue;
-		scnprintf(why, LHV_WHY_MAX, "memory of the VM at %#llx can't be pinned (error %d)",
-			  slot->base_gfn << PAGE_SHIFT, ret);
+		if (ret == -EAGAIN)
+			strscpy(why, "its VMM's memory comes too slowly: try again", LHV_WHY_MAX);
+		else
+			scnprintf(why, LHV_WHY_MAX,
+				  "memory of the VM at %#llx can't be pinned (error %d)",
+				  slot->base_gfn << PAGE_SHIFT, ret);
 		return ret;
 	}
 	return ret;
@@ -474,7 +490,8 @@ static int pin_slots(struct lhv_vm *vm, struct lhv_dma *dma, unsigned long *npag
  * @vm: the VM
  * @why: what a refusal says
  *
- * Waits for the VMM's memory, and for its mmap_lock: under slots_lock alone.
+ * Waits for the VMM's memory, and for its mmap_lock: under slots_lock alone. Gives up between two
+ * batches if that takes too long; a page that never comes (userfaultfd, FUSE) is waited for.
  *
  * Return: for lhv_dma_attach(), or to be freed; or ERR_PTR.
  */

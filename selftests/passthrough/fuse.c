@@ -20,6 +20,7 @@
 #define DIR		"/tmp/fuse"
 #define SLOW_GPA	(8 * RAM)
 #define AT_ONCE_MS	10000	/* for what must not wait */
+#define TOO_SLOW_MS	21000	/* for memory of a few pages */
 #define FIRST_FILE	2	/* nodes: "a", and so on; each a page long */
 
 /* ---- the file system: reads are held until somebody says so ---- */
@@ -226,10 +227,12 @@ static void run_vmm(const struct vmm *v, int up, const char *name)
 	said[0] = vm_id(vm->fd);
 	said[1] = slot.userspace_addr;
 	CHECK_EQ(write(up, said, sizeof(said)), sizeof(said));
-	/* When told so, that page becomes the guest's. */
+	/* When told so, that page becomes the guest's; and, told again, is there once more. */
 	while (read(v->tell[0], &c, 1) == 1) {
 		CHECK_OK(ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &slot));
 		CHECK_EQ(write(up, "", 1), 1);
+		slot.slot++;
+		slot.guest_phys_addr += PAGE_SIZE;
 	}
 	_exit(0);
 }
@@ -341,5 +344,44 @@ TEST(memory_that_does_not_come)
 	CHECK_EQ(pins(), before);
 	give_back(nl, edu);
 	give_back(nl, other);
+	stop_server(&s);
+}
+
+/* Its first page takes longer than all of it may: whoever attaches a device does not wait for more. */
+TEST(memory_that_comes_slowly, .timeout = 120)
+{
+	const char *edu = find_edu(0);
+	struct server s = start_server();
+	struct nl *nl = nl_open();
+	struct vmm v;
+	long before;
+	int up, i;
+	pid_t pid;
+	char c;
+
+	take(nl, edu);
+	v = start_vmm("a", &up);
+	for (i = 0; i < 2; i++) {
+		CHECK_EQ(write(v.tell[1], "", 1), 1);
+		CHECK_EQ(read(up, &c, 1), 1);
+	}
+	before = pins();
+	pid = CHECK_OK(fork());
+	if (!pid) {
+		nl = nl_open();
+		REFUSED(nl, device_cmd(nl, LHV_CMD_DEVICE_ATTACH, edu, v.id, true), EAGAIN,
+			"too slowly");
+		_exit(0);
+	}
+	wait_held(&s);
+	nap(TOO_SLOW_MS);
+	let_go(&s);
+	ended_well(pid);
+	CHECK_EQ(pins(), before);
+	CHECK_EQ(locked_kb(v.pid), 0);
+	CHECK_EQ(device_cmd(nl, LHV_CMD_DEVICE_ATTACH, edu, v.id, true), 0);
+	close(v.tell[1]);
+	ended_well(v.pid);
+	give_back(nl, edu);
 	stop_server(&s);
 }

@@ -121,6 +121,15 @@ static void detach(struct call *c)
 	nl_close(nl);
 }
 
+static void attach_in_vain(struct call *c)
+{
+	struct nl *nl = nl_open();
+
+	REFUSED(nl, device_cmd(nl, LHV_CMD_DEVICE_ATTACH, c->address, vm_id(c->s->vm->fd), true),
+		EAGAIN, "try again");
+	nl_close(nl);
+}
+
 static void attach_with_line(struct call *c)
 {
 	struct lhv_device_irq irq = { .type = LHV_DEVICE_IRQ_INTX, .gsi = GSI };
@@ -142,16 +151,19 @@ static void add_slot(struct call *c)
 /*
  * A vCPU waits for memory that its VMM does not bring, and another thread for that vCPU, with what
  * it holds: the VM's slots. The device comes before that, its interrupt is routed anew, and it is
- * taken, all the same.
+ * taken, all the same. Another device has to wait for the slots, but not its administrator, who would
+ * hold up the host's netlink.
  */
 TEST(vcpu_that_waits)
 {
 	struct call slots = { .fn = add_slot }, other = { .address = find_edu(0) };
+	struct call second = { .address = find_function(EDU_VENDOR, EDU_DEVICE, 1) };
 	struct stuck s = stuck_vcpu(VM_IRQCHIP);
 	struct nl *nl = nl_open();
 
 	slots.s = &s;
 	other.s = &s;
+	second.s = &s;
 	take(nl, other.address);
 	other.fn = attach_with_line;
 	call(&other);
@@ -161,6 +173,11 @@ TEST(vcpu_that_waits)
 	ends_at_once(&other, "routing");
 	call(&slots);
 	wait_asleep(&slots);
+	take(nl, second.address);
+	second.fn = attach_in_vain;
+	call(&second);
+	ends_at_once(&second, "attaching another one");
+	give_back(nl, second.address);
 	other.fn = detach;
 	call(&other);
 	ends_at_once(&other, "detaching");
