@@ -48,6 +48,18 @@ static void destroy(struct lhv_vm *vm)
 	kvfree(vm);
 }
 
+/* Who finds it at once and changes it waits until others know that there is one. */
+static int publish(struct lhv_vm *vm)
+{
+	int ret;
+
+	guard(mutex)(&vm->manage.lock);
+	ret = lhv_registry_add(vm);
+	if (!ret)
+		lhv_tell_vm(vm, LHV_VM_EVENT_CREATED);
+	return ret;
+}
+
 /**
  * lhv_vm_create() - a new VM for the calling process
  *
@@ -86,13 +98,12 @@ struct lhv_vm *lhv_vm_create(void)
 	if (!ret)
 		ret = lhv_irq_init_vm(vm);
 	if (!ret)
-		ret = lhv_registry_add(vm);
+		ret = publish(vm);
 	if (ret) {
 		destroy(vm);
 		return ERR_PTR(ret);
 	}
 	lhv_control_watch();
-	lhv_tell_vm(vm, LHV_VM_EVENT_CREATED);
 	return vm;
 }
 

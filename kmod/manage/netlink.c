@@ -290,6 +290,8 @@ static int rename(struct genl_info *info, struct lhv_vm *vm)
 				    "not a name: a letter or '_', then letters, digits, '.', '-', '_'");
 		return -EINVAL;
 	}
+	/* Names are told in the order in which they were given. */
+	guard(mutex)(&vm->manage.lock);
 	ret = lhv_registry_rename(vm, name, old);
 	if (ret)
 		NL_SET_ERR_MSG_ATTR(info->extack, attr, "its owner has another VM of this name");
