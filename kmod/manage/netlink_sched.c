@@ -119,10 +119,9 @@ int lhv_nl_set_sched(struct sk_buff *skb, struct genl_info *info, struct lhv_vm 
 		/* Attributes change under this mutex alone. */
 		attrs = vm->sched.attrs;
 		read_attrs(tb, &attrs);
-		ret = lhv_pool_set_vm(vm, &attrs, why);
+		ret = pool ? lhv_pool_move_vm(pool, vm, &attrs, why) :
+			     lhv_pool_set_vm(vm, &attrs, why);
 	}
-	if (!ret && pool)
-		ret = lhv_pool_move_vm(pool, vm, why);
 	mutex_unlock(&lhv_pools_lock);
 	if (ret)
 		lhv_nl_refusal(skb, info, why);

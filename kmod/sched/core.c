@@ -604,18 +604,24 @@ bool lhv_sched_attrs_valid(const struct lhv_sched_attrs *attrs, char *why)
 	return !wrong;
 }
 
-/* The policy's adjust has agreed. */
-void lhv_sched_vm_set(struct lhv_sched_vm *vm, const struct lhv_sched_attrs *attrs, u64 now)
+/* As lhv_sched_vm_set(), of a VM that is between two pools. */
+void lhv_sched_vm_note(struct lhv_sched_vm *vm, const struct lhv_sched_attrs *attrs, u64 now)
 {
 	bool capped_anew = attrs->cap && attrs->cap != vm->attrs.cap;
 
-	if (vm->pool->ops)
-		vm_unplug(vm, now);
 	vm->attrs = *attrs;
 	if (capped_anew) {
 		vm->cap_budget = cap_quota(vm);
 		vm->cap_refill = now + LHV_SCHED_CAP_PERIOD;
 	}
+}
+
+/* The policy's adjust has agreed. */
+void lhv_sched_vm_set(struct lhv_sched_vm *vm, const struct lhv_sched_attrs *attrs, u64 now)
+{
+	if (vm->pool->ops)
+		vm_unplug(vm, now);
+	lhv_sched_vm_note(vm, attrs, now);
 	if (vm->pool->ops) {
 		vm_plug(vm, now);
 		dispatch(vm->pool, now);

@@ -37,6 +37,7 @@ void lhv_sched_timer(struct lhv_sched_pool *pool, u64 now);
 void lhv_sched_vm_init(struct lhv_sched_vm *vm, u64 id);
 void lhv_sched_vm_join(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm, u64 now);
 void lhv_sched_vm_part(struct lhv_sched_vm *vm, u64 now);
+void lhv_sched_vm_note(struct lhv_sched_vm *vm, const struct lhv_sched_attrs *attrs, u64 now);
 void lhv_sched_vm_set(struct lhv_sched_vm *vm, const struct lhv_sched_attrs *attrs, u64 now);
 bool lhv_sched_attrs_valid(const struct lhv_sched_attrs *attrs, char *why);
 

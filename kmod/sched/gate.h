@@ -160,7 +160,8 @@ struct lhv_pool *lhv_pool_create(const char *name, char *why);
 int lhv_pool_remove(struct lhv_pool *pool, char *why);
 struct lhv_pool *lhv_pool_next(u32 *id);
 int lhv_pool_change(struct lhv_pool *pool, const struct lhv_pool_change *change, char *why);
-int lhv_pool_move_vm(struct lhv_pool *pool, struct lhv_vm *vm, char *why);
+int lhv_pool_move_vm(struct lhv_pool *pool, struct lhv_vm *vm, const struct lhv_sched_attrs *attrs,
+		     char *why);
 int lhv_pool_set_vm(struct lhv_vm *vm, const struct lhv_sched_attrs *attrs, char *why);
 const char *lhv_pool_policy(const struct lhv_pool *pool);
 struct lhv_pool *lhv_pool_of(const struct lhv_vm *vm);

@@ -490,14 +490,19 @@ static void lock_two(struct lhv_pool *a, struct lhv_pool *b)
 }
 
 /**
- * lhv_pool_move_vm() - a VM changes pools
+ * lhv_pool_move_vm() - a VM changes pools, and maybe its weight, cap and so on with that
  * @pool: the new one
  * @vm: the VM
+ * @attrs: all of them
  * @why: the reason of a refusal
  *
- * Context: under lhv_pools_lock. Return: 0, or -EBUSY the policy cannot admit it.
+ * The new pool alone has to admit it as it will be.
+ *
+ * Context: under lhv_pools_lock. Return: 0, -EINVAL, or -EBUSY the policy cannot admit it; then
+ * nothing has changed.
  */
-int lhv_pool_move_vm(struct lhv_pool *pool, struct lhv_vm *vm, char *why)
+int lhv_pool_move_vm(struct lhv_pool *pool, struct lhv_vm *vm, const struct lhv_sched_attrs *attrs,
+		     char *why)
 {
 	struct lhv_pool *from = lhv_pool_of(vm);
 	struct lhv_sched_vm *s = &vm->sched;
@@ -506,14 +511,17 @@ int lhv_pool_move_vm(struct lhv_pool *pool, struct lhv_vm *vm, char *why)
 
 	lockdep_assert_held(&lhv_pools_lock);
 	if (from == pool)
-		return 0;
+		return lhv_pool_set_vm(vm, attrs, why);
+	if (!lhv_sched_attrs_valid(attrs, why))
+		return -EINVAL;
 	local_irq_disable();
 	lock_two(from, pool);
 	if (pool->core.ops && pool->core.ops->adjust)
-		ret = pool->core.ops->adjust(&pool->core, s, &s->attrs, why);
+		ret = pool->core.ops->adjust(&pool->core, s, attrs, why);
 	if (!ret) {
 		now = ktime_get_ns();
 		lhv_sched_vm_part(s, now);
+		lhv_sched_vm_note(s, attrs, now);
 		lhv_sched_vm_join(&pool->core, s, now);
 		kick_vm(pool, s);
 		lhv_gate_reclaim(pool, ktime_get_ns());

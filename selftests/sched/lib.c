@@ -67,10 +67,17 @@ static size_t put(void *to, int attr, uint64_t value)
 
 int sched_set(uint64_t id, int attr, uint64_t value, int attr2, uint64_t value2)
 {
+	return sched_move(id, -1, attr, value, attr2, value2);
+}
+
+int sched_move(uint64_t id, int pool, int attr, uint64_t value, int attr2, uint64_t value2)
+{
 	struct msg *m = msg_new(LHV_CMD_VM_SET);
 	uint8_t nest[64];
 	size_t n = put(nest, attr, value);
 
+	if (pool >= 0)
+		n += put(nest + n, LHV_A_SCHED_POOL, pool);
 	if (attr2)
 		n += put(nest + n, attr2, value2);
 	msg_u64(m, LHV_A_VM_ID, id);

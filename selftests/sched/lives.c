@@ -381,6 +381,32 @@ TEST(refused_whole)
 	crew_end(&c);
 }
 
+/* A pool and attributes in one request: all of it, as the new pool sees it, or nothing. */
+TEST(pools_and_attributes)
+{
+	struct crew c[2];
+	int side;
+
+	sched_setup("none", 2);
+	make_side("edf");
+	side = pool_get("side", LHV_A_POOL_ID);
+	crew_start(&c[0], 1, g_spin);
+	crew_start(&c[1], 1, g_spin);
+	CHECK_EQ(sched_move(c[0].id, side, LHV_A_SCHED_PERIOD, 10 * MS, LHV_A_SCHED_BUDGET, 8 * MS), 0);
+	REFUSED(nl, sched_move(c[1].id, side, LHV_A_SCHED_PERIOD, 10 * MS,
+			       LHV_A_SCHED_BUDGET, 4 * MS), EBUSY, "1.20");
+	CHECK_EQ(sched_get(c[1].id, LHV_A_SCHED_POOL), 0);
+	CHECK_EQ(sched_get(c[1].id, LHV_A_SCHED_PERIOD), 0);
+	CHECK_EQ(sched_move(c[1].id, side, LHV_A_SCHED_WEIGHT, 300, 0, 0), 0);
+	/* Where it is there is no room for what it gets elsewhere. */
+	CHECK_EQ(sched_move(c[1].id, 0, LHV_A_SCHED_PERIOD, 10 * MS, LHV_A_SCHED_BUDGET, 4 * MS), 0);
+	CHECK_EQ(sched_get(c[1].id, LHV_A_SCHED_WEIGHT), 300);
+	CHECK_EQ(sched_get(c[1].id, LHV_A_SCHED_BUDGET), 4 * MS);
+	crew_end(&c[0]);
+	crew_end(&c[1]);
+	remove_side();
+}
+
 TEST(refusals)
 {
 	struct crew c;

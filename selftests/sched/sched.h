@@ -27,6 +27,8 @@ uint64_t pool_get(const char *pool, int attr);
 
 /* vm-set with one or two attributes; 0 ends. Values of 64 bits by the attribute. */
 int sched_set(uint64_t id, int attr, uint64_t value, int attr2, uint64_t value2);
+/* The same, to another pool at once. */
+int sched_move(uint64_t id, int pool, int attr, uint64_t value, int attr2, uint64_t value2);
 uint64_t sched_get(uint64_t id, int attr);
 
 void crew_start(struct crew *c, int vcpus, guest_fn fn);
