@@ -113,6 +113,7 @@ int lhv_vm_pause(struct lhv_vm *vm)
 		ret = -EALREADY;
 	} else {
 		WRITE_ONCE(m->paused, true);
+		smp_mb();	/* pairs with lhv_vcpu_created()'s: it sees this, or we see the vCPU */
 		lhv_request_all(vm, LHV_REQ_PAUSE, false);	/* wakes the halted */
 		lhv_request_all(vm, LHV_REQ_PAUSE, true);	/* waits for the others */
 		lhv_tell_vm(vm, LHV_VM_EVENT_PAUSED);
@@ -251,6 +252,7 @@ int lhv_vm_kill(struct lhv_vm *vm)
 	} else {
 		WRITE_ONCE(m->killed, true);
 		WRITE_ONCE(vm->bugged, true);
+		smp_mb();	/* pairs with lhv_vcpu_created()'s */
 		lhv_request_all(vm, LHV_REQ_DEAD, false);	/* wakes who sleeps */
 		lhv_request_all(vm, LHV_REQ_DEAD, true);	/* waits for who runs */
 		lhv_passthrough_revoke(vm);
@@ -292,7 +294,7 @@ void lhv_vcpu_created(struct lhv_vcpu *vcpu)
 {
 	struct lhv_vm *vm = vcpu->vm;
 
-	/* Pairs with the barriers in the request: the pauser sees the vCPU or we see paused. */
+	/* Pairs with those of lhv_vm_pause() and lhv_vm_kill(): they see the vCPU, or we see them. */
 	smp_mb();
 	if (READ_ONCE(vm->manage.paused))
 		lhv_request(vcpu, LHV_REQ_PAUSE);
