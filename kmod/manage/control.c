@@ -352,16 +352,19 @@ void lhv_vcpu_crashed(struct lhv_vcpu *vcpu)
 /* ---- the watch ---- */
 
 static unsigned int stuck_seconds = 10;
-static bool watching;		/* the module is loaded: work may be queued */
+static DEFINE_MUTEX(watch_lock);	/* nobody queues the work behind who takes it away */
+static bool watching;			/* watch_lock: the module is loaded, work may be queued */
 
 static void watch(struct work_struct *work);
 static DECLARE_DELAYED_WORK(watch_work, watch);
 
 static void watch_again(void)
 {
-	unsigned int seconds = READ_ONCE(stuck_seconds);
+	unsigned int seconds;
 
-	if (seconds && READ_ONCE(watching))
+	guard(mutex)(&watch_lock);
+	seconds = READ_ONCE(stuck_seconds);
+	if (seconds && watching)
 		schedule_delayed_work(&watch_work, max(seconds / 2, 1U) * HZ);
 }
 
@@ -451,12 +454,16 @@ void lhv_control_watch(void)
 
 void lhv_control_init(void)
 {
-	WRITE_ONCE(watching, true);
+	mutex_lock(&watch_lock);
+	watching = true;
+	mutex_unlock(&watch_lock);
 }
 
-/* No VM is left. */
+/* No VM is left. Somebody may write the parameter. */
 void lhv_control_exit(void)
 {
-	WRITE_ONCE(watching, false);
+	mutex_lock(&watch_lock);
+	watching = false;
+	mutex_unlock(&watch_lock);
 	cancel_delayed_work_sync(&watch_work);
 }
