@@ -358,11 +358,14 @@ static bool watching;			/* watch_lock: the module is loaded, work may be queued 
 static void watch(struct work_struct *work);
 static DECLARE_DELAYED_WORK(watch_work, watch);
 
-static void watch_again(void)
+/* @anew: whenever it would have been. */
+static void watch_again(bool anew)
 {
 	unsigned int seconds;
 
 	guard(mutex)(&watch_lock);
+	if (anew)
+		cancel_delayed_work(&watch_work);
 	seconds = READ_ONCE(stuck_seconds);
 	if (seconds && watching)
 		schedule_delayed_work(&watch_work, max(seconds / 2, 1U) * HZ);
@@ -373,7 +376,7 @@ static int set_stuck_seconds(const char *text, const struct kernel_param *kp)
 	int ret = param_set_uint_minmax(text, kp, 0, 3600);
 
 	if (!ret)
-		watch_again();
+		watch_again(true);
 	return ret;
 }
 
@@ -435,6 +438,9 @@ static void watch(struct work_struct *work)
 	unsigned long id;
 	int i;
 
+	/* Switched off meanwhile. */
+	if (!seconds)
+		return;
 	mutex_lock(&lhv_vms_lock);
 	lhv_for_each_vm(id, vm) {
 		lhv_for_each_vcpu(i, vcpu, vm)
@@ -442,14 +448,14 @@ static void watch(struct work_struct *work)
 	}
 	/* The next VM starts it again. */
 	if (!xa_empty(&lhv_vms))
-		watch_again();
+		watch_again(false);
 	mutex_unlock(&lhv_vms_lock);
 }
 
 /* A VM is in the registry: watch it. */
 void lhv_control_watch(void)
 {
-	watch_again();
+	watch_again(false);
 }
 
 void lhv_control_init(void)

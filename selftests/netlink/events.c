@@ -203,6 +203,52 @@ TEST(stuck, .timeout = 120)
 	runner_join(&r[1]);
 }
 
+static bool reported_stuck(struct nl *ear, uint64_t id, int seconds)
+{
+	uint64_t end = now_ns() + seconds * 1000000000ULL;
+	struct attrs a;
+
+	while (now_ns() < end) {
+		if (nl_event(ear, 500, &a) == LHV_CMD_VCPU_EVENT &&
+		    attr_u32(&a, LHV_A_VCPU_EVENT) == LHV_VCPU_EVENT_STUCK &&
+		    attr_u64(&a, LHV_A_VCPU_VM_ID) == id)
+			return true;
+	}
+	return false;
+}
+
+/* What is written to it holds from then on, not from the next look on. */
+TEST(stuck_seconds, .timeout = 120)
+{
+	struct nl *ear = listener();
+	struct vm *vm[3];
+	struct runner r[3];
+	int i;
+
+	write_param("stuck_seconds", "1");
+	for (i = 0; i < 3; i++) {
+		vm[i] = vm_create(0);
+		GUEST(vm[i], DEAF_SPIN);
+	}
+	runner_start(&r[0], &vm[0]->vcpus[0]);
+	CHECK(reported_stuck(ear, vm_id(vm[0]->fd), 40));
+	/* By the end of this the next look is half an hour away. */
+	write_param("stuck_seconds", "3600");
+	CHECK(!reported_stuck(ear, vm_id(vm[0]->fd), 2));
+	runner_start(&r[1], &vm[1]->vcpus[0]);
+	write_param("stuck_seconds", "1");
+	CHECK(reported_stuck(ear, vm_id(vm[1]->fd), 40));
+	/* Looked at once, and it makes no progress; but nobody wants to know any more. */
+	runner_start(&r[2], &vm[2]->vcpus[0]);
+	write_param("stuck_seconds", "10");
+	CHECK(!reported_stuck(ear, vm_id(vm[2]->fd), 6));
+	write_param("stuck_seconds", "0");
+	CHECK(!reported_stuck(ear, vm_id(vm[2]->fd), 6));
+	write_param("stuck_seconds", "10");
+	for (i = 0; i < 3; i++)
+		runner_join(&r[i]);
+}
+
 /* Who created it dies, and another process holds its fds. */
 TEST(owner_gone)
 {
