@@ -170,12 +170,17 @@ static int say_users(struct device *dev, void *arg)
 	return device_for_each_child(dev, arg, say_users);
 }
 
-/* A member of the group with a driver that is neither ours nor a bridge's. */
+/*
+ * A member of the group with a driver that is neither ours nor a bridge's. Without device_lock: a driver
+ * that goes has left all devices by then, and its module is freed after a grace period.
+ */
 static int say_blocker(struct device *dev, void *arg)
 {
-	const struct device_driver *drv = READ_ONCE(dev->driver);
+	const struct device_driver *drv;
 	struct text *t = arg;
 
+	guard(rcu)();
+	drv = READ_ONCE(dev->driver);
 	if (!drv || drv == &driver.driver)
 		return 0;
 	if (dev_is_pci(dev) && to_pci_dev(dev)->hdr_type == PCI_HEADER_TYPE_BRIDGE)
@@ -210,10 +215,12 @@ void lhv_device_describe(struct pci_dev *pdev, struct lhv_device_description *d)
 
 	memset(d, 0, sizeof(*d));
 	d->group = -1;
-	/* Without device_lock: anybody may ask, and a reset does not wait for that. */
+	/* Without device_lock: anybody may ask, and a reset does not wait for that. See say_blocker(). */
+	rcu_read_lock();
 	drv = READ_ONCE(pdev->dev.driver);
 	if (drv)
 		strscpy(d->driver, drv->name, sizeof(d->driver));
+	rcu_read_unlock();
 	d->can_reset = pdev->reset_methods[0];
 	mutex_lock(&lhv_devices_lock);
 	if (group) {
