@@ -214,8 +214,8 @@ static int open_file(const char *what, const char *path)
 }
 
 /*
- * Locked by open file description: released whenever the VM's process ends. A block device, which may
- * have several nodes, is claimed from the host, too: O_EXCL means this of block devices alone.
+ * Locked by open file description: released whenever the VM's process ends. A block device, which
+ * may have several nodes, is claimed from the host, too: O_EXCL means this of block devices alone.
  */
 static int open_disk(struct vm_disk *disk)
 {

@@ -117,8 +117,8 @@ int runtime_listen(char *path, uint64_t id)
  * The folder is the owner's, who may have put there what he likes: only a socket whose other end is
  * his own is spoken to.
  *
- * Return: a socket, or -errno: ENOENT and ECONNREFUSED mean that it has no such socket, EPERM that it
- * is somebody else's.
+ * Return: a socket, or -errno: ENOENT and ECONNREFUSED mean that it has no such socket, EPERM that
+ * it is somebody else's.
  */
 int runtime_connect(uid_t uid, uint64_t id, const char *what)
 {
