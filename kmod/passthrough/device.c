@@ -179,13 +179,13 @@ static int say_blocker(struct device *dev, void *arg)
 	const struct device_driver *drv;
 	struct text *t = arg;
 
-	guard(rcu)();
-	drv = READ_ONCE(dev->driver);
-	if (!drv || drv == &driver.driver)
-		return 0;
 	if (dev_is_pci(dev) && to_pci_dev(dev)->hdr_type == PCI_HEADER_TYPE_BRIDGE)
 		return 0;
-	say(t, "%s%s (%s)", t->n ? ", " : "", dev_name(dev), drv->name);
+	rcu_read_lock();
+	drv = READ_ONCE(dev->driver);
+	if (drv && drv != &driver.driver)
+		say(t, "%s%s (%s)", t->n ? ", " : "", dev_name(dev), drv->name);
+	rcu_read_unlock();
 	return 0;
 }
 
