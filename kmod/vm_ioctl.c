@@ -209,7 +209,7 @@ static long vm_set_routing(void *vm, unsigned long arg)
 static long vm_set_tss_addr(void *obj, unsigned long addr)
 {
 	/* Three pages below 4 GiB. */
-	return addr > U32_MAX - 3 * PAGE_SIZE ? -EINVAL : 0;
+	return addr > (u32)(-3 * PAGE_SIZE) ? -EINVAL : 0;
 }
 
 static int vm_set_identity_map_addr(void *obj, void *arg)

@@ -342,6 +342,8 @@ TEST(tss_and_identity_map)
 	uint64_t addr = 0xfffbc000;
 
 	CHECK_OK(ioctl(vm->fd, KVM_SET_TSS_ADDR, 0xfffbd000ul));
+	CHECK_OK(ioctl(vm->fd, KVM_SET_TSS_ADDR, 0xffffd000ul));	/* three pages below 4 GiB */
+	CHECK_ERR(ioctl(vm->fd, KVM_SET_TSS_ADDR, 0xffffd001ul), EINVAL);
 	CHECK_ERR(ioctl(vm->fd, KVM_SET_TSS_ADDR, 0xfffffffful), EINVAL);
 	CHECK_OK(ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &addr));
 	CHECK_ERR(ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, NULL), EFAULT);
