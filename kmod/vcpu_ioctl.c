@@ -133,9 +133,10 @@ static long vcpu_set_signal_mask(void *obj, unsigned long arg)
 	sigset_t sigset;
 	u32 len;
 
-	vcpu->sigset_active = false;
-	if (!user)
+	if (!user) {
+		vcpu->sigset_active = false;
 		return 0;
+	}
 	if (get_user(len, &user->len))
 		return -EFAULT;
 	if (len != sizeof(sigset))

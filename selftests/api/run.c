@@ -392,6 +392,10 @@ TEST(signal_mask_run)
 	CHECK_OK(sigprocmask(SIG_BLOCK, &set, NULL));
 	m.set = 0;	/* while running, nothing is blocked */
 	CHECK_OK(ioctl(vcpu->fd, KVM_SET_SIGNAL_MASK, &m));
+	/* One that is refused does not undo it. */
+	m.head.len = 7;
+	CHECK_ERR(ioctl(vcpu->fd, KVM_SET_SIGNAL_MASK, &m), EINVAL);
+	CHECK_ERR(ioctl(vcpu->fd, KVM_SET_SIGNAL_MASK, 16), EFAULT);
 	CHECK_OK(raise(SIGUSR1));
 	CHECK_ERR(ioctl(vcpu->fd, KVM_RUN, 0), EINTR);
 	/* It is still pending and still blocked out here. */
