@@ -285,6 +285,9 @@ static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 
 	if (vcpu->vm->mm != current->mm || READ_ONCE(vcpu->vm->bugged))
 		return -EIO;
+	/* What is none of ours (isatty()) does not wait for the guest. */
+	if (_IOC_TYPE(cmd) != KVMIO)
+		return -ENOTTY;
 	if (mutex_lock_killable(&vcpu->lock))
 		return -EINTR;
 	if (likely(cmd == KVM_RUN))

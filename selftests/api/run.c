@@ -434,6 +434,31 @@ TEST(signal_mask_ignored)
 	CHECK_EQ(sigtimedwait(&set, &info, &(struct timespec){ 0 }), -1);
 }
 
+static void *run_until_signal(void *arg)
+{
+	struct vcpu *vcpu = arg;
+
+	CHECK_ERR(ioctl(vcpu->fd, KVM_RUN, 0), EINTR);
+	return NULL;
+}
+
+/* Whoever asks a running vCPU's fd whether it is a terminal gets an answer. */
+TEST(not_a_terminal)
+{
+	/* 1: incw 0x3000; jmp 1b */
+	struct vcpu *vcpu = GUEST(vm_create(0), "\xff\x06\x00\x30\xeb\xfa");
+	volatile uint16_t *count = (void *)(vcpu->vm->ram + 0x3000);
+	pthread_t t;
+
+	catch(SIGUSR1);
+	CHECK(!pthread_create(&t, NULL, run_until_signal, vcpu));
+	while (!*count)
+		sched_yield();
+	CHECK(!isatty(vcpu->fd));
+	CHECK(!pthread_kill(t, SIGUSR1));
+	CHECK(!pthread_join(t, NULL));
+}
+
 TEST(other_process)
 {
 	struct vm *vm = vm_create(0);
