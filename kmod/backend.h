@@ -85,7 +85,8 @@ struct lhv_msr_value;
  * @update_debug: guest debugging or DR use changed: recompute the intercepts.
  * @withholds: can guests not have this X86_FEATURE_*, though the host has it? Module init, after
  *	@setup. NULL: they can have everything.
- * @cpuid_changed: userspace set CPUID: recompute intercepts and MSR permissions. May sleep.
+ * @cpuid_changed: userspace set CPUID or the MSR filter: recompute intercepts and MSR permissions.
+ *	Slow tier, may sleep.
  * @max_tsc_ratio: below this guests' TSCs can run faster than the host's or slower, in units of
  *	LHV_TSC_UNSCALED; 0, or NULL: they can't.
  * @set_tsc_offset: guest TSC = host TSC * vcpu->cpu_state.tsc_ratio + offset. Either changed.

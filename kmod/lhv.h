@@ -134,6 +134,7 @@ enum lhv_req {
 	LHV_REQ_TRIPLE_FAULT,	/* report KVM_EXIT_SHUTDOWN */
 	LHV_REQ_RING_FULL,	/* report KVM_EXIT_DIRTY_RING_FULL until it is not any more */
 	LHV_REQ_GATE,		/* ask the scheduling policy whether it may go on */
+	LHV_REQ_MSRS,		/* which MSRs may pass without an exit */
 	LHV_REQ_YIELD,		/* let another vCPU run first */
 	LHV_REQ_UNBLOCK,	/* a halted vCPU has to look again (no state changed) */
 	LHV_REQ_DEAD,		/* the VM is bugged or was killed */
@@ -250,6 +251,9 @@ struct lhv_vm {
 	u32 bsp_id;		/* L APIC id of the bootstrap processor */
 	u32 vcpu_ids;		/* L KVM_CAP_MAX_VCPU_ID: APIC ids are below it; 0: not limited */
 	u32 nr_mmu_pages;	/* A KVM_SET_NR_MMU_PAGES */
+	struct lhv_msr_filter __rcu *msr_filter; /* S cpu/msr_filter.c; NULL: none */
+	bool msrs_denied;	/* A it denies something that would be served here */
+	u32 user_msrs;		/* A KVM_CAP_X86_USER_SPACE_MSR: KVM_MSR_EXIT_REASON_* */
 	u32 disabled_exits;	/* A KVM_CAP_X86_DISABLE_EXITS: KVM_X86_DISABLE_EXITS_* */
 	u64 disabled_quirks;	/* A KVM_CAP_DISABLE_QUIRKS2: KVM_X86_QUIRK_* */
 	bool exit_on_emulation_failure; /* A KVM_CAP_EXIT_ON_EMULATION_FAILURE was enabled */

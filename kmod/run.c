@@ -286,6 +286,8 @@ static int slow_work(struct lhv_vcpu *vcpu)
 				lhv_clock_update(vcpu);
 			if (test_and_clear_bit(LHV_REQ_STEAL, &vcpu->pending))
 				lhv_steal_update(vcpu);
+			if (test_and_clear_bit(LHV_REQ_MSRS, &vcpu->pending))
+				lhv_backend->cpuid_changed(vcpu);
 			if (test_and_clear_bit(LHV_REQ_YIELD, &vcpu->pending))
 				lhv_yield_to(vcpu);
 		}

@@ -42,6 +42,7 @@ static void destroy(struct lhv_vm *vm)
 	lhv_pools_vm_destroy(vm);
 	lhv_bus_destroy_vm(vm);
 	lhv_backend->vm_destroy(vm);
+	lhv_msr_filter_destroy(vm);
 	cleanup_srcu_struct(&vm->srcu);
 	lhv_manage_destroy(vm);
 	mmdrop(vm->mm);

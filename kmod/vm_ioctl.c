@@ -73,6 +73,36 @@ VM_OP(vm_coalesced_unregister, lhv_coalesced_unregister)
 VM_OP(vm_get_clock, lhv_get_clock)
 VM_OP(vm_set_clock, lhv_set_clock)
 
+VM_OP(vm_set_msr_filter, lhv_msr_set_filter)
+
+#ifdef CONFIG_COMPAT
+/* As 32-bit callers have it; its size makes it another number. */
+struct msr_filter_32 {
+	__u32 flags;
+	struct {
+		__u32 flags, nmsrs, base;
+		compat_uptr_t bitmap;
+	} ranges[KVM_MSR_FILTER_MAX_RANGES];
+};
+
+#define SET_MSR_FILTER_32	_IOW(KVMIO, _IOC_NR(KVM_X86_SET_MSR_FILTER), struct msr_filter_32)
+
+static int vm_set_msr_filter_32(void *vm, void *arg)
+{
+	const struct msr_filter_32 *from = arg;
+	struct kvm_msr_filter filter = { .flags = from->flags };
+	int i;
+
+	for (i = 0; i < KVM_MSR_FILTER_MAX_RANGES; i++) {
+		filter.ranges[i].flags = from->ranges[i].flags;
+		filter.ranges[i].nmsrs = from->ranges[i].nmsrs;
+		filter.ranges[i].base = from->ranges[i].base;
+		filter.ranges[i].bitmap = (__force __u8 *)compat_ptr(from->ranges[i].bitmap);
+	}
+	return lhv_msr_set_filter(vm, &filter);
+}
+#endif
+
 static long vm_create_vcpu(void *vm, unsigned long id)
 {
 	return lhv_vcpu_open(vm, id);
@@ -302,6 +332,13 @@ static int vm_enable_cap(void *obj, void *arg)
 			   vm->disabled_quirks | (cap->args[0] & LHV_QUIRKS));
 		ret = 0;
 		break;
+	case KVM_CAP_X86_USER_SPACE_MSR:
+		if (cap->args[0] & ~(u64)(KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN |
+					  KVM_MSR_EXIT_REASON_FILTER))
+			break;
+		WRITE_ONCE(vm->user_msrs, cap->args[0]);
+		ret = 0;
+		break;
 	case KVM_CAP_X86_DISABLE_EXITS:
 		if (cap->args[0] & ~(u64)lhv_check_extension(vm, cap->cap))
 			break;
@@ -448,6 +485,10 @@ static const struct lhv_ioctl vm_ioctls[] = {
 	RAW(KVM_SET_TSS_ADDR, vm_set_tss_addr),
 	ROW(KVM_SET_IDENTITY_MAP_ADDR, vm_set_identity_map_addr),
 	RAW(KVM_SET_BOOT_CPU_ID, vm_set_boot_cpu_id),
+	ROW(KVM_X86_SET_MSR_FILTER, vm_set_msr_filter),
+#ifdef CONFIG_COMPAT
+	ROW(SET_MSR_FILTER_32, vm_set_msr_filter_32),
+#endif
 	ROW(KVM_ENABLE_CAP, vm_enable_cap),
 	RAW(KVM_CREATE_DEVICE, vm_create_device),
 	RAW(KVM_GET_STATS_FD, vm_get_stats_fd),

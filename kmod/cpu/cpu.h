@@ -160,6 +160,9 @@ struct lhv_cpu {
 	unsigned long clock_refresh;	/* O jiffies when the kvmclock page is due again */
 	u64 load_tsc;			/* O host TSC when the vCPU last changed CPUs */
 
+	u64 msr_rip;			/* O msr_filter.c: of the access that waits for the VMM */
+	u8 msr_len;			/* O its length */
+
 	struct lhv_emul emul;		/* O insn.c, emulate.c */
 };
 
@@ -240,6 +243,11 @@ void lhv_cpuid_mwait(struct lhv_vcpu *vcpu);
 /* ---- MSRs: msr.c. @host: from the VMM, which may set what the guest may not. Nonzero: #GP ---- */
 int lhv_msr_read(struct lhv_vcpu *vcpu, u32 index, u64 *data, bool host);
 int lhv_msr_write(struct lhv_vcpu *vcpu, u32 index, u64 data, bool host);
+/* msr_filter.c: what the VMM denies. */
+DECLARE_STATIC_KEY_FALSE(lhv_msrs_denied);
+bool lhv_msr_allowed(struct lhv_vcpu *vcpu, u32 index, u32 access);
+int lhv_msr_set_filter(struct lhv_vm *vm, const struct kvm_msr_filter *user);
+void lhv_msr_filter_destroy(struct lhv_vm *vm);
 /* The lists behind KVM_GET_MSR_INDEX_LIST and _FEATURE_INDEX_LIST. */
 u32 lhv_msr_list(const u32 **list);
 u32 lhv_msr_feature_list(const u32 **list);

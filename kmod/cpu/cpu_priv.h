@@ -16,6 +16,23 @@ bool lhv_xstate_component(unsigned int nr, u32 *offset, u32 *size);
 
 /* msr.c */
 void lhv_msr_setup(void);
+/* Is @is true of an MSR that is known here? */
+bool lhv_msr_any(bool (*is)(void *arg, u32 index), void *arg);
+
+/* msr_filter.c */
+enum lhv_next lhv_msr_refused(struct lhv_vcpu *vcpu, unsigned int len, bool write, int err);
+
+/* insn.c: the operand of RDMSR, WRMSR and XSETBV */
+static inline u64 lhv_edx_eax(const struct lhv_vcpu *vcpu)
+{
+	return (u32)vcpu->regs[LHV_RAX] | vcpu->regs[LHV_RDX] << 32;
+}
+
+static inline void lhv_set_edx_eax(struct lhv_vcpu *vcpu, u64 val)
+{
+	vcpu->regs[LHV_RAX] = lower_32_bits(val);
+	vcpu->regs[LHV_RDX] = upper_32_bits(val);
+}
 void lhv_msr_reset(struct lhv_vcpu *vcpu);	/* power-on */
 
 /* cr.c: the checks alone; true when the combination is allowed */

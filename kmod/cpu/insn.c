@@ -123,17 +123,6 @@ enum lhv_next lhv_skip_unknown(struct lhv_vcpu *vcpu)
 
 /* ---- instructions ---- */
 
-static u64 edx_eax(const struct lhv_vcpu *vcpu)
-{
-	return (u32)vcpu->regs[LHV_RAX] | vcpu->regs[LHV_RDX] << 32;
-}
-
-static void set_edx_eax(struct lhv_vcpu *vcpu, u64 val)
-{
-	vcpu->regs[LHV_RAX] = lower_32_bits(val);
-	vcpu->regs[LHV_RDX] = upper_32_bits(val);
-}
-
 /* What a check or a write to a register said: -EAGAIN asks for the slow tier, the rest is #GP. */
 static enum lhv_next refused(struct lhv_vcpu *vcpu, int err)
 {
@@ -175,6 +164,13 @@ enum lhv_next lhv_cpuid_exec(struct lhv_vcpu *vcpu)
 	return lhv_retire(vcpu, len);
 }
 
+/* By the VMM, something that would be served here. */
+static __always_inline bool denied(struct lhv_vcpu *vcpu, u32 access)
+{
+	return static_branch_unlikely(&lhv_msrs_denied) && READ_ONCE(vcpu->vm->msrs_denied) &&
+	       !lhv_msr_allowed(vcpu, vcpu->regs[LHV_RCX], access);
+}
+
 enum lhv_next lhv_rdmsr_exec(struct lhv_vcpu *vcpu)
 {
 	enum lhv_next next;
@@ -184,10 +180,12 @@ enum lhv_next lhv_rdmsr_exec(struct lhv_vcpu *vcpu)
 
 	if (!len)
 		return next;
+	if (denied(vcpu, KVM_MSR_FILTER_READ))
+		return lhv_msr_refused(vcpu, len, false, -EACCES);
 	ret = lhv_msr_read(vcpu, vcpu->regs[LHV_RCX], &data, false);
 	if (ret)
-		return refused(vcpu, ret);
-	set_edx_eax(vcpu, data);
+		return lhv_msr_refused(vcpu, len, false, ret);
+	lhv_set_edx_eax(vcpu, data);
 	return lhv_retire(vcpu, len);
 }
 
@@ -199,8 +197,10 @@ enum lhv_next lhv_wrmsr_exec(struct lhv_vcpu *vcpu)
 
 	if (!len)
 		return next;
-	ret = lhv_msr_write(vcpu, vcpu->regs[LHV_RCX], edx_eax(vcpu), false);
-	return ret ? refused(vcpu, ret) : lhv_retire(vcpu, len);
+	if (denied(vcpu, KVM_MSR_FILTER_WRITE))
+		return lhv_msr_refused(vcpu, len, true, -EACCES);
+	ret = lhv_msr_write(vcpu, vcpu->regs[LHV_RCX], lhv_edx_eax(vcpu), false);
+	return ret ? lhv_msr_refused(vcpu, len, true, ret) : lhv_retire(vcpu, len);
 }
 
 enum lhv_next lhv_hlt_exec(struct lhv_vcpu *vcpu)
@@ -230,7 +230,7 @@ enum lhv_next lhv_xsetbv_exec(struct lhv_vcpu *vcpu)
 	len = lhv_insn_len(vcpu, &next);
 	if (!len)
 		return next;
-	ret = lhv_set_xcr0(vcpu, edx_eax(vcpu));
+	ret = lhv_set_xcr0(vcpu, lhv_edx_eax(vcpu));
 	return ret ? refused(vcpu, ret) : lhv_retire(vcpu, len);
 }
 

@@ -578,6 +578,20 @@ static const struct lhv_msr_row *find_row(u32 index)
 	return NULL;
 }
 
+bool lhv_msr_any(bool (*is)(void *arg, u32 index), void *arg)
+{
+	unsigned int i;
+	u32 index;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		for (index = rows[i].first; index <= rows[i].last; index++) {
+			if (is(arg, index))
+				return true;
+		}
+	}
+	return false;
+}
+
 static bool guest_may(const struct lhv_cpu *cpu, const struct lhv_msr_row *row)
 {
 	if (row->needs && !lhv_has(cpu, row->needs - 1))
@@ -599,13 +613,15 @@ static bool is_canonical(const struct lhv_vcpu *vcpu, u64 addr)
  * @data: result
  * @host: for the VMM
  *
- * Return: 0; nonzero: #GP(0), or the end of KVM_GET_MSRS.
+ * Return: 0; nonzero: #GP(0), or the end of KVM_GET_MSRS. -ENOENT: there is no such MSR.
  */
 int lhv_msr_read(struct lhv_vcpu *vcpu, u32 index, u64 *data, bool host)
 {
 	const struct lhv_msr_row *row = find_row(index);
 
-	if (!row || !row->get)
+	if (!row)
+		return -ENOENT;
+	if (!row->get)
 		return -EINVAL;
 	if (!host && ((row->flags & ROW_HOST_READ) || !guest_may(&vcpu->cpu_state, row)))
 		return -EINVAL;
@@ -619,13 +635,15 @@ int lhv_msr_read(struct lhv_vcpu *vcpu, u32 index, u64 *data, bool host)
  * @data: value
  * @host: from the VMM
  *
- * Return: 0; nonzero: #GP(0) and nothing changed, or the end of KVM_SET_MSRS.
+ * Return: 0; nonzero: #GP(0) and nothing changed, or the end of KVM_SET_MSRS. -ENOENT: as above.
  */
 int lhv_msr_write(struct lhv_vcpu *vcpu, u32 index, u64 data, bool host)
 {
 	const struct lhv_msr_row *row = find_row(index);
 
-	if (!row || !row->set)
+	if (!row)
+		return -ENOENT;
+	if (!row->set)
 		return -EINVAL;
 	if (!host && ((row->flags & ROW_HOST_WRITE) || !guest_may(&vcpu->cpu_state, row)))
 		return -EINVAL;

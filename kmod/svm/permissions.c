@@ -109,6 +109,14 @@ static bool guest_is_intel(struct lhv_vcpu *vcpu)
 	return leaf && !memcmp(&leaf->ebx, "Genu", sizeof(leaf->ebx));
 }
 
+/* What the VMM denies is its to answer, too. */
+static void decide(struct lhv_vcpu *vcpu, u32 msr, bool read, bool write)
+{
+	lhv_svm_msrpm_set(lhv_svm(vcpu)->msrpm, msr,
+			  read || !lhv_msr_allowed(vcpu, msr, KVM_MSR_FILTER_READ),
+			  write || !lhv_msr_allowed(vcpu, msr, KVM_MSR_FILTER_WRITE));
+}
+
 /**
  * lhv_svm_msrpm_update() - let through what the guest's CPUID offers and hardware switches
  * @vcpu: the vCPU
@@ -127,29 +135,28 @@ void lhv_svm_msrpm_update(struct lhv_vcpu *vcpu)
 		MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
 	};
 	const struct lhv_cpu *cpu = &vcpu->cpu_state;
-	unsigned long *map = lhv_svm(vcpu)->msrpm;
 	bool stop;
 	int i;
 
 	stop = !lhv_has(cpu, LHV_F_LM);
 	for (i = 0; i < ARRAY_SIZE(long_mode_msrs); i++)
-		lhv_svm_msrpm_set(map, long_mode_msrs[i], stop, stop);
+		decide(vcpu, long_mode_msrs[i], stop, stop);
 
 	stop = !lhv_has(cpu, LHV_F_LM) && !lhv_has(cpu, LHV_F_SYSCALL);
-	lhv_svm_msrpm_set(map, MSR_STAR, stop, stop);
+	decide(vcpu, MSR_STAR, stop, stop);
 
 	/* An Intel guest expects 64 bits of ESP and EIP; these CPUs keep 32. */
 	stop = guest_is_intel(vcpu);
 	for (i = 0; i < ARRAY_SIZE(sysenter_msrs); i++)
-		lhv_svm_msrpm_set(map, sysenter_msrs[i], stop, stop);
+		decide(vcpu, sysenter_msrs[i], stop, stop);
 
 	stop = !(lhv_has_spec_ctrl(cpu) && lhv_svm_caps.v_spec_ctrl);
-	lhv_svm_msrpm_set(map, MSR_IA32_SPEC_CTRL, stop, stop);
+	decide(vcpu, MSR_IA32_SPEC_CTRL, stop, stop);
 
 	/* Write-only: a barrier, whoever asks for it. */
 	stop = !((lhv_has(cpu, LHV_F_SPEC_CTRL) || lhv_has(cpu, LHV_F_IBPB)) &&
 		 boot_cpu_has(X86_FEATURE_IBPB));
-	lhv_svm_msrpm_set(map, MSR_IA32_PRED_CMD, true, stop);
+	decide(vcpu, MSR_IA32_PRED_CMD, true, stop);
 
 	lhv_svm_mark_dirty(vcpu, LHV_SVM_PERM_MAPS);
 }

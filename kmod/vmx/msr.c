@@ -69,6 +69,14 @@ void lhv_vmx_msr_intercept(unsigned long *map, u32 msr, bool read, bool write)
 	__assign_bit(bit + WRITES, map, write);
 }
 
+/* What the VMM denies is its to answer, too. */
+static void decide(struct lhv_vcpu *vcpu, u32 msr, bool read, bool write)
+{
+	lhv_vmx_msr_intercept(lhv_vmx(vcpu)->msr_bitmap, msr,
+			      read || !lhv_msr_allowed(vcpu, msr, KVM_MSR_FILTER_READ),
+			      write || !lhv_msr_allowed(vcpu, msr, KVM_MSR_FILTER_WRITE));
+}
+
 /**
  * lhv_vmx_msr_update() - let through what the guest's CPUID offers and hardware switches
  * @vcpu: the vCPU
@@ -83,23 +91,22 @@ void lhv_vmx_msr_update(struct lhv_vcpu *vcpu)
 		MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
 	};
 	const struct lhv_cpu *cpu = &vcpu->cpu_state;
-	unsigned long *map = lhv_vmx(vcpu)->msr_bitmap;
 	bool stop;
 	int i;
 
 	stop = !lhv_has(cpu, LHV_F_LM);
 	for (i = 0; i < ARRAY_SIZE(long_mode_msrs); i++)
-		lhv_vmx_msr_intercept(map, long_mode_msrs[i], stop, stop);
+		decide(vcpu, long_mode_msrs[i], stop, stop);
 	for (i = 0; i < ARRAY_SIZE(sysenter_msrs); i++)
-		lhv_vmx_msr_intercept(map, sysenter_msrs[i], false, false);
+		decide(vcpu, sysenter_msrs[i], false, false);
 
 	/* Reads see the offset; writes move it. */
-	lhv_vmx_msr_intercept(map, MSR_IA32_TSC, false, true);
+	decide(vcpu, MSR_IA32_TSC, false, true);
 
 	/* Write-only: a barrier, whoever asks for it. */
 	stop = !((lhv_has(cpu, LHV_F_SPEC_CTRL) || lhv_has(cpu, LHV_F_IBPB)) &&
 		 boot_cpu_has(X86_FEATURE_IBPB));
-	lhv_vmx_msr_intercept(map, MSR_IA32_PRED_CMD, true, stop);
+	decide(vcpu, MSR_IA32_PRED_CMD, true, stop);
 }
 
 /**
