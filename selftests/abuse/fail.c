@@ -126,6 +126,27 @@ static int op_split(struct world *w)
 	return ioctl(w->vm->fd, KVM_ENABLE_CAP, &cap);
 }
 
+static int op_filter(struct world *w)
+{
+	static uint64_t bits;
+	struct kvm_msr_filter filter = {
+		.ranges = {
+			{ KVM_MSR_FILTER_READ, 8, 0xc0000080, (uint8_t *)&bits },
+			{ KVM_MSR_FILTER_WRITE, 8, 0x174, (uint8_t *)&bits },
+		},
+	};
+
+	return ioctl(w->vm->fd, KVM_X86_SET_MSR_FILTER, &filter);
+}
+
+static void undo_filter(struct world *w, int ret)
+{
+	struct kvm_msr_filter none = { 0 };
+
+	(void)ret;
+	CHECK_OK(ioctl(w->vm->fd, KVM_X86_SET_MSR_FILTER, &none));
+}
+
 static int op_pit(struct world *w)
 {
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
@@ -372,6 +393,7 @@ static const struct op ops[] = {
 	{ "KVM_CREATE_VCPU with LAPIC", VM_IRQCHIP, false, false, op_create_vcpu_7, NULL, NULL },
 	{ "KVM_CREATE_IRQCHIP", 0, false, false, op_irqchip, NULL, NULL },
 	{ "KVM_CAP_SPLIT_IRQCHIP", 0, false, false, op_split, NULL, NULL },
+	{ "KVM_X86_SET_MSR_FILTER", VM_IRQCHIP, true, false, op_filter, undo_filter, NULL },
 	{ "KVM_CREATE_PIT2", VM_IRQCHIP, false, false, op_pit, NULL, NULL },
 	{ "a slot", 0, false, false, op_slot, undo_slot, NULL },
 	{ "the 33rd slot", 0, false, false, op_slot, undo_slot, fill_slots },

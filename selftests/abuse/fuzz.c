@@ -52,6 +52,7 @@ static const struct row rows[] = {
 	R(1, KVM_REGISTER_COALESCED_MMIO), R(1, KVM_UNREGISTER_COALESCED_MMIO),
 	PAIR(1, KVM_SET_CLOCK, KVM_GET_CLOCK), R(1, KVM_SET_TSS_ADDR),
 	R(1, KVM_SET_IDENTITY_MAP_ADDR), R(1, KVM_SET_BOOT_CPU_ID), R(1, KVM_ENABLE_CAP),
+	R(1, KVM_X86_SET_MSR_FILTER),
 
 	R(2, KVM_RUN), R(2, KVM_RUN), R(2, KVM_RUN), R(2, KVM_RUN),
 	PAIR(2, KVM_SET_REGS, KVM_GET_REGS), PAIR(2, KVM_SET_SREGS, KVM_GET_SREGS),
@@ -67,6 +68,26 @@ static const struct row rows[] = {
 };
 
 /* ---- arguments ---- */
+
+static const uint32_t caps[] = {
+	KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_DISABLE_QUIRKS2,
+	KVM_CAP_X86_DISABLE_EXITS, KVM_CAP_X86_USER_SPACE_MSR,
+};
+
+static void msr_filter(struct target *t, struct rng *r, struct kvm_msr_filter *f)
+{
+	static const uint32_t bases[] = { 0x10, 0x174, 0xfe, 0xc0000080, 0xc0000100, 0x4b564d00 };
+	int i;
+
+	memset(f, 0, sizeof(*f));
+	f->flags = below(r, 8) ? below(r, 2) : odd(r);
+	for (i = below(r, 4); i >= 0; i--) {
+		f->ranges[i].flags = below(r, 8) ? 1 + below(r, 3) : odd(r);
+		f->ranges[i].nmsrs = below(r, 8) ? below(r, 64) : odd(r);
+		f->ranges[i].base = below(r, 8) ? bases[below(r, 6)] : odd(r);
+		f->ranges[i].bitmap = below(r, 8) ? t->pool : (uint8_t *)odd(r);
+	}
+}
 
 static void region(struct target *t, struct rng *r, struct kvm_userspace_memory_region *m)
 {
@@ -185,8 +206,11 @@ static void sensible(struct target *t, struct rng *r, unsigned long cmd, void *b
 		break;
 	case KVM_ENABLE_CAP:
 		memset(buf, 0, sizeof(struct kvm_enable_cap));
-		u32[0] = below(r, 4) ? KVM_CAP_SPLIT_IRQCHIP : odd(r);
+		u32[0] = below(r, 4) ? caps[below(r, sizeof(caps) / sizeof(caps[0]))] : odd(r);
 		u32[2] = below(r, 30);
+		break;
+	case KVM_X86_SET_MSR_FILTER:
+		msr_filter(t, r, buf);
 		break;
 	case KVM_GET_SUPPORTED_CPUID:
 	case KVM_GET_EMULATED_CPUID:
