@@ -122,10 +122,13 @@ void lhv_vmx_virtual_irqs(struct lhv_vcpu *vcpu, bool on)
 {
 	struct lhv_vmx_vcpu *vmx = lhv_vmx(vcpu);
 
-	lhv_vmx_control(vmx, CPU2, LHV_VMX_VIRTUAL_IRQS, on);
-	lhv_vmx_control(vmx, PIN, PIN_BASED_POSTED_INTR, on);
-	lhv_vmx_control(vmx, EXIT, VM_EXIT_ACK_INTR_ON_EXIT, on);
-	lhv_vmx_msr_virtual_irqs(vmx->msr_bitmap, on);
+	if (on != vmx->virtual_irqs) {
+		vmx->virtual_irqs = on;
+		lhv_vmx_control(vmx, CPU2, LHV_VMX_VIRTUAL_IRQS, on);
+		lhv_vmx_control(vmx, PIN, PIN_BASED_POSTED_INTR, on);
+		lhv_vmx_control(vmx, EXIT, VM_EXIT_ACK_INTR_ON_EXIT, on);
+		lhv_vmx_msr_virtual_irqs(vmx->msr_bitmap, on);
+	}
 	if (on)
 		vmx->dirty |= BIT(LHV_VMX_VIRTUAL_IRQ);
 }

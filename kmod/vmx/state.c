@@ -121,6 +121,14 @@ static void write_seg(struct lhv_vcpu *vcpu, int seg)
 	lhv_vmwrite32(GUEST_ES_AR_BYTES + step, fix_ar(vcpu, s, seg));
 }
 
+static noinline void write_eoi_exits(const struct lhv_vmx_vcpu *vmx)
+{
+	lhv_vmwrite64(EOI_EXIT_BITMAP0, vmx->eoi_exits[0]);
+	lhv_vmwrite64(EOI_EXIT_BITMAP1, vmx->eoi_exits[1]);
+	lhv_vmwrite64(EOI_EXIT_BITMAP2, vmx->eoi_exits[2]);
+	lhv_vmwrite64(EOI_EXIT_BITMAP3, vmx->eoi_exits[3]);
+}
+
 /* What is the same for every entry of every vCPU, or of this one. */
 static void write_constant(struct lhv_vcpu *vcpu)
 {
@@ -169,6 +177,8 @@ static void write_constant(struct lhv_vcpu *vcpu)
 	lhv_vmwritel(HOST_RIP, (unsigned long)lhv_vmx_exit_point);
 	if (lhv_vmx_has(LHV_VMX_PIN, PIN_BASED_VMX_PREEMPTION_TIMER))
 		lhv_vmwrite32(VMX_PREEMPTION_TIMER_VALUE, U32_MAX);
+	if (lhv_vmx_has(LHV_VMX_CPU2, LHV_VMX_VIRTUAL_IRQS))
+		write_eoi_exits(vmx);
 	vmx->vmcs_timer = U32_MAX;
 	vmx->vmcs_interruptibility = 0;
 	vmx->vmcs_rsp = lhv_vmreadl(GUEST_RSP);
@@ -226,17 +236,19 @@ static u64 hw_cr4(u64 cr4)
 }
 
 /* SDM Vol 3C "Guest Non-Register State": RVI and SVI follow from the register page. */
-static void write_virtual_irqs(const struct lhv_lapic *l)
+static void write_virtual_irqs(struct lhv_vmx_vcpu *vmx, const struct lhv_lapic *l)
 {
-	const unsigned long *eoi_exits = l->posted->eoi_exits;
+	const unsigned long *told = vmx->eoi_exits, *wanted = l->posted->eoi_exits;
 	int rvi = max(lhv_lapic_highest(l, APIC_IRR), 0);
 	int svi = max(lhv_lapic_highest(l, APIC_ISR), 0);
 
 	lhv_vmwrite16(GUEST_INTR_STATUS, rvi | svi << 8);
-	lhv_vmwrite64(EOI_EXIT_BITMAP0, eoi_exits[0]);
-	lhv_vmwrite64(EOI_EXIT_BITMAP1, eoi_exits[1]);
-	lhv_vmwrite64(EOI_EXIT_BITMAP2, eoi_exits[2]);
-	lhv_vmwrite64(EOI_EXIT_BITMAP3, eoi_exits[3]);
+	/* They only grow, and seldom do. */
+	if (unlikely((told[0] ^ wanted[0]) | (told[1] ^ wanted[1]) | (told[2] ^ wanted[2]) |
+		     (told[3] ^ wanted[3]))) {
+		memcpy(vmx->eoi_exits, wanted, sizeof(vmx->eoi_exits));
+		write_eoi_exits(vmx);
+	}
 }
 
 static void write_group(struct lhv_vcpu *vcpu, int group)
@@ -301,7 +313,7 @@ static void write_group(struct lhv_vcpu *vcpu, int group)
 		break;
 	case LHV_VMX_VIRTUAL_IRQ:
 		if (vcpu->lapic && vcpu->lapic->virtual)
-			write_virtual_irqs(vcpu->lapic);
+			write_virtual_irqs(vmx, vcpu->lapic);
 		break;
 	case LHV_VMX_ACTIVITY:
 		lhv_vmwrite32(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);

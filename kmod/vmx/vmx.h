@@ -146,6 +146,8 @@ struct lhv_vmx_vcpu {
 	 */
 	u32 *tpr;
 	u8 tpr_threshold;	/* a CR8 below it exits */
+	bool virtual_irqs;	/* the CPU delivers the LAPIC's interrupts */
+	unsigned long eoi_exits[4]; /* what the VMCS holds of struct lhv_posted */
 	u64 deadline;		/* guest TSC at which it exits, 0: none */
 	u32 vmcs_timer;		/* what the preemption timer starts from */
 
