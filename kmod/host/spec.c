@@ -72,6 +72,18 @@ const char *lhv_host_l1d_state(void)
 	}
 }
 
+static __always_inline void read_lines(const u8 *at)
+{
+	READ_ONCE(at[0 * CACHE_LINE]);
+	READ_ONCE(at[1 * CACHE_LINE]);
+	READ_ONCE(at[2 * CACHE_LINE]);
+	READ_ONCE(at[3 * CACHE_LINE]);
+	READ_ONCE(at[4 * CACHE_LINE]);
+	READ_ONCE(at[5 * CACHE_LINE]);
+	READ_ONCE(at[6 * CACHE_LINE]);
+	READ_ONCE(at[7 * CACHE_LINE]);
+}
+
 /* Out of line. Without the command, by reading twice the cache's size. */
 void lhv_host_l1d_flush_now(void)
 {
@@ -85,15 +97,11 @@ void lhv_host_l1d_flush_now(void)
 	for (; at < end; at += PAGE_SIZE)
 		READ_ONCE(*at);
 	/* Unrolled: on the way from user space into the guest this is half of all instructions. */
-	for (at = l1d_pages; at < end; at += 8 * CACHE_LINE) {
-		READ_ONCE(at[0 * CACHE_LINE]);
-		READ_ONCE(at[1 * CACHE_LINE]);
-		READ_ONCE(at[2 * CACHE_LINE]);
-		READ_ONCE(at[3 * CACHE_LINE]);
-		READ_ONCE(at[4 * CACHE_LINE]);
-		READ_ONCE(at[5 * CACHE_LINE]);
-		READ_ONCE(at[6 * CACHE_LINE]);
-		READ_ONCE(at[7 * CACHE_LINE]);
+	for (at = l1d_pages; at < end; at += 32 * CACHE_LINE) {
+		read_lines(at);
+		read_lines(at + 8 * CACHE_LINE);
+		read_lines(at + 16 * CACHE_LINE);
+		read_lines(at + 24 * CACHE_LINE);
 	}
 	asm volatile("lfence" : : : "memory");
 }
