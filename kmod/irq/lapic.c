@@ -58,17 +58,20 @@ static bool test_vector(const struct lhv_lapic *l, u32 base, u8 vector)
 	return test_bit(vector & 31, vector_word(l, base, vector));
 }
 
+/* By halves: it is asked for often. A bit that comes meanwhile may be missed, not one that was there. */
 int lhv_lapic_highest(const struct lhv_lapic *l, u32 base)
 {
-	int i;
+	const u32 *first = l->regs + base, *word = first;
+	u32 bits;
 
-	for (i = APIC_ISR_NR - 1; i >= 0; i--) {
-		u32 word = lhv_lapic_reg(l, base + i * 0x10);
-
-		if (word)
-			return i * 32 + __fls(word);
-	}
-	return -1;
+	if (READ_ONCE(word[16]) | READ_ONCE(word[20]) | READ_ONCE(word[24]) | READ_ONCE(word[28]))
+		word += 16;
+	if (READ_ONCE(word[8]) | READ_ONCE(word[12]))
+		word += 8;
+	if (READ_ONCE(word[4]))
+		word += 4;
+	bits = READ_ONCE(*word);
+	return bits ? (word - first) * 8 + __fls(bits) : -1;
 }
 
 /*
