@@ -53,6 +53,13 @@ enum lhv_next lhv_internal_error(struct lhv_vcpu *vcpu, u32 suberror, u32 n, con
 
 /* ---- requests ---- */
 
+/* A barrier since the request: who is about to wait is seen, or sees it. */
+static void wake(struct lhv_vcpu *vcpu)
+{
+	if (rcuwait_active(&vcpu->wait))
+		rcuwait_wake_up(&vcpu->wait);
+}
+
 /**
  * lhv_kick() - make a vCPU look at its pending word now
  * @vcpu: the vCPU
@@ -61,7 +68,7 @@ enum lhv_next lhv_internal_error(struct lhv_vcpu *vcpu, u32 suberror, u32 n, con
  */
 void lhv_kick(struct lhv_vcpu *vcpu)
 {
-	rcuwait_wake_up(&vcpu->wait);
+	wake(vcpu);
 	if (READ_ONCE(vcpu->mode) == LHV_IN_GUEST &&
 	    cmpxchg(&vcpu->mode, LHV_IN_GUEST, LHV_KICKED) == LHV_IN_GUEST)
 		lhv_host_kick_cpu(READ_ONCE(vcpu->cpu));
@@ -83,7 +90,7 @@ void lhv_request_posted(struct lhv_vcpu *vcpu, bool notify)
 		lhv_kick(vcpu);
 		return;
 	}
-	rcuwait_wake_up(&vcpu->wait);
+	wake(vcpu);
 	if (READ_ONCE(vcpu->mode) == LHV_IN_GUEST)
 		lhv_backend->notify(READ_ONCE(vcpu->cpu));
 }
@@ -150,17 +157,17 @@ static bool ends_halt(struct lhv_vcpu *vcpu)
 	       (vcpu->ev.irq.queued || vcpu->ev.irq.injected || lhv_irq_pending(vcpu));
 }
 
-/* That, or work that only the slow tier serves. */
+/* That, or work that only the slow tier serves. Whatever it is, it was requested. */
 static bool has_event(struct lhv_vcpu *vcpu)
 {
-	return READ_ONCE(vcpu->pending) & LHV_SLOW_REQS || ends_halt(vcpu);
+	unsigned long pending = READ_ONCE(vcpu->pending);
+
+	return pending & LHV_SLOW_REQS || (pending && ends_halt(vcpu));
 }
 
 /* True when one came. */
-static bool poll_for_event(struct lhv_vcpu *vcpu)
+static bool poll_for_event(struct lhv_vcpu *vcpu, u64 end)
 {
-	u64 end = local_clock() + vcpu->halt_poll_ns;
-
 	while (!need_resched() && !signal_pending(current)) {
 		if (has_event(vcpu))
 			return true;
@@ -182,11 +189,11 @@ static void adapt_polling(struct lhv_vcpu *vcpu, u64 halted_ns)
 	vcpu->halt_poll_ns = min(vcpu->halt_poll_ns, max);
 }
 
-/* Sleep until an event, slow work or a signal. */
-static void block(struct lhv_vcpu *vcpu)
+/* Sleep until an event, slow work or a signal. True: the halt is over, and nothing else came. */
+static bool block(struct lhv_vcpu *vcpu)
 {
-	u64 start = local_clock(), polled = 0;
-	bool won = false;
+	u64 start = local_clock(), now = start, polled;
+	bool won = false, woken;
 
 	vcpu->nr_halts++;
 	lhv_lapic_timer_block(vcpu);
@@ -195,19 +202,26 @@ static void block(struct lhv_vcpu *vcpu)
 				       LHV_VCPU_STATE_HALTED : LHV_VCPU_STATE_WAITING);
 	/* A guest that polls by itself says so. */
 	if (vcpu->halt_poll_ns && (vcpu->cpu_state.poll_control & 1) && !lhv_gate_counts(vcpu)) {
-		won = poll_for_event(vcpu);
-		polled = local_clock() - start;
+		won = poll_for_event(vcpu, start + vcpu->halt_poll_ns);
+		now = local_clock();
+		polled = now - start;
 		vcpu->stat.halt_polls++;
 		vcpu->stat.halt_polls_won += won;
 		*(won ? &vcpu->stat.halt_poll_won_ns : &vcpu->stat.halt_poll_lost_ns) += polled;
 	}
+	woken = won;
 	if (!won) {
-		rcuwait_wait_event(&vcpu->wait, has_event(vcpu) || signal_pending(current),
+		u64 from = now;
+
+		rcuwait_wait_event(&vcpu->wait,
+				   (woken = has_event(vcpu)) || signal_pending(current),
 				   TASK_INTERRUPTIBLE);
-		vcpu->stat.halt_wait_ns += local_clock() - start - polled;
+		now = local_clock();
+		vcpu->stat.halt_wait_ns += now - from;
 	}
 	WRITE_ONCE(vcpu->manage.state, LHV_VCPU_STATE_RUNNING);
-	adapt_polling(vcpu, local_clock() - start);
+	adapt_polling(vcpu, now - start);
+	return woken && !(READ_ONCE(vcpu->pending) & LHV_SLOW_REQS);
 }
 
 /* ---- the VMM's own interrupt controller ---- */
@@ -245,6 +259,8 @@ static int exit_intr(struct lhv_vcpu *vcpu)
  */
 static int slow_work(struct lhv_vcpu *vcpu)
 {
+	bool blocked;
+
 	for (;;) {
 		lhv_steal_check(vcpu);
 		if (READ_ONCE(vcpu->pending) & LHV_SLOW_REQS) {
@@ -297,13 +313,13 @@ static int slow_work(struct lhv_vcpu *vcpu)
 			vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
 			return 1;
 		}
+		blocked = false;
 		if (vcpu->mp_state != KVM_MP_STATE_RUNNABLE) {
-			if (ends_halt(vcpu)) {
+			blocked = !ends_halt(vcpu);
+			if (!blocked || block(vcpu)) {
 				vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
 				WRITE_ONCE(vcpu->pv_unhalted, false);
 				lhv_request_self(vcpu, LHV_REQ_EVENT);
-			} else {
-				block(vcpu);
 			}
 		}
 
@@ -315,7 +331,7 @@ static int slow_work(struct lhv_vcpu *vcpu)
 				return exit_intr(vcpu);
 			continue;
 		}
-		if (vcpu->mp_state == KVM_MP_STATE_RUNNABLE && lhv_gate_admit(vcpu))
+		if (!blocked && vcpu->mp_state == KVM_MP_STATE_RUNNABLE && lhv_gate_admit(vcpu))
 			return 0;
 	}
 }
