@@ -126,6 +126,7 @@ struct lhv_exit {
 enum lhv_req {
 	LHV_REQ_EVENT,		/* interrupt, NMI or exception state changed */
 	LHV_REQ_TLB_FLUSH,	/* drop the vCPU's guest-physical translations */
+	LHV_REQ_TIMER,		/* the LAPIC's timer fired: meet its time, and deliver it */
 	LHV_REQ_FIRST_SLOW,
 	LHV_REQ_APIC = LHV_REQ_FIRST_SLOW, /* INIT or SIPI waits in the LAPIC */
 	LHV_REQ_CLOCK,		/* rewrite the kvmclock page */
@@ -351,6 +352,13 @@ static inline void lhv_request(struct lhv_vcpu *vcpu, enum lhv_req req)
 static inline void lhv_request_self(struct lhv_vcpu *vcpu, enum lhv_req req)
 {
 	set_bit(req, &vcpu->pending);
+}
+
+/* Atomic tier: does something wait that comes before the guest? */
+static inline bool lhv_must_leave(const struct lhv_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->pending) & LHV_SLOW_REQS || lhv_host_work_waits() ||
+	       lhv_host_softirqs() & ~vcpu->softirqs;
 }
 
 /**

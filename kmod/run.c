@@ -154,7 +154,8 @@ static bool ends_halt(struct lhv_vcpu *vcpu)
 		return true;
 	/* One that is on its way was taken from its controller already. */
 	return lhv_backend->irq_allowed(vcpu) &&
-	       (vcpu->ev.irq.queued || vcpu->ev.irq.injected || lhv_irq_pending(vcpu));
+	       (vcpu->ev.irq.queued || vcpu->ev.irq.injected || lhv_lapic_timer_wakes(vcpu) ||
+		lhv_irq_pending(vcpu));
 }
 
 /* That, or work that only the slow tier serves. Whatever it is, it was requested. */
@@ -352,11 +353,16 @@ static void publish_irq_state(struct lhv_vcpu *vcpu)
 /* Interrupts off, mode is IN_GUEST: serve what must be served now. False: go slow first. */
 static bool prepare_entry(struct lhv_vcpu *vcpu)
 {
+	bool timer;
+
 	if (READ_ONCE(vcpu->pending) & LHV_SLOW_REQS)
 		return false;
 	if (lhv_host_work_pending(vcpu->softirqs))
 		return false;
 	if (unlikely(window_open(vcpu)))
+		return false;
+	timer = test_bit(LHV_REQ_TIMER, &vcpu->pending);
+	if (timer && !lhv_lapic_timer_met(vcpu->lapic))
 		return false;
 	if (test_and_clear_bit(LHV_REQ_TLB_FLUSH, &vcpu->pending)) {
 		vcpu->nr_tlb_flushes++;
@@ -366,6 +372,8 @@ static bool prepare_entry(struct lhv_vcpu *vcpu)
 		lhv_event_inject(vcpu);
 	if (unlikely(vcpu->user_irq_window) && accepts_user_irq(vcpu))
 		lhv_backend->irq_window(vcpu);
+	if (timer)
+		lhv_lapic_timer_wait(vcpu);
 	return true;
 }
 
@@ -408,6 +416,8 @@ static enum lhv_next run_atomic(struct lhv_vcpu *vcpu)
 		if (unlikely(must_prepare(vcpu)) && !prepare_entry(vcpu)) {
 			WRITE_ONCE(vcpu->mode, LHV_OUTSIDE_GUEST);
 			local_irq_enable();
+			if (lhv_lapic_timer_meet(vcpu))
+				continue;
 			break;
 		}
 

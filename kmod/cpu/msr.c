@@ -144,6 +144,8 @@ static int set_lapic(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 i
 static int get_deadline(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 *data,
 			bool host)
 {
+	if (host)
+		lhv_lapic_timer_settle(vcpu);
 	*data = vcpu->lapic ? lhv_lapic_get_deadline(vcpu) : 0;
 	return 0;
 }

@@ -103,7 +103,14 @@ struct lhv_lapic {
 
 	struct hrtimer timer;	/* callback in hard interrupt context */
 	u64 tscdeadline;	/* O and the timer's callback, which never run at once */
+	u64 expires;		/* O the same, and stays when that is 0 again */
 	bool in_backend;	/* O the CPU itself watches the deadline, not @timer */
+	bool slept;		/* O armed for a vCPU that does not run: which of @lead_ns */
+	bool early;		/* O delivered; the guest does not go on before its time */
+	u32 lead_ns[2];		/* O how long before its time it fires; learned */
+	u32 path_ns;		/* O what it takes from its delivery to the entry; learned */
+	u32 waited_ns;		/* O for the time that is being met, before the delivery */
+	s64 met_at;		/* O when it was delivered, against its time */
 	ktime_t target;		/* when the count reaches 0 */
 	u64 period_ns;		/* O 0: one-shot */
 	u32 divide;		/* O 1 to 128 */
@@ -249,6 +256,24 @@ void lhv_lapic_restart_timer(struct lhv_vcpu *vcpu);
 
 /* The vCPU stops running for a while, and its timer goes on without it. Slow tier. */
 void lhv_lapic_timer_block(struct lhv_vcpu *vcpu);
+/*
+ * LHV_REQ_TIMER is set. On the way into the guest, in this order:
+ * lhv_lapic_timer_meet(): atomic tier, interrupts on: wait until the time has almost come, and deliver.
+ *	False: something else comes first, or it was delivered before.
+ * lhv_lapic_timer_met(): was it delivered?
+ * lhv_lapic_timer_wait(): interrupts off, right before the entry: the rest.
+ * And lhv_lapic_timer_wakes(): does it end a halt? Own thread.
+ */
+bool lhv_lapic_timer_meet(struct lhv_vcpu *vcpu);
+void lhv_lapic_timer_wait(struct lhv_vcpu *vcpu);
+bool lhv_lapic_timer_wakes(struct lhv_vcpu *vcpu);
+static inline bool lhv_lapic_timer_met(const struct lhv_lapic *l)
+{
+	return l->early;
+}
+
+/* State is about to be read: what fired is delivered, at its time. Slow tier. */
+void lhv_lapic_timer_settle(struct lhv_vcpu *vcpu);
 /* LHV_EXIT_TIMER. */
 enum lhv_next lhv_lapic_timer_exec(struct lhv_vcpu *vcpu);
 

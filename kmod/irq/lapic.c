@@ -866,6 +866,7 @@ int lhv_lapic_get_state(struct lhv_vcpu *vcpu, struct kvm_lapic_state *s)
 {
 	struct lhv_lapic *l = vcpu->lapic;
 
+	lhv_lapic_timer_settle(vcpu);
 	highest_irr(l);
 	memcpy(s->regs, l->regs, sizeof(s->regs));
 	*state_reg(s, APIC_LVR) = version(l);

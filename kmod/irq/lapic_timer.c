@@ -2,22 +2,37 @@
 /*
  * lhv irq/ - the local APIC's timer: one-shot, periodic and TSC-deadline.
  *
- * An hrtimer in hard interrupt context sets the vector itself; no thread, no
- * work item. The vCPU's own thread changes the timer only after it cancelled
- * it, so the callback and the thread never touch the state at once.
+ * An hrtimer in hard interrupt context; no thread, no work item. The vCPU's own
+ * thread changes the timer only after it cancelled it, so the callback and the
+ * thread never touch the state at once. A periodic timer sets its vector itself.
+ *
+ * The others fire early, by what it lately took from there to the guest, and set LHV_REQ_TIMER. The
+ * vCPU meets the time on its way into the guest: it waits until it has almost come, with interrupts
+ * on, and gives way to whatever comes up meanwhile, as the guest would; sets the vector; and waits
+ * for the rest right before the entry. How long was the host's choice: the guest can't make it longer.
  *
  * Where the CPU can end the guest's time by itself, a deadline needs no hrtimer as long as the vCPU
  * runs: one that is not running learns of it at its next entry. Only HLT needs to be woken.
  */
 #include <asm/msr.h>
+#include <asm/tsc.h>
 
 #include "lapic.h"
 
 #define MAX_DIVIDE		128
 #define MIN_PERIOD_NS		200000	/* a guest does not buy more host interrupts than this */
 #define MIN_REARM_NS		1000
-#define MAX_SLEW		2048	/* one part in so many: NTP slews by 500 ppm at most */
 #define MAX_TIMER_NS		(KTIME_MAX / 4)
+
+/*
+ * As much before its time does a timer fire at most: what it takes to come from a running guest or from
+ * polling; and to wake from an idle CPU.
+ */
+#define MAX_LEAD_NS		10000
+#define MAX_SLEPT_LEAD_NS	20000
+#define MAX_PATH_NS		5000	/* that part of it with interrupts off */
+#define TOO_LATE_NS		NSEC_PER_MSEC	/* what comes then was held up by something else */
+#define MARGIN_NS		150	/* as much before its time a vCPU is meant to be there */
 
 static u32 timer_mode(const struct lhv_lapic *l)
 {
@@ -52,38 +67,40 @@ static bool is_deadline(const struct lhv_lapic *l)
 /* How long until the guest's TSC reaches the deadline; 0: it has. */
 static u64 deadline_delta_ns(struct lhv_lapic *l)
 {
-	u64 ns, now = lhv_guest_tsc(l->vcpu, rdtsc());
+	u64 now = lhv_guest_tsc(l->vcpu, rdtsc());
 
-	if (now >= l->tscdeadline)
+	if (now >= l->expires)
 		return 0;
-	/*
-	 * One more, because the conversion rounds down; and a little more, because the host's clock
-	 * may be slewed against the TSC: arming the timer a second time costs more.
-	 */
-	ns = min_t(u64, lhv_tsc_to_ns(l->vcpu, l->tscdeadline - now), MAX_TIMER_NS);
-	return ns + min_t(u64, ns / MAX_SLEW, MIN_REARM_NS) + 1;
+	/* One more, because the conversion rounds down. */
+	return min_t(u64, lhv_tsc_to_ns(l->vcpu, l->expires - now), MAX_TIMER_NS) + 1;
+}
+
+static u32 lead_ns(const struct lhv_lapic *l)
+{
+	return l->lead_ns[l->slept];
 }
 
 static enum hrtimer_restart timer_fired(struct hrtimer *timer)
 {
 	struct lhv_lapic *l = container_of(timer, struct lhv_lapic, timer);
-	u64 early;
+	u64 left;
 
+	if (l->period_ns) {
+		lhv_lapic_deliver_lvt(l, APIC_LVTT);
+		hrtimer_forward_now(timer, ns_to_ktime(l->period_ns));
+		WRITE_ONCE(l->target, hrtimer_get_expires(timer));
+		return HRTIMER_RESTART;
+	}
 	if (is_deadline(l)) {
-		/* The host's clock is slewed, the TSC is not: never fire before the deadline. */
-		early = deadline_delta_ns(l);
-		if (early) {
-			hrtimer_forward_now(timer, ns_to_ktime(max_t(u64, early, MIN_REARM_NS)));
+		/* The host's clock is slewed, the TSC is not. */
+		left = deadline_delta_ns(l);
+		if (left > lead_ns(l) + MIN_REARM_NS) {
+			hrtimer_forward_now(timer, ns_to_ktime(left - lead_ns(l)));
 			return HRTIMER_RESTART;
 		}
-		WRITE_ONCE(l->tscdeadline, 0);
 	}
-	lhv_lapic_deliver_lvt(l, APIC_LVTT);
-	if (!l->period_ns)
-		return HRTIMER_NORESTART;
-	hrtimer_forward_now(timer, ns_to_ktime(l->period_ns));
-	WRITE_ONCE(l->target, hrtimer_get_expires(timer));
-	return HRTIMER_RESTART;
+	lhv_request(l->vcpu, LHV_REQ_TIMER);
+	return HRTIMER_NORESTART;
 }
 
 void lhv_lapic_timer_init(struct lhv_lapic *l)
@@ -92,8 +109,153 @@ void lhv_lapic_timer_init(struct lhv_lapic *l)
 	l->divide = 2;
 }
 
-/* Nothing will come of what was armed. */
-static void disarm(struct lhv_lapic *l)
+/* ---- the time of a timer that has fired, which may lie a bit ahead ---- */
+
+static bool too_early(const struct lhv_lapic *l)
+{
+	if (is_deadline(l))
+		return lhv_guest_tsc(l->vcpu, rdtsc()) < l->expires;
+	return ktime_before(ktime_get(), l->target);
+}
+
+/* Negative: it has not come yet. */
+static s64 late_ns(const struct lhv_lapic *l)
+{
+	u64 now;
+
+	if (!is_deadline(l))
+		return ktime_to_ns(ktime_sub(ktime_get(), l->target));
+	now = lhv_guest_tsc(l->vcpu, rdtsc());
+	if (now < l->expires)
+		return -(s64)min_t(u64, lhv_tsc_to_ns(l->vcpu, l->expires - now), MAX_TIMER_NS);
+	return min_t(u64, lhv_tsc_to_ns(l->vcpu, now - l->expires), MAX_TIMER_NS);
+}
+
+/* The host's TSC when a wait ends, whatever the guest's says. */
+static u64 wait_end(const struct lhv_lapic *l, u32 ns)
+{
+	return rdtsc() + (u64)l->vcpu->vm->clock.tsc_khz * ns / USEC_PER_SEC;
+}
+
+static void wait_rest(const struct lhv_lapic *l, u32 max_ns)
+{
+	u64 end = wait_end(l, max_ns);
+
+	while (too_early(l) && rdtsc() < end)
+		cpu_relax();
+}
+
+/*
+ * The vCPU was @late at the entry; what it is early, above the margin, it only wastes. No single time
+ * moves the lead far.
+ */
+static void learn(struct lhv_lapic *l, s64 late)
+{
+	s64 error = clamp_t(s64, late - l->waited_ns + MARGIN_NS, -MAX_LEAD_NS, MAX_LEAD_NS);
+	s64 lead = lead_ns(l) + error / (error > 0 ? 8 : 4);
+
+	if (late > TOO_LATE_NS)
+		return;
+	/* TSCs that are not in step agree on no time to be met. */
+	if (check_tsc_unstable())
+		lead = 0;
+	l->lead_ns[l->slept] = clamp_t(s64, lead, 0, l->slept ? MAX_SLEPT_LEAD_NS : MAX_LEAD_NS);
+	l->path_ns = clamp_t(s64, late - l->met_at, 0, MAX_PATH_NS);
+}
+
+static void deliver(struct lhv_lapic *l)
+{
+	l->tscdeadline = 0;
+	lhv_lapic_deliver_lvt(l, APIC_LVTT);
+}
+
+static bool has_fired(const struct lhv_lapic *l)
+{
+	return test_bit(LHV_REQ_TIMER, &l->vcpu->pending);
+}
+
+static void forget(struct lhv_lapic *l)
+{
+	l->early = false;
+	clear_bit(LHV_REQ_TIMER, &l->vcpu->pending);
+}
+
+/* The guest is about to change the timer: what is due by now it shall have. */
+static void take_due(struct lhv_lapic *l)
+{
+	if (likely(!has_fired(l)) || too_early(l))
+		return;
+	if (!l->early)
+		deliver(l);
+	forget(l);
+}
+
+/* See irq.h for these. */
+bool lhv_lapic_timer_meet(struct lhv_vcpu *vcpu)
+{
+	struct lhv_lapic *l = vcpu->lapic;
+	s64 from, late, near;
+	u64 end;
+
+	if (!l || !has_fired(l) || l->early)
+		return false;
+	from = late_ns(l);
+	late = from;
+	near = -(s64)(l->path_ns + l->path_ns / 4 + MARGIN_NS);
+	if (late < near) {
+		end = wait_end(l, MAX_SLEPT_LEAD_NS);
+		do {
+			if (lhv_must_leave(vcpu))
+				return false;
+			cpu_relax();
+			late = late_ns(l);
+		} while (late < near && rdtsc() < end);
+	}
+	l->waited_ns = max_t(s64, late - from, 0);
+	l->met_at = late;
+	deliver(l);
+	l->early = true;
+	return true;
+}
+
+void lhv_lapic_timer_wait(struct lhv_vcpu *vcpu)
+{
+	struct lhv_lapic *l = vcpu->lapic;
+	s64 late = late_ns(l);
+
+	/* Behind the wait comes nothing but the entry. */
+	learn(l, late);
+	forget(l);
+	if (late <= 0)
+		wait_rest(l, 2 * MAX_PATH_NS);
+}
+
+bool lhv_lapic_timer_wakes(struct lhv_vcpu *vcpu)
+{
+	struct lhv_lapic *l = vcpu->lapic;
+	u32 lvtt;
+
+	if (!l || !has_fired(l) || !lhv_lapic_hw_enabled(l))
+		return false;
+	lvtt = lhv_lapic_reg(l, APIC_LVTT);
+	return !(lvtt & APIC_LVT_MASKED) && (lvtt & 0xf0) > (lhv_lapic_ppr(l) & 0xf0);
+}
+
+void lhv_lapic_timer_settle(struct lhv_vcpu *vcpu)
+{
+	struct lhv_lapic *l = vcpu->lapic;
+
+	if (!l || !has_fired(l))
+		return;
+	wait_rest(l, MAX_SLEPT_LEAD_NS);
+	if (!l->early)
+		deliver(l);
+	forget(l);
+}
+
+/* ---- arming ---- */
+
+static void cancel(struct lhv_lapic *l)
 {
 	hrtimer_cancel(&l->timer);
 	if (l->in_backend) {
@@ -102,25 +264,43 @@ static void disarm(struct lhv_lapic *l)
 	}
 }
 
+/* Nothing will come of what was armed, unless it is due. */
+static void disarm(struct lhv_lapic *l)
+{
+	cancel(l);
+	take_due(l);
+	if (has_fired(l))
+		forget(l);
+}
+
 void lhv_lapic_timer_stop(struct lhv_lapic *l)
 {
-	disarm(l);
+	cancel(l);
+	forget(l);
 	l->period_ns = 0;
 	l->tscdeadline = 0;
 }
 
 static void arm_deadline(struct lhv_lapic *l)
 {
+	struct lhv_vcpu *vcpu = l->vcpu;
 	unsigned long flags;
+	u64 delta, lead;
 	ktime_t now;
-	u64 delta;
 
 	if (!l->tscdeadline)
 		return;
-	if (l->vcpu->atomic && lhv_backend->set_deadline &&
-	    lhv_backend->set_deadline(l->vcpu, l->tscdeadline)) {
-		l->in_backend = true;
-		return;
+	l->expires = l->tscdeadline;
+	l->slept = !vcpu->atomic;
+	lead = lead_ns(l);
+	if (vcpu->atomic && lhv_backend->set_deadline) {
+		u64 cycles = lead * vcpu->cpu_state.tsc_khz / USEC_PER_SEC;
+
+		/* 0 would be none. */
+		if (lhv_backend->set_deadline(vcpu, max(l->expires, cycles + 1) - cycles)) {
+			l->in_backend = true;
+			return;
+		}
 	}
 	/* Both clocks are read together. */
 	local_irq_save(flags);
@@ -128,12 +308,12 @@ static void arm_deadline(struct lhv_lapic *l)
 	delta = deadline_delta_ns(l);
 	local_irq_restore(flags);
 
-	if (!delta) {
-		l->tscdeadline = 0;
-		lhv_lapic_deliver_lvt(l, APIC_LVTT);
-		return;
-	}
-	hrtimer_start(&l->timer, ktime_add_ns(now, delta), HRTIMER_MODE_ABS_HARD);
+	if (!delta)
+		deliver(l);
+	else if (delta <= lead)
+		lhv_request_self(vcpu, LHV_REQ_TIMER);
+	else
+		hrtimer_start(&l->timer, ktime_add_ns(now, delta - lead), HRTIMER_MODE_ABS_HARD);
 }
 
 /* One-shot or periodic, @ticks from now; the timer is stopped. */
@@ -148,7 +328,9 @@ static void arm_count(struct lhv_lapic *l, u32 ticks)
 	if (timer_mode(l) == APIC_LVT_TIMER_PERIODIC)
 		l->period_ns = clamp_t(u64, initial * tick, MIN_PERIOD_NS, MAX_TIMER_NS);
 	l->target = ktime_add_ns(ktime_get(), min_t(u64, ticks * tick, MAX_TIMER_NS));
-	hrtimer_start(&l->timer, l->target, HRTIMER_MODE_ABS_HARD);
+	l->slept = false;
+	hrtimer_start(&l->timer, ktime_sub_ns(l->target, l->period_ns ? 0 : lead_ns(l)),
+		      HRTIMER_MODE_ABS_HARD);
 }
 
 void lhv_lapic_timer_set_lvt(struct lhv_lapic *l, u32 lvtt)
@@ -156,6 +338,7 @@ void lhv_lapic_timer_set_lvt(struct lhv_lapic *l, u32 lvtt)
 	u32 old = timer_mode(l);
 	u32 count;
 
+	take_due(l);
 	/* Both mode bits at once are reserved: that timer does not run. */
 	if (((old ^ lvtt) & APIC_LVT_TIMER_TSCDEADLINE)) {
 		/* Between deadline and count nothing is carried over. */
@@ -169,8 +352,8 @@ void lhv_lapic_timer_set_lvt(struct lhv_lapic *l, u32 lvtt)
 		return;
 	}
 	/* One-shot becomes periodic or back while it counts. */
+	disarm(l);
 	count = lhv_lapic_timer_count(l);
-	hrtimer_cancel(&l->timer);
 	lhv_lapic_set_reg(l, APIC_LVTT, lvtt);
 	l->period_ns = 0;
 	if (count)
@@ -181,7 +364,7 @@ void lhv_lapic_timer_set_count(struct lhv_lapic *l, u32 count)
 {
 	if (is_deadline(l))
 		return;
-	hrtimer_cancel(&l->timer);
+	disarm(l);
 	l->period_ns = 0;
 	lhv_lapic_set_reg(l, APIC_TMICT, count);
 	arm_count(l, count);
@@ -191,12 +374,13 @@ void lhv_lapic_timer_set_count(struct lhv_lapic *l, u32 count)
 void lhv_lapic_timer_set_divide(struct lhv_lapic *l, u32 tdcr)
 {
 	u32 sel = (tdcr & 3) | (tdcr & 8) >> 1;
-	u32 count = lhv_lapic_timer_count(l);
+	u32 count;
 
 	lhv_lapic_set_reg(l, APIC_TDCR, tdcr);
 	if (l->divide == 1U << ((sel + 1) & 7))
 		return;
-	hrtimer_cancel(&l->timer);
+	disarm(l);
+	count = lhv_lapic_timer_count(l);
 	l->divide = 1U << ((sel + 1) & 7);
 	if (count)
 		arm_count(l, count);
@@ -271,10 +455,9 @@ enum lhv_next lhv_lapic_timer_exec(struct lhv_vcpu *vcpu)
 	struct lhv_lapic *l = vcpu->lapic;
 
 	/* It is the backend's to say it again when it was early. */
-	if (l && l->in_backend && lhv_guest_tsc(vcpu, rdtsc()) >= l->tscdeadline) {
-		disarm(l);
-		l->tscdeadline = 0;
-		lhv_lapic_deliver_lvt(l, APIC_LVTT);
+	if (l && l->in_backend && late_ns(l) + (s64)lead_ns(l) >= 0) {
+		cancel(l);
+		lhv_request_self(vcpu, LHV_REQ_TIMER);
 	}
 	return LHV_RESUME;
 }

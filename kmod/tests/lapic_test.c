@@ -309,6 +309,44 @@ static void base_transitions(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, lhv_lapic_in_range(vcpu, APIC_DEFAULT_PHYS_BASE, 4));
 }
 
+/* A timer that fires early is met at its time, delivered once, and is gone when it is set anew. */
+static void timer_early(struct kunit *test)
+{
+	struct lhv_vcpu *vcpu = cpu(0);
+	struct lhv_lapic *l = vcpu->lapic;
+
+	apic_write(vcpu, APIC_TDCR, APIC_TDR_DIV_1);
+	apic_write(vcpu, APIC_LVTT, 0x99);
+	l->lead_ns[0] = NSEC_PER_SEC;
+	apic_write(vcpu, APIC_TMICT, NSEC_PER_SEC / 2);
+	while (!test_bit(LHV_REQ_TIMER, &vcpu->pending))
+		cpu_relax();
+	KUNIT_EXPECT_GT(test, apic_read(vcpu, APIC_TMCCT), 0U);
+	KUNIT_EXPECT_FALSE(test, requested(vcpu, 0x99));
+	apic_write(vcpu, APIC_TMICT, NSEC_PER_SEC / 2);
+	KUNIT_EXPECT_FALSE(test, requested(vcpu, 0x99));
+	while (!test_bit(LHV_REQ_TIMER, &vcpu->pending))
+		cpu_relax();
+	apic_write(vcpu, APIC_TMICT, 0);
+	KUNIT_EXPECT_FALSE(test, test_bit(LHV_REQ_TIMER, &vcpu->pending));
+
+	l->lead_ns[0] = 10 * NSEC_PER_USEC;
+	apic_write(vcpu, APIC_TMICT, 10 * NSEC_PER_USEC);
+	while (!test_bit(LHV_REQ_TIMER, &vcpu->pending))
+		cpu_relax();
+	KUNIT_EXPECT_TRUE(test, lhv_lapic_timer_meet(vcpu));
+	KUNIT_EXPECT_TRUE(test, requested(vcpu, 0x99));
+	KUNIT_EXPECT_TRUE(test, lhv_lapic_timer_met(l));
+	KUNIT_EXPECT_FALSE(test, lhv_lapic_timer_meet(vcpu));
+	lhv_lapic_timer_wait(vcpu);
+	KUNIT_EXPECT_EQ(test, apic_read(vcpu, APIC_TMCCT), 0);
+	KUNIT_EXPECT_FALSE(test, test_bit(LHV_REQ_TIMER, &vcpu->pending));
+	KUNIT_EXPECT_EQ(test, lhv_irq_ack(vcpu), 0x99);
+	KUNIT_EXPECT_EQ(test, lhv_irq_ack(vcpu), -1);
+	/* Whatever it learned: not more than its cap. */
+	KUNIT_EXPECT_LE(test, l->lead_ns[0], (u32)(10 * NSEC_PER_USEC));
+}
+
 static void timer(struct kunit *test)
 {
 	struct lhv_vcpu *vcpu = cpu(0);
@@ -323,8 +361,13 @@ static void timer(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, apic_read(vcpu, APIC_TMCCT), 0);
 	KUNIT_EXPECT_FALSE(test, requested(vcpu, 0x99));
 
+	/* It fired; the vector is there when the vCPU goes on, or when somebody looks. */
 	apic_write(vcpu, APIC_TMICT, 1000);
 	msleep(20);
+	KUNIT_EXPECT_TRUE(test, lhv_lapic_timer_wakes(vcpu));
+	KUNIT_EXPECT_FALSE(test, requested(vcpu, 0x99));
+	lhv_lapic_timer_settle(vcpu);
+	KUNIT_EXPECT_FALSE(test, test_bit(LHV_REQ_TIMER, &vcpu->pending));
 	KUNIT_EXPECT_EQ(test, lhv_irq_ack(vcpu), 0x99);
 	apic_write(vcpu, APIC_EOI, 0);
 	msleep(20);
@@ -479,6 +522,7 @@ static struct kunit_case lapic_cases[] = {
 	KUNIT_CASE(x2apic),
 	KUNIT_CASE(base_transitions),
 	KUNIT_CASE(timer),
+	KUNIT_CASE(timer_early),
 	KUNIT_CASE(save_restore),
 	KUNIT_CASE(ext_int),
 	KUNIT_CASE(posted),

@@ -438,6 +438,61 @@ static void g_timer_hlt(void)
 
 APIC_TEST(timer_hlt, g_timer_hlt)
 
+/* The host learns to be on time, and is never early: into a guest that runs, polls, and is asleep. */
+
+static volatile uint64_t arrived, counter;
+
+static void g_arrive(struct frame *frame)
+{
+	arrived = rdtsc();
+	counter = apic_read(APIC_TMCCT);
+	g_eoi(frame);
+}
+
+static void g_on_time(void)
+{
+	static const uint64_t spans[] = { 30000, 100000, 2000000 };
+	uint64_t i, deadline;
+
+	apic_on();
+	g_handlers[VEC] = g_arrive;
+	apic_write(APIC_LVTT, VEC | APIC_DEADLINE);
+	for (i = 0; i < 240; i++) {
+		cli();
+		deadline = rdtsc() + spans[i / 2 % 3];
+		wrmsr(MSR_TSC_DEADLINE, deadline);
+		if (i % 2) {
+			sti_hlt();
+		} else {
+			sti();
+			/* What is written all the while changes nothing. */
+			while (i % 4 && g_count[VEC] == i)
+				apic_write(APIC_LVTT, VEC | APIC_DEADLINE);
+			g_await(&g_count[VEC], i + 1);
+		}
+		G_EQ(g_count[VEC], i + 1);
+		G_CHECK(arrived >= deadline);
+		G_EQ(rdmsr(MSR_TSC_DEADLINE), 0);
+	}
+	apic_write(APIC_TDCR, APIC_DIV_1);
+	apic_write(APIC_LVTT, VEC);
+	for (; i < 480; i++) {
+		cli();
+		apic_write(APIC_TMICT, spans[i / 2 % 3]);
+		if (i % 2) {
+			sti_hlt();
+		} else {
+			sti();
+			g_await(&g_count[VEC], i + 1);
+		}
+		G_EQ(g_count[VEC], i + 1);
+		G_EQ(counter, 0);
+	}
+	g_done();
+}
+
+APIC_TEST(timer_on_time, g_on_time)
+
 /* Software-disabled: IPIs don't come, LVTs are masked */
 
 static void g_soft_off(void)
