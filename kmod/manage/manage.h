@@ -30,7 +30,7 @@ struct user_namespace;
 
 /**
  * struct lhv_owner - the process that created a VM
- * @pid: it; the number is not given to another process while we hold this
+ * @pid: it; once it has ended its number may be another process's
  * @start_time: when it started, ns since boot
  * @uid: its real user id
  * @user_ns: its user namespace

@@ -84,13 +84,25 @@ static enum lhv_vcpu_state vcpu_state(struct lhv_vcpu *vcpu)
 	return READ_ONCE(vcpu->manage.state);
 }
 
-int lhv_put_vcpu(struct sk_buff *skb, struct lhv_vcpu *vcpu, const struct lhv_view *view)
+/* 0 when the thread is gone: its number may be somebody else's by now. */
+static pid_t thread_of(struct lhv_vcpu *vcpu, struct pid_namespace *ns)
 {
 	struct pid *thread = lhv_vcpu_thread(vcpu);
-	pid_t pid = pid_nr_ns(thread, view->pid_ns);
+	pid_t pid = 0;
+
+	rcu_read_lock();
+	if (pid_task(thread, PIDTYPE_PID))
+		pid = pid_nr_ns(thread, ns);
+	rcu_read_unlock();
+	put_pid(thread);
+	return pid;
+}
+
+int lhv_put_vcpu(struct sk_buff *skb, struct lhv_vcpu *vcpu, const struct lhv_view *view)
+{
+	pid_t pid = thread_of(vcpu, view->pid_ns);
 	int cpu = READ_ONCE(vcpu->cpu);
 
-	put_pid(thread);
 	if (put_u64(skb, VM_ID, vcpu->vm->id, VCPU) ||
 	    nla_put_u32(skb, LHV_A_VCPU_ID, vcpu->id) ||
 	    nla_put_u32(skb, LHV_A_VCPU_STATE, vcpu_state(vcpu)) ||

@@ -334,6 +334,8 @@ TEST(vcpu_get)
 	CHECK_EQ(s.n, 3);
 	for (i = 0; i < 3; i++)
 		runner_join(&r[i]);
+	/* The thread is gone, and its number is free for others. */
+	CHECK_EQ(look_vcpu(nl, id, 0).thread, 0);
 }
 
 /* ---- pause, resume, stop, kill ---- */
