@@ -129,6 +129,19 @@ err_lost:
 	genl_set_err(&lhv_nl_family, net, 0, e->group, -ENOBUFS);
 }
 
+/* May whoever can listen in the owner's network namespace see the VM? */
+static bool owners_net_may_hear(const struct lhv_owner *owner)
+{
+	const struct user_namespace *ns = owner->user_ns;
+
+	if (!LHV_HOST_MCAST_FLAGS)
+		return true;	/* each one is asked */
+	/* They are that namespace's administrators. */
+	while (ns && ns != owner->net->user_ns)
+		ns = ns->parent;
+	return ns;
+}
+
 static void send(struct event *e)
 {
 	const struct lhv_owner *owner = &e->vm->manage.owner;
@@ -136,7 +149,7 @@ static void send(struct event *e)
 
 	e->time = ktime_get_boottime_ns();
 	send_to(&init_net, e, &view);
-	if (net_eq(owner->net, &init_net))
+	if (net_eq(owner->net, &init_net) || !owners_net_may_hear(owner))
 		return;
 	/* The owner's own agents. His pid keeps the pid namespace. */
 	view.user_ns = owner->user_ns;

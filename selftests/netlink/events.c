@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Events, and who may see what. */
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/lhv.h>
 #include <pthread.h>
@@ -624,6 +625,56 @@ TEST(container_events)
 		close(vm_create(0)->fd);
 		usleep(10000);
 	}
+	CHECK(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 4)
+		test_skip("no user or network namespaces here");
+	CHECK_EQ(WEXITSTATUS(status), 0);
+}
+
+/* The container: listens until a VM of its own is told. 4 when there are none here, or none listens. */
+static int listen_in_container(int ready, int go)
+{
+	int sys = dev_open();
+	struct attrs a;
+	struct nl *ear;
+	uint64_t id;
+	char c;
+
+	become(SOMEBODY);
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNET))
+		return 4;
+	ear = listener();
+	CHECK_EQ(write(ready, "", 1), 1);
+	CHECK_EQ(read(go, &c, 1), 1);
+	id = vm_id(CHECK_OK(ioctl(sys, KVM_CREATE_VM, 0)));
+	CHECK_EQ(nl_event(ear, WAIT_MS, &a), LHV_CMD_VM_EVENT);
+	CHECK_EQ(attr_u64(&a, LHV_A_VM_ID), id);
+	return 0;
+}
+
+/* Who goes into a container's network, and into nothing else of it, is not heard there. */
+TEST(visitor)
+{
+	int ready[2], go[2], status, fd;
+	char path[64], c;
+	pid_t pid;
+
+	CHECK_OK(pipe(ready));
+	CHECK_OK(pipe(go));
+	pid = CHECK_OK(fork());
+	if (!pid) {
+		close(ready[0]);
+		_exit(listen_in_container(ready[1], go[0]));
+	}
+	close(ready[1]);
+	if (read(ready[0], &c, 1) == 1) {
+		snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
+		fd = CHECK_OK(open(path, O_RDONLY));
+		CHECK_OK(setns(fd, CLONE_NEWNET));
+		close(vm_create(0)->fd);
+		CHECK_EQ(write(go[1], "", 1), 1);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
 	CHECK(WIFEXITED(status));
 	if (WEXITSTATUS(status) == 4)
 		test_skip("no user or network namespaces here");
