@@ -134,17 +134,22 @@ void lhv_tell_device(struct pci_dev *pdev, enum lhv_device_event event, u64 vm_i
 		return;
 	skb = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
 	if (!skb)
-		return;
+		goto err_lost;
 	head = genlmsg_put(skb, 0, 0, &lhv_nl_family, 0, LHV_CMD_DEVICE_EVENT);
 	if (!head || nla_put_u32(skb, LHV_A_DEVICE_EVENT, event) ||
 	    put_u64(skb, TIME, ktime_get_boottime_ns()) ||
 	    nla_put_string(skb, LHV_A_DEVICE_ADDRESS, pci_name(pdev)) ||
 	    (vm_id && put_u64(skb, VM_ID, vm_id))) {
 		nlmsg_free(skb);
-		return;
+		goto err_lost;
 	}
 	genlmsg_end(skb, head);
 	lhv_host_genl_multicast(&lhv_nl_family, &init_net, skb, LHV_NLGRP_DEVICE, refuse, NULL);
+	return;
+
+err_lost:
+	/* As if their buffers had been full. */
+	genl_set_err(&lhv_nl_family, &init_net, 0, LHV_NLGRP_DEVICE, -ENOBUFS);
 }
 
 /* An administrator's request about a device. */
