@@ -52,7 +52,8 @@ static int put_text(struct sk_buff *skb, int attr, const char *text)
 	return *text ? nla_put_string(skb, attr, text) : 0;
 }
 
-static int put_function(struct sk_buff *skb, struct pci_dev *pdev, bool with_vm)
+/* @admin: for the host's; to others its interfaces and disks have no names. */
+static int put_function(struct sk_buff *skb, struct pci_dev *pdev, bool admin)
 {
 	struct lhv_device_description *d = kmalloc(sizeof(*d), GFP_KERNEL);
 	int ret;
@@ -69,10 +70,10 @@ static int put_function(struct sk_buff *skb, struct pci_dev *pdev, bool with_vm)
 	      (d->group >= 0 && nla_put_u32(skb, LHV_A_DEVICE_GROUP, d->group)) ||
 	      put_text(skb, LHV_A_DEVICE_MEMBERS, d->members) ||
 	      put_text(skb, LHV_A_DEVICE_BLOCKED, d->blocked) ||
-	      put_text(skb, LHV_A_DEVICE_USERS, d->users) ||
+	      put_text(skb, LHV_A_DEVICE_USERS, admin || !*d->users ? d->users : "the host") ||
 	      nla_put_u32(skb, LHV_A_DEVICE_CAN_RESET, d->can_reset) ||
 	      nla_put_u32(skb, LHV_A_DEVICE_ISOLATED, d->isolated) ||
-	      (with_vm && d->vm_id && put_u64(skb, VM_ID, d->vm_id));
+	      (admin && d->vm_id && put_u64(skb, VM_ID, d->vm_id));
 	kfree(d);
 	return ret ? -EMSGSIZE : 0;
 }

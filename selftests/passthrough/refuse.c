@@ -17,6 +17,7 @@
 
 #define MIB		(1 << 20)
 #define NOBODY		1000
+#define USERS_MAX	128
 
 /* A VM with 1 MiB. */
 static struct vm *small_vm(void)
@@ -189,6 +190,42 @@ TEST(foreign_members)
 
 /* ---- what the host uses ---- */
 
+static void on_users(void *arg, int cmd, const struct attrs *a)
+{
+	(void)cmd;
+	snprintf(arg, USERS_MAX, "%s", a->at[LHV_A_DEVICE_USERS] ? attr_str(a, LHV_A_DEVICE_USERS) : "");
+}
+
+static void users_are(const char *address, const char *text)
+{
+	struct msg *m = msg_new(LHV_CMD_DEVICE_GET);
+	struct nl *nl = nl_open();
+	char users[USERS_MAX];
+
+	msg_str(m, LHV_A_DEVICE_ADDRESS, address);
+	CHECK_EQ(nl_do(nl, m, on_users, users), 0);
+	if (strcmp(users, text))
+		FAIL("%s uses it, not %s", users, text);
+	nl_close(nl);
+}
+
+/* Who is not the host's administrator does not learn what the host calls it. */
+static void users_are_to_others(const char *address, const char *text)
+{
+	int status;
+	pid_t pid;
+
+	pid = CHECK_OK(fork());
+	if (!pid) {
+		CHECK_OK(setgid(NOBODY));
+		CHECK_OK(setuid(NOBODY));
+		users_are(address, text);
+		_exit(0);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+}
+
 TEST(disk_in_use)
 {
 	const char *nvme = find_function(NVME_VENDOR, NVME_DEVICE, 0);
@@ -198,6 +235,8 @@ TEST(disk_in_use)
 	REFUSED(nl, device_cmd(nl, LHV_CMD_DEVICE_BIND, nvme, 0, false), EBUSY,
 		"disk nvme0n1 is open or mounted");
 	CHECK(driven_by(nvme, "nvme"));
+	users_are(nvme, "disk nvme0n1 is open or mounted");
+	users_are_to_others(nvme, "the host");
 	CHECK_OK(mkdir("/tmp/disk", 0700));
 	CHECK_OK(mount("/dev/nvme0n1", "/tmp/disk", "ext4", MS_RDONLY, NULL));
 	close(fd);
@@ -205,6 +244,7 @@ TEST(disk_in_use)
 		"disk nvme0n1 is open or mounted");
 	CHECK_OK(umount("/tmp/disk"));
 	rmdir("/tmp/disk");
+	users_are_to_others(nvme, "");
 	take(nl, nvme);
 	give_back(nl, nvme);
 	CHECK_OK(open_disk());
