@@ -104,6 +104,8 @@ int lhv_nl_device_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 	long n = 0;
 	void *head;
 
+	/* Where it goes on is counted. */
+	cb->seq = lhv_devices_version();
 	for_each_pci_dev(pdev) {
 		if (n++ < cb->args[0])
 			continue;

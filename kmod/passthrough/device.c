@@ -777,6 +777,25 @@ void lhv_passthrough_revoke(struct lhv_vm *vm)
 	lhv_dma_free(dma);
 }
 
+/* ---- what the host has ---- */
+
+static atomic_t changes;	/* how often a function came or went */
+
+static int bus_event(struct notifier_block *nb, unsigned long event, void *data)
+{
+	if (event == BUS_NOTIFY_ADD_DEVICE || event == BUS_NOTIFY_REMOVED_DEVICE)
+		atomic_inc(&changes);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block bus_notifier = { .notifier_call = bus_event };
+
+/* Changes whenever a PCI function comes or goes; never 0. Context: any. */
+u32 lhv_devices_version(void)
+{
+	return (u32)atomic_read(&changes) << 1 | 1;
+}
+
 /* ---- the module ---- */
 
 int lhv_passthrough_init(void)
@@ -787,13 +806,23 @@ int lhv_passthrough_init(void)
 		return ret;
 	ret = lhv_dma_init();
 	if (ret)
-		lhv_bars_exit();
+		goto err_bars;
+	ret = bus_register_notifier(&pci_bus_type, &bus_notifier);
+	if (ret)
+		goto err_dma;
+	return 0;
+
+err_dma:
+	lhv_dma_exit();
+err_bars:
+	lhv_bars_exit();
 	return ret;
 }
 
 /* No request is under way any more. */
 void lhv_passthrough_exit(void)
 {
+	bus_unregister_notifier(&pci_bus_type, &bus_notifier);
 	lhv_dma_exit();
 	lhv_bars_exit();
 }

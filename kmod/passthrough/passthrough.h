@@ -57,6 +57,7 @@ void lhv_passthrough_revoke(struct lhv_vm *vm);
 /* LHV_DEVICE_OPEN: the fd or -errno. */
 long lhv_device_open(struct lhv_vm *vm, const struct lhv_device_address *at);
 
+u32 lhv_devices_version(void);
 void lhv_device_describe(struct pci_dev *pdev, struct lhv_device_description *d);
 int lhv_device_bind(struct pci_dev *pdev, char *why);
 int lhv_device_unbind(struct pci_dev *pdev, char *why);
@@ -88,6 +89,11 @@ static inline void lhv_passthrough_revoke(struct lhv_vm *vm)
 static inline long lhv_device_open(struct lhv_vm *vm, const struct lhv_device_address *at)
 {
 	return -ENODEV;
+}
+
+static inline u32 lhv_devices_version(void)
+{
+	return 1;
 }
 
 static inline void lhv_device_describe(struct pci_dev *pdev, struct lhv_device_description *d)

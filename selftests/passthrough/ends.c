@@ -131,6 +131,37 @@ TEST(pulled_out)
 	CHECK(driven_by(address, ""));
 }
 
+/* Amid a listing: who reads it is told. */
+TEST(pulled_out_of_a_listing)
+{
+	const char *address = find_edu(0);
+	struct nl *nl = nl_open();
+	const struct nlmsghdr *h;
+	bool done = false, intr = false;
+	char path[128];
+	struct msg *m;
+	ssize_t n;
+
+	m = msg_new(LHV_CMD_DEVICE_GET);
+	m->head.nlmsg_type = nl->family;
+	m->head.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	CHECK_OK(send(nl->fd, m, m->head.nlmsg_len, 0));
+	/* Its first part is made, and the rest when that is read. */
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/remove", address);
+	write_to(path, "1");
+	while (!done) {
+		n = CHECK_OK(recv(nl->fd, nl->buf, sizeof(nl->buf), 0));
+		for (h = (void *)nl->buf; NLMSG_OK(h, n); h = NLMSG_NEXT(h, n)) {
+			intr |= h->nlmsg_flags & NLM_F_DUMP_INTR;
+			done |= h->nlmsg_type == NLMSG_DONE;
+		}
+	}
+	CHECK(intr);
+	write_to("/sys/bus/pci/rescan", "1");
+	CHECK_EQ(nl_dump(nl, msg_new(LHV_CMD_DEVICE_GET), NULL, NULL), 0);
+	CHECK(!nl->intr);
+}
+
 /* The VM is killed by the administrator, its VMM lives on. */
 TEST(vm_killed)
 {
