@@ -65,7 +65,7 @@ struct caller {
  * lhv_nl_refusal() - a refusal in words that are put together
  * @skb: the request
  * @info: what is in it
- * @why: the words, copied
+ * @why: the words, copied; none: nothing is said
  *
  * They have to last until the request is answered, which is after its handler: so they hang on
  * the request itself, and are freed with it.
@@ -75,7 +75,7 @@ void lhv_nl_refusal(struct sk_buff *skb, struct genl_info *info, const char *why
 	size_t len = strlen(why) + 1;
 	struct sk_buff *words;
 
-	if (!info->extack)
+	if (!info->extack || !*why)
 		return;
 	/* Of such a one netlink frees nothing but the memory itself. */
 	if (is_vmalloc_addr(skb->head)) {

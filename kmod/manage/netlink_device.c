@@ -174,7 +174,7 @@ static int change(struct sk_buff *skb, struct genl_info *info,
 	if (IS_ERR(pdev))
 		return PTR_ERR(pdev);
 	ret = fn(pdev, why);
-	if (*why && ret)
+	if (ret)
 		lhv_nl_refusal(skb, info, why);
 	pci_dev_put(pdev);
 	return ret;
@@ -204,7 +204,7 @@ int lhv_nl_device_attach_doit(struct sk_buff *skb, struct genl_info *info)
 	ret = PTR_ERR_OR_ZERO(vm);
 	if (!ret) {
 		ret = lhv_device_attach(vm, pdev, force, why);
-		if (*why && ret)
+		if (ret)
 			lhv_nl_refusal(skb, info, why);
 		lhv_vm_put(vm);
 	}
@@ -227,7 +227,7 @@ int lhv_nl_device_detach_doit(struct sk_buff *skb, struct genl_info *info)
 	}
 	if (!ret) {
 		ret = lhv_device_detach(vm, pdev, why);
-		if (*why && ret)
+		if (ret)
 			lhv_nl_refusal(skb, info, why);
 		if (vm)
 			lhv_vm_put(vm);

@@ -81,6 +81,15 @@ static void read_attrs(struct nlattr **tb, struct lhv_sched_attrs *attrs)
 		attrs->budget = nla_get_u64(tb[LHV_A_SCHED_BUDGET]);
 }
 
+/* What could not be done has a reason, also where nobody gave one. */
+static void refuse(struct sk_buff *skb, struct genl_info *info, int error, const char *why)
+{
+	if (!*why)
+		why = error == -ENOMEM ? "the host is short of memory" :
+					 "the policy refuses it, and does not say why";
+	lhv_nl_refusal(skb, info, why);
+}
+
 /**
  * lhv_nl_set_sched() - vm-set's scheduling part
  * @skb: the request
@@ -124,7 +133,7 @@ int lhv_nl_set_sched(struct sk_buff *skb, struct genl_info *info, struct lhv_vm 
 	}
 	mutex_unlock(&lhv_pools_lock);
 	if (ret)
-		lhv_nl_refusal(skb, info, why);
+		refuse(skb, info, ret, why);
 	return ret;
 }
 
@@ -268,7 +277,7 @@ static struct lhv_pool *make_pool(struct sk_buff *skb, struct genl_info *info)
 	}
 	pool = lhv_pool_create(name, why);
 	if (IS_ERR(pool))
-		lhv_nl_refusal(skb, info, why);
+		refuse(skb, info, PTR_ERR(pool), why);
 	return pool;
 }
 
@@ -314,7 +323,7 @@ static int change_pool(struct sk_buff *skb, struct genl_info *info, struct lhv_p
 	ret = lhv_pool_change(pool, &c, why);
 out:
 	if (ret)
-		lhv_nl_refusal(skb, info, why);
+		refuse(skb, info, ret, why);
 	return ret;
 }
 
