@@ -150,16 +150,7 @@ void lhv_mem_give_up(struct lhv_vm *vm)
 
 u64 lhv_mem_slot_bytes(struct lhv_vm *vm)
 {
-	struct lhv_slots *slots;
-	u64 pages = 0;
-	int i, idx;
-
-	idx = srcu_read_lock(&vm->srcu);
-	slots = srcu_dereference(vm->mem.slots, &vm->srcu);
-	for (i = 0; i < slots->n; i++)
-		pages += slots->by_gfn[i].slot->npages;
-	srcu_read_unlock(&vm->srcu, idx);
-	return pages << PAGE_SHIFT;
+	return READ_ONCE(vm->mem.slot_pages) << PAGE_SHIFT;
 }
 
 u64 lhv_mem_mapped_bytes(struct lhv_vm *vm)

@@ -70,6 +70,7 @@ struct lhv_mem {
 	struct lhv_slots *spare_slots;	/* L the same, for the next change */
 	struct lhv_slots *next_spare;	/* L larger, takes the place of @slots once it is spare */
 	struct xarray slot_ids;		/* L slots by the VMM's number */
+	u64 slot_pages;			/* A of all slots; written under @slots_lock */
 	u64 dirty_log_flags;		/* L KVM_DIRTY_LOG_*, set by KVM_ENABLE_CAP */
 	u32 ring_bytes;			/* L size of a vCPU's dirty ring; 0: slots have bitmaps */
 	struct mmu_notifier notifier;

@@ -266,6 +266,8 @@ static void slots_change(struct lhv_vm *vm, const struct lhv_slot *remove, struc
 	struct lhv_slots *old = current_slots(mem);
 
 	slots_apply(mem->spare_slots, remove, add);
+	WRITE_ONCE(mem->slot_pages, mem->slot_pages + (add ? add->npages : 0) -
+		   (remove ? remove->npages : 0));
 	rcu_assign_pointer(mem->slots, mem->spare_slots);
 	smp_store_release(&mem->slots_seq, mem->slots_seq + 1);	/* see lhv_read_code() */
 	synchronize_srcu_expedited(&vm->srcu);

@@ -110,6 +110,27 @@ TEST(vm_get)
 	CHECK(!strncmp(s.name, comm, strlen(comm)));
 }
 
+/* Its memory is the sum of its slots, as they come, change and go. */
+TEST(memory)
+{
+	struct nl *nl = nl_open();
+	struct vm *vm = vm_create(0);
+	uint64_t id = vm_id(vm->fd);
+	uint8_t *p;
+
+	vm_ram(vm, 0x80000);
+	CHECK_EQ(look(nl, id).memory, 0x80000);
+	p = mmap(NULL, 0x10000, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(p != MAP_FAILED);
+	vm_set_slot(vm, 7, 0, 0x100000, 0x10000, p);
+	CHECK_EQ(look(nl, id).memory, 0x90000);
+	vm_set_slot(vm, 7, KVM_MEM_LOG_DIRTY_PAGES, 0x100000, 0x10000, p);
+	vm_set_slot(vm, 7, KVM_MEM_LOG_DIRTY_PAGES, 0x200000, 0x10000, p);
+	CHECK_EQ(look(nl, id).memory, 0x90000);
+	vm_set_slot(vm, 7, 0, 0x200000, 0, p);
+	CHECK_EQ(look(nl, id).memory, 0x80000);
+}
+
 /* A command is what its process likes; what is told of it can be printed everywhere. */
 TEST(odd_command)
 {
