@@ -143,7 +143,8 @@ struct lhv_cpu {
 	u64 mtrr_def_type, mtrr_fixed[11], mtrr_var[16];
 	u64 pat, misc_enable, mcg_cap, mcg_status, mcg_ctl, mci[LHV_MCE_BANKS * 4];
 	u64 tsc_aux, tsc_adjust, spec_ctrl, arch_capabilities, platform_info, ucode_rev;
-	u64 smbase, hwcr, poll_control, steal_msr, de_cfg, osvw_length, osvw_status, hsave_pa;
+	u64 smbase, power_ctl, hwcr, poll_control, steal_msr, de_cfg;
+	u64 osvw_length, osvw_status, hsave_pa;
 
 	/* Clock: clock.c */
 	u64 tsc_offset;			/* O guest TSC = host TSC * tsc_ratio + offset */

@@ -484,6 +484,9 @@ static const struct lhv_msr_row rows[] = {
 	BACKEND(MSR_IA32_LASTBRANCHTOIP, ~0ull, ROW_HOST_WRITE),
 	BACKEND(MSR_IA32_LASTINTFROMIP, ~0ull, ROW_HOST_WRITE),
 	BACKEND(MSR_IA32_LASTINTTOIP, ~0ull, ROW_HOST_WRITE),
+	/* Which of a core's idle states are deeper than asked for: the guest's own wish */
+	{ ONE(MSR_IA32_POWER_CTL), .flags = ROW_LISTED, .offset = FIELD(power_ctl),
+	  .value = ~0ull, .get = get_field, .set = set_field },
 	{ .first = MTRRphysBase_MSR(0), .last = MTRRphysMask_MSR(LHV_NR_VAR_MTRRS - 1),
 	  .get = lhv_mtrr_get, .set = lhv_mtrr_set },
 	{ ONE(MSR_MTRRfix64K_00000), .get = lhv_mtrr_get, .set = lhv_mtrr_set },
@@ -750,6 +753,7 @@ void lhv_msr_reset(struct lhv_vcpu *vcpu)
 	cpu->osvw_length = OSVW_IDS;
 	cpu->osvw_status = 0;
 	cpu->poll_control = 1;
+	cpu->power_ctl = 0;
 }
 
 #if IS_ENABLED(CONFIG_KUNIT)
