@@ -16,6 +16,7 @@ bool lhv_xstate_component(unsigned int nr, u32 *offset, u32 *size);
 
 /* msr.c */
 void lhv_msr_setup(void);
+void lhv_msr_reset(struct lhv_vcpu *vcpu);	/* power-on */
 /* Is @is true of an MSR that is known here? */
 bool lhv_msr_any(bool (*is)(void *arg, u32 index), void *arg);
 
@@ -33,7 +34,6 @@ static inline void lhv_set_edx_eax(struct lhv_vcpu *vcpu, u64 val)
 	vcpu->regs[LHV_RAX] = lower_32_bits(val);
 	vcpu->regs[LHV_RDX] = upper_32_bits(val);
 }
-void lhv_msr_reset(struct lhv_vcpu *vcpu);	/* power-on */
 
 /* cr.c: the checks alone; true when the combination is allowed */
 bool lhv_cr0_valid(u64 cr0);
