@@ -44,8 +44,8 @@ long lhv_dispatch(const struct lhv_ioctl *table, size_t rows, void *obj,
 long lhv_check_extension(void *obj, unsigned long cap);
 
 /*
- * The quirks of KVM's that are there and can be switched off. What the others stand for is never done
- * here (zapping all slots), or cannot be left (guests' CR0.CD, and on VT-x their PAT, ignored).
+ * The quirks of KVM's that are there and can be switched off. The others stand for what is never
+ * done here (zapping all slots), or not to be had otherwise (guests' CR0.CD, and PAT on VT-x).
  */
 #define LHV_QUIRKS	(KVM_X86_QUIRK_LINT0_REENABLED | KVM_X86_QUIRK_LAPIC_MMIO_HOLE |		\
 			 KVM_X86_QUIRK_OUT_7E_INC_RIP | KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT |	\

@@ -6,8 +6,8 @@
  * advances at the TSC's rate. Every vCPU's page is computed from that pair, so all vCPUs
  * agree to the nanosecond, which is what PVCLOCK_TSC_STABLE_BIT promises; it is given only
  * while the vCPUs also share one TSC offset and rate, because guests read vCPU 0's page on all of
- * them. A TSC is stable that the CPU calls invariant, or by which the host tells its own time. On other
- * hosts each page is sampled when it is written and the bit is withheld.
+ * them. A TSC is stable that the CPU calls invariant, or by which the host tells its own time. On
+ * other hosts each page is sampled when it is written and the bit is withheld.
  */
 #include <linux/clocksource.h>
 #include <linux/jiffies.h>
