@@ -33,6 +33,7 @@ struct edf_pool {
 	struct rb_root_cached rest;	/* waiting without budget, by virtual time */
 	struct lhv_fair fair;
 	u64 taken;			/* by those admitted, in SHARE_ONE */
+	u64 agreed;			/* was taken before a change to less: still is right */
 };
 
 struct edf_vm {
@@ -96,10 +97,13 @@ static int edf_adjust(struct lhv_sched_pool *pool, const struct lhv_sched_vm *vm
 	u64 others = taken(pool), want = share(attrs, vm->nr_vcpus);
 	struct lhv_sched_vcpu *v;
 
+	POOL(pool)->agreed = 0;
 	if (vm->pool == pool) {
 		/* Less is always right, also when the pool shrank or some were refused. */
-		if (want <= share(&vm->attrs, vm->nr_vcpus))
+		if (want <= share(&vm->attrs, vm->nr_vcpus)) {
+			POOL(pool)->agreed = others;
 			return 0;
+		}
 		list_for_each_entry(v, &vm->vcpus, of_vm)
 			others -= VCPU(v)->share;
 	}
@@ -118,10 +122,11 @@ static void edf_vcpu_insert(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *
 	struct edf_vcpu *e = VCPU(v);
 
 	bool late = VM(v->vm)->inserted++ >= VM(v->vm)->promised && v->vm->fig.slices;
+	u64 room = max(pool->nr_slots * SHARE_ONE, p->agreed);
 
 	e->fair = p->fair;
 	e->share = share(&v->vm->attrs, 1);
-	e->refused = e->share && (late || p->taken + e->share > pool->nr_slots * SHARE_ONE);
+	e->refused = e->share && (late || p->taken + e->share > room);
 	if (e->refused)
 		e->share = 0;
 	p->taken += e->share;
@@ -149,7 +154,8 @@ static void replenish(struct lhv_sched_vcpu *v, u64 now)
 		/* Periods follow each other, unless whole ones went by. */
 		e->deadline = now < e->deadline + a->period ? e->deadline + a->period :
 							      now + a->period;
-		e->budget = min_t(s64, e->budget, 0) + a->budget;
+		/* A debt is a timer's delay, or what a starved thread idled: a period's at most. */
+		e->budget = clamp_t(s64, e->budget, -(s64)a->budget, 0) + a->budget;
 	}
 }
 

@@ -128,10 +128,10 @@ static void take_slot(struct lhv_vcpu *vcpu, u64 now)
 	lhv_request(vcpu, LHV_REQ_GATE);
 }
 
-/* For how long it has not been in the atomic tier; 0: it is, or was not since it has the slot. */
+/* For how long it has been neither in the atomic tier nor, as far as is known, on a CPU. */
 static u64 idle_ns(const struct lhv_vcpu *vcpu)
 {
-	s64 ticks = rdtsc() - READ_ONCE(vcpu->sched.left_at);
+	s64 ticks = rdtsc() - max(READ_ONCE(vcpu->sched.left_at), READ_ONCE(vcpu->sched.counted));
 
 	return READ_ONCE(vcpu->atomic) || ticks < 0 ? 0 : tsc_to_ns(ticks);
 }
@@ -392,7 +392,8 @@ static void unbind_thread(struct lhv_vcpu_sched *s)
 {
 	if (!s->pinned)
 		return;
-	if (cpumask_equal(s->task->cpus_ptr, s->bound_cpus))
+	/* Not cpus_ptr: it may be on one of these CPUs for a moment, and not migrate. */
+	if (cpumask_equal(&s->task->cpus_mask, s->bound_cpus))
 		set_cpus_allowed_ptr(s->task, s->own_cpus);
 	free_cpumask_var(s->own_cpus);
 	free_cpumask_var(s->bound_cpus);

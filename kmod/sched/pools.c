@@ -228,6 +228,33 @@ static void kick_all(struct lhv_pool *pool)
 	lhv_gate_reclaim(pool, ktime_get_ns());
 }
 
+/*
+ * Who was driven from a CPU may come back to it, when it takes users' threads: at the end of the
+ * CPU's way up.
+ */
+static void cpus_back(struct work_struct *work)
+{
+	struct lhv_pool *pool;
+	unsigned long flags;
+	int i;
+
+	cpus_read_lock();
+	cpus_read_unlock();
+	mutex_lock(&lhv_pools_lock);
+	for (i = 0; i < LHV_POOLS_MAX; i++) {
+		pool = pools[i];
+		if (!pool || !pool->bound)
+			continue;
+		raw_spin_lock_irqsave(&pool->lock, flags);
+		pool->cpus_version++;
+		kick_all(pool);
+		raw_spin_unlock_irqrestore(&pool->lock, flags);
+	}
+	mutex_unlock(&lhv_pools_lock);
+}
+
+static DECLARE_WORK(cpus_back_work, cpus_back);
+
 /**
  * lhv_pools_cpu() - a CPU came, or is about to go
  * @cpu: the CPU
@@ -244,6 +271,7 @@ void lhv_pools_cpu(unsigned int cpu, bool up)
 	if (up) {
 		cpumask_set_cpu(cpu, &usable);
 		lhv_gate_cpu_up(cpu);
+		schedule_work(&cpus_back_work);
 	} else {
 		cpumask_clear_cpu(cpu, &usable);
 	}
@@ -253,11 +281,6 @@ void lhv_pools_cpu(unsigned int cpu, bool up)
 			continue;
 		raw_spin_lock_irqsave(&pool->lock, flags);
 		count_slots(pool);
-		/* Who was driven from this one may come back. */
-		if (up && pool->bound && cpumask_test_cpu(cpu, &pool->cpus)) {
-			pool->cpus_version++;
-			kick_all(pool);
-		}
 		raw_spin_unlock_irqrestore(&pool->lock, flags);
 	}
 }
@@ -438,7 +461,8 @@ int lhv_pool_change(struct lhv_pool *pool, const struct lhv_pool_change *change,
 	if (change->quantum)
 		pool->core.quantum = *change->quantum;
 	count_slots(pool);
-	if (change->policy)
+	/* The same one again would have to promise all anew. */
+	if (ops != old)
 		lhv_sched_pool_set_policy(&pool->core, ops, ktime_get_ns());
 	if (change->policy || change->cpus)
 		kick_all(pool);
@@ -667,6 +691,7 @@ void lhv_pools_exit(void)
 			lhv_pool_change(pools[i], &change, why);
 	}
 	mutex_unlock(&lhv_pools_lock);
+	cancel_work_sync(&cpus_back_work);
 	cancel_delayed_work_sync(&gate_off);
 	lhv_gate_exit();
 	for (i = 0; i < LHV_POOLS_MAX; i++) {

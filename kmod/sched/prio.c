@@ -39,16 +39,35 @@ static void prio_queue(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u6
 	lhv_sched_queue_add(&POOL(pool)->waiting, pool, v, now + below_top(v) * AGEING);
 }
 
+/* Of those that run, and do not make room for somebody else already; if it is weaker than @v. */
+static struct lhv_sched_vcpu *weakest_below(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v)
+{
+	struct lhv_sched_vcpu *x;
+	struct rb_node *node;
+
+	for (node = rb_last(&POOL(pool)->running.rb_root); node; node = rb_prev(node)) {
+		x = rb_entry(node, struct lhv_sched_vcpu, node);
+		if (below_top(x) <= below_top(v))
+			break;
+		if (!x->resched && !VCPU(x)->challenged)
+			return x;
+	}
+	return NULL;
+}
+
 static u64 prio_wake(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
 {
-	struct lhv_sched_vcpu *weakest = lhv_sched_queue_last(&POOL(pool)->running);
+	struct lhv_sched_vcpu *weakest;
 
 	prio_queue(pool, v, now);
-	if (pool->nr_busy < pool->nr_slots || !weakest || below_top(weakest) <= below_top(v))
+	if (pool->nr_busy < pool->nr_slots)
+		return 0;
+	weakest = weakest_below(pool, v);
+	if (!weakest)
 		return 0;
 	if (now - weakest->since >= RATE) {
 		lhv_sched_resched(pool, weakest);
-	} else if (!VCPU(weakest)->challenged) {
+	} else {
 		VCPU(weakest)->challenged = true;
 		lhv_sched_look(pool, weakest);
 	}

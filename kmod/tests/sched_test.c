@@ -373,6 +373,68 @@ static void each_waker_finds_one(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, w->kicked[1]);
 }
 
+/* Also while these have not had their millisecond: both are asked when that is over. */
+static void each_waker_challenges_one(struct kunit *test)
+{
+	int i;
+
+	w->pool.nr_slots = 2;
+	for (i = 2; i < 4; i++)
+		w->vm[i].attrs.priority = 90;
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_prio, w->now);
+	for (i = 0; i < 4; i++)
+		want(i);
+	pass(MS / 2);
+	for (i = 0; i < 2; i++)
+		KUNIT_EXPECT_EQ(test, w->vcpu[i].state, LHV_SCHED_RUNNING);
+	pass(MS / 2);
+	for (i = 2; i < 4; i++)
+		KUNIT_EXPECT_EQ(test, w->vcpu[i].state, LHV_SCHED_RUNNING);
+}
+
+/* A promise outlives a CPU that goes, whatever else of the VM is changed meanwhile. */
+static void edf_keeps_promises(struct kunit *test)
+{
+	struct lhv_sched_attrs attrs = w->vm[0].attrs;
+	char why[LHV_SCHED_WHY_MAX] = "";
+	int i;
+
+	attrs.period = 10 * MS;
+	attrs.budget = 5 * MS;
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
+	for (i = 0; i < 2; i++)
+		lhv_sched_vm_set(&w->vm[i], &attrs, w->now);	/* 1.5 of 3 slots each */
+	w->pool.nr_slots = 2;
+	attrs.weight = 7;
+	KUNIT_EXPECT_EQ(test, lhv_sched_edf.adjust(&w->pool, &w->vm[0], &attrs, why), 0);
+	lhv_sched_vm_set(&w->vm[0], &attrs, w->now);
+	w->pool.nr_slots = 3;
+	/* There is no room for a third one, as there was not before. */
+	KUNIT_EXPECT_EQ(test, lhv_sched_edf.adjust(&w->pool, &w->vm[2], &attrs, why), -EBUSY);
+}
+
+/* What a starved thread idled is paid with one period. */
+static void edf_debt(struct kunit *test)
+{
+	struct lhv_sched_attrs attrs = w->vm[0].attrs;
+	u64 ran;
+
+	attrs.period = 100 * MS;
+	attrs.budget = MS;
+	w->pool.nr_slots = 1;
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
+	lhv_sched_vm_set(&w->vm[0], &attrs, w->now);
+	want(0);
+	w->now += 30 * MS;
+	lhv_sched_idled(&w->vcpu[0], 30 * MS, w->now);
+	pass(0);
+	KUNIT_EXPECT_EQ(test, w->vcpu[0].state, LHV_SCHED_PARKED);
+	ran = w->vm[0].fig.run;
+	while (w->now < 320 * MS)
+		pass(MS / 10);
+	KUNIT_EXPECT_GT(test, w->vm[0].fig.run, ran);
+}
+
 /* Virtual times wrap: at the least weight, within days. */
 static void wraps(struct kunit *test)
 {
@@ -427,6 +489,9 @@ static struct kunit_case sched_cases[] = {
 	KUNIT_CASE(edf_grown_vm),
 	KUNIT_CASE(idled),
 	KUNIT_CASE(each_waker_finds_one),
+	KUNIT_CASE(each_waker_challenges_one),
+	KUNIT_CASE(edf_keeps_promises),
+	KUNIT_CASE(edf_debt),
 	KUNIT_CASE(wraps),
 	KUNIT_CASE(percentiles),
 	{}
