@@ -144,8 +144,7 @@ static int set_lapic(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 i
 static int get_deadline(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 *data,
 			bool host)
 {
-	if (host)
-		lhv_lapic_timer_settle(vcpu);
+	/* One that has passed, and whose interrupt nobody has yet, is still to come for who reads it. */
 	*data = vcpu->lapic ? lhv_lapic_get_deadline(vcpu) : 0;
 	return 0;
 }

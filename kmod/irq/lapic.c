@@ -882,6 +882,7 @@ int lhv_lapic_set_state(struct lhv_vcpu *vcpu, const struct kvm_lapic_state *s)
 {
 	const u32 illegal = GENMASK(LHV_FIRST_VECTOR - 1, 0);
 	struct lhv_lapic *l = vcpu->lapic;
+	u64 deadline;
 	u32 count, lvtt;
 
 	/* In x2APIC mode the id is not software's to choose. */
@@ -889,6 +890,8 @@ int lhv_lapic_set_state(struct lhv_vcpu *vcpu, const struct kvm_lapic_state *s)
 	    *(const u32 *)(s->regs + APIC_ID) != vcpu->id)
 		return -EINVAL;
 
+	/* An MSR: it is not in there, and stays. */
+	deadline = lhv_lapic_get_deadline(vcpu);
 	lhv_lapic_timer_stop(l);
 	if (l->posted)
 		take_posted(l);
@@ -912,6 +915,8 @@ int lhv_lapic_set_state(struct lhv_vcpu *vcpu, const struct kvm_lapic_state *s)
 	atomic_set(&l->errors, 0);
 	lhv_apic_map_rebuild(vcpu->vm);
 	lhv_lapic_timer_restore(l, lvtt, count);
+	if (deadline)
+		lhv_lapic_set_deadline(vcpu, deadline);
 	lhv_request_self(vcpu, LHV_REQ_EVENT);
 	return 0;
 }

@@ -379,6 +379,11 @@ void lhv_lapic_timer_set_divide(struct lhv_lapic *l, u32 tdcr)
 	lhv_lapic_set_reg(l, APIC_TDCR, tdcr);
 	if (l->divide == 1U << ((sel + 1) & 7))
 		return;
+	if (is_deadline(l)) {
+		/* The count that it divides stands still. */
+		l->divide = 1U << ((sel + 1) & 7);
+		return;
+	}
 	disarm(l);
 	count = lhv_lapic_timer_count(l);
 	l->divide = 1U << ((sel + 1) & 7);

@@ -347,6 +347,40 @@ static void timer_early(struct kunit *test)
 	KUNIT_EXPECT_LE(test, l->lead_ns[0], (u32)(10 * NSEC_PER_USEC));
 }
 
+/* What the guest or the VMM writes beside a timer does not lose what it has armed. */
+static void timer_kept(struct kunit *test)
+{
+	struct lhv_vcpu *vcpu = cpu(0);
+	struct lhv_lapic *l = vcpu->lapic;
+	struct kvm_lapic_state *state;
+	u64 deadline;
+
+	/* The vector, between the early firing and its time. */
+	apic_write(vcpu, APIC_TDCR, APIC_TDR_DIV_1);
+	apic_write(vcpu, APIC_LVTT, 0x99);
+	l->lead_ns[0] = NSEC_PER_SEC;
+	apic_write(vcpu, APIC_TMICT, NSEC_PER_SEC / 2);
+	while (!test_bit(LHV_REQ_TIMER, &vcpu->pending))
+		cpu_relax();
+	apic_write(vcpu, APIC_LVTT, 0x9a);
+	KUNIT_EXPECT_TRUE(test, test_bit(LHV_REQ_TIMER, &vcpu->pending));
+	apic_write(vcpu, APIC_TMICT, 0);
+
+	/* The divider, and all registers, under a deadline. */
+	state = kunit_kzalloc(test, sizeof(*state), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, state);
+	apic_write(vcpu, APIC_LVTT, 0x9b | APIC_LVT_TIMER_TSCDEADLINE);
+	deadline = lhv_guest_tsc(vcpu, rdtsc()) + 1000000000000ULL;
+	lhv_lapic_set_deadline(vcpu, deadline);
+	apic_write(vcpu, APIC_TDCR, APIC_TDR_DIV_16);
+	KUNIT_EXPECT_TRUE(test, hrtimer_active(&l->timer));
+	KUNIT_EXPECT_EQ(test, lhv_lapic_get_state(vcpu, state), 0);
+	KUNIT_EXPECT_EQ(test, lhv_lapic_set_state(vcpu, state), 0);
+	KUNIT_EXPECT_TRUE(test, hrtimer_active(&l->timer));
+	KUNIT_EXPECT_EQ(test, lhv_lapic_get_deadline(vcpu), deadline);
+	lhv_lapic_set_deadline(vcpu, 0);
+}
+
 static void timer(struct kunit *test)
 {
 	struct lhv_vcpu *vcpu = cpu(0);
@@ -523,6 +557,7 @@ static struct kunit_case lapic_cases[] = {
 	KUNIT_CASE(base_transitions),
 	KUNIT_CASE(timer),
 	KUNIT_CASE(timer_early),
+	KUNIT_CASE(timer_kept),
 	KUNIT_CASE(save_restore),
 	KUNIT_CASE(ext_int),
 	KUNIT_CASE(posted),
