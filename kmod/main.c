@@ -333,6 +333,7 @@ static void __exit lhv_exit(void)
 	lhv_backend->teardown();
 	lhv_pools_exit();
 	lhv_irq_module_exit();
+	lhv_msr_filter_exit();
 	lhv_host_work_teardown();
 	lhv_host_fpu_teardown();
 }

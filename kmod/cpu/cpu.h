@@ -12,6 +12,7 @@
 #define LHV_CPU_H
 
 #include <linux/cpufeature.h>
+#include <linux/jump_label_ratelimit.h>
 #include <asm/debugreg.h>
 #include <asm/mce.h>
 #include <asm/msr-index.h>
@@ -245,10 +246,11 @@ void lhv_cpuid_mwait(struct lhv_vcpu *vcpu);
 int lhv_msr_read(struct lhv_vcpu *vcpu, u32 index, u64 *data, bool host);
 int lhv_msr_write(struct lhv_vcpu *vcpu, u32 index, u64 data, bool host);
 /* msr_filter.c: what the VMM denies. */
-DECLARE_STATIC_KEY_FALSE(lhv_msrs_denied);
+extern struct static_key_false_deferred lhv_msrs_denied;
 bool lhv_msr_allowed(struct lhv_vcpu *vcpu, u32 index, u32 access);
 int lhv_msr_set_filter(struct lhv_vm *vm, const struct kvm_msr_filter *user);
 void lhv_msr_filter_destroy(struct lhv_vm *vm);
+void lhv_msr_filter_exit(void);
 /* The lists behind KVM_GET_MSR_INDEX_LIST and _FEATURE_INDEX_LIST. */
 u32 lhv_msr_list(const u32 **list);
 u32 lhv_msr_feature_list(const u32 **list);

@@ -167,7 +167,7 @@ enum lhv_next lhv_cpuid_exec(struct lhv_vcpu *vcpu)
 /* By the VMM, something that would be served here. */
 static __always_inline bool denied(struct lhv_vcpu *vcpu, u32 access)
 {
-	return static_branch_unlikely(&lhv_msrs_denied) && READ_ONCE(vcpu->vm->msrs_denied) &&
+	return static_branch_unlikely(&lhv_msrs_denied.key) && READ_ONCE(vcpu->vm->msrs_denied) &&
 	       !lhv_msr_allowed(vcpu, vcpu->regs[LHV_RCX], access);
 }
 

@@ -33,7 +33,8 @@ struct lhv_msr_filter {
 	} ranges[KVM_MSR_FILTER_MAX_RANGES];
 };
 
-DEFINE_STATIC_KEY_FALSE(lhv_msrs_denied);
+/* Off no more than once a second: it interrupts all CPUs, and any VMM may ask for it. */
+DEFINE_STATIC_KEY_DEFERRED_FALSE(lhv_msrs_denied, HZ);
 
 static bool allows(const struct lhv_msr_filter *f, u32 index, u32 access)
 {
@@ -149,7 +150,7 @@ int lhv_msr_set_filter(struct lhv_vm *vm, const struct kvm_msr_filter *user)
 	if (IS_ERR(new))
 		return PTR_ERR(new);
 	if (new && new->known)
-		static_branch_inc(&lhv_msrs_denied);
+		static_branch_deferred_inc(&lhv_msrs_denied);
 	mutex_lock(&vm->lock);
 	old = rcu_replace_pointer(vm->msr_filter, new, lockdep_is_held(&vm->lock));
 	WRITE_ONCE(vm->msrs_denied, new && new->known);
@@ -158,7 +159,7 @@ int lhv_msr_set_filter(struct lhv_vm *vm, const struct kvm_msr_filter *user)
 	/* What passes without an exit */
 	lhv_request_all(vm, LHV_REQ_MSRS, false);
 	if (old && old->known)
-		static_branch_dec(&lhv_msrs_denied);
+		static_branch_slow_dec_deferred(&lhv_msrs_denied);
 	free_filter(old);
 	return 0;
 }
@@ -169,8 +170,14 @@ void lhv_msr_filter_destroy(struct lhv_vm *vm)
 	struct lhv_msr_filter *f = rcu_dereference_protected(vm->msr_filter, 1);
 
 	if (f && f->known)
-		static_branch_dec(&lhv_msrs_denied);
+		static_branch_slow_dec_deferred(&lhv_msrs_denied);
 	free_filter(f);
+}
+
+/* No VM is left. */
+void lhv_msr_filter_exit(void)
+{
+	static_key_deferred_flush(&lhv_msrs_denied);
 }
 
 /* ---- KVM_CAP_X86_USER_SPACE_MSR ---- */
