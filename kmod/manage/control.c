@@ -413,13 +413,15 @@ static void watch_vcpu(struct lhv_vcpu *vcpu, unsigned int seconds)
 	u64 progress = READ_ONCE(vcpu->nr_injections);
 	u64 activity = READ_ONCE(vcpu->exits[LHV_EXIT_INTR]);
 	bool active = activity != m->activity || READ_ONCE(vcpu->mode) != LHV_OUTSIDE_GUEST;
+	bool halts_unseen = lhv_stays_in_guest(vcpu->vm, KVM_X86_DISABLE_EXITS_HLT |
+							 KVM_X86_DISABLE_EXITS_MWAIT);
 	int i;
 
 	for (i = 0; i < LHV_NR_EXIT_REASONS; i++) {
 		if (!is_idle_exit(i))
 			progress += READ_ONCE(vcpu->exits[i]);
 	}
-	if (!active || progress != m->progress) {
+	if (!active || halts_unseen || progress != m->progress) {
 		m->since = jiffies;
 		m->stuck = false;
 	} else if (!m->stuck && time_after(jiffies, m->since + seconds * HZ)) {
