@@ -649,7 +649,7 @@ static int lock_slots(struct lhv_vm *vm, char *why)
 
 	while (!mutex_trylock(&vm->mem.slots_lock)) {
 		if (!--tries) {
-			strscpy(why, "its VMM is changing its memory: try again", LHV_WHY_MAX);
+			strscpy(why, "its memory is being changed or pinned: try again", LHV_WHY_MAX);
 			return -EAGAIN;
 		}
 		usleep_range(LOCK_PAUSE_US, 2 * LOCK_PAUSE_US);
