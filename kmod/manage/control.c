@@ -113,7 +113,7 @@ int lhv_vm_pause(struct lhv_vm *vm)
 		ret = -EALREADY;
 	} else {
 		WRITE_ONCE(m->paused, true);
-		smp_mb();	/* pairs with lhv_vcpu_created()'s: it sees this, or we see the vCPU */
+		smp_mb();	/* pairs with lhv_vcpu_created()'s: one sees the other */
 		lhv_request_all(vm, LHV_REQ_PAUSE, false);	/* wakes the halted */
 		lhv_request_all(vm, LHV_REQ_PAUSE, true);	/* waits for the others */
 		lhv_tell_vm(vm, LHV_VM_EVENT_PAUSED);
@@ -294,7 +294,7 @@ void lhv_vcpu_created(struct lhv_vcpu *vcpu)
 {
 	struct lhv_vm *vm = vcpu->vm;
 
-	/* Pairs with those of lhv_vm_pause() and lhv_vm_kill(): they see the vCPU, or we see them. */
+	/* Pairs with lhv_vm_pause()'s and lhv_vm_kill()'s: they see the vCPU, or we see them. */
 	smp_mb();
 	if (READ_ONCE(vm->manage.paused))
 		lhv_request(vcpu, LHV_REQ_PAUSE);

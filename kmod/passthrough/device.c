@@ -171,8 +171,8 @@ static int say_users(struct device *dev, void *arg)
 }
 
 /*
- * A member of the group with a driver that is neither ours nor a bridge's. Without device_lock: a driver
- * that goes has left all devices by then, and its module is freed after a grace period.
+ * A member of the group with a driver that is neither ours nor a bridge's. Without device_lock: a
+ * driver that goes has left all devices by then, and its module is freed after a grace period.
  */
 static int say_blocker(struct device *dev, void *arg)
 {
@@ -215,7 +215,7 @@ void lhv_device_describe(struct pci_dev *pdev, struct lhv_device_description *d)
 
 	memset(d, 0, sizeof(*d));
 	d->group = -1;
-	/* Without device_lock: anybody may ask, and a reset does not wait for that. See say_blocker(). */
+	/* As say_blocker(): anybody may ask, and a reset does not wait for that. */
 	rcu_read_lock();
 	drv = READ_ONCE(pdev->dev.driver);
 	if (drv)

@@ -4,6 +4,7 @@
 #include <linux/pci_regs.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 

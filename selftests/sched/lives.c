@@ -402,6 +402,7 @@ TEST(pools_and_attributes)
 	CHECK_EQ(sched_move(c[1].id, 0, LHV_A_SCHED_PERIOD, 10 * MS, LHV_A_SCHED_BUDGET, 4 * MS), 0);
 	CHECK_EQ(sched_get(c[1].id, LHV_A_SCHED_WEIGHT), 300);
 	CHECK_EQ(sched_get(c[1].id, LHV_A_SCHED_BUDGET), 4 * MS);
+	CHECK_EQ(sched_set(c[0].id, LHV_A_SCHED_POOL, 0, 0, 0), 0);
 	crew_end(&c[0]);
 	crew_end(&c[1]);
 	remove_side();
