@@ -81,11 +81,31 @@ static int get_mce_cap_supported(void *obj, void *arg)
 	return 0;
 }
 
+static int has_attr(void *obj, void *arg)
+{
+	const struct kvm_device_attr *attr = arg;
+
+	if (attr->group || attr->attr != KVM_X86_XCOMP_GUEST_SUPP)
+		return -ENXIO;
+	return attr->flags ? -EINVAL : 0;
+}
+
+/* What of the extended state guests can have. */
+static int get_attr(void *obj, void *arg)
+{
+	const struct kvm_device_attr *attr = arg;
+	int ret = has_attr(obj, arg);
+
+	return ret ?: put_user(lhv_cpuid_xcr0(), (u64 __user *)u64_to_user_ptr(attr->addr));
+}
+
 static const struct lhv_ioctl system_ioctls[] = {
 	RAW(KVM_GET_API_VERSION, get_api_version),
 	RAW(KVM_CHECK_EXTENSION, lhv_check_extension),
 	RAW(KVM_CREATE_VM, create_vm),
 	RAW(KVM_GET_VCPU_MMAP_SIZE, get_vcpu_mmap_size),
+	ROW(KVM_HAS_DEVICE_ATTR, has_attr),
+	ROW(KVM_GET_DEVICE_ATTR, get_attr),
 	RAW(KVM_GET_SUPPORTED_CPUID, lhv_ioctl_supported_cpuid),
 	RAW(KVM_GET_MSR_INDEX_LIST, lhv_ioctl_msr_list),
 	RAW(KVM_GET_MSR_FEATURE_INDEX_LIST, lhv_ioctl_msr_feature_list),

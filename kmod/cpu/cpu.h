@@ -237,6 +237,7 @@ int lhv_cpuid_set(struct lhv_vcpu *vcpu, const struct kvm_cpuid_entry2 *entries,
 int lhv_cpuid_get(struct lhv_vcpu *vcpu, struct kvm_cpuid_entry2 *entries, u32 *nent);
 const struct kvm_cpuid_entry2 *lhv_cpuid_find(struct lhv_vcpu *vcpu, u32 function, u32 index);
 void lhv_cpuid_query(struct lhv_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
+u64 lhv_cpuid_xcr0(void);	/* XCR0 bits that guests may set; 0 without XSAVE */
 /* CR4.OSXSAVE, APIC base enable, XCR0, CR4.PKE show up in CPUID. */
 void lhv_cpuid_runtime(struct lhv_vcpu *vcpu);
 /* MISC_ENABLE's MWAIT bit changed. */

@@ -9,7 +9,6 @@
 void lhv_cpuid_create(struct lhv_vcpu *vcpu);
 void lhv_cpuid_destroy(struct lhv_vcpu *vcpu);
 bool lhv_cpuid_offered(unsigned int x86_feature);
-u64 lhv_cpuid_xcr0(void);	/* XCR0 bits that guests may set; 0 without XSAVE */
 u32 lhv_xstate_size(u64 mask, bool compacted);
 /* Where component @nr lies in the standard format; false when it isn't offered. */
 bool lhv_xstate_component(unsigned int nr, u32 *offset, u32 *size);

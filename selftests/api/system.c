@@ -371,3 +371,34 @@ TEST(parameters)
 	CHECK(npt == svm);
 	CHECK(lines > 3);
 }
+
+/* ---- KVM_CAP_SYS_ATTRIBUTES ---- */
+
+static int attr(unsigned long cmd, uint32_t flags, uint32_t group, uint64_t which, void *data)
+{
+	struct kvm_device_attr attr = {
+		.flags = flags, .group = group, .attr = which, .addr = (uintptr_t)data,
+	};
+
+	return ioctl(dev_open(), cmd, &attr);
+}
+
+TEST(system_attributes)
+{
+	struct kvm_cpuid_entry2 *e;
+	uint64_t xcr0 = ~0ull;
+	struct cpuid c;
+
+	CHECK_EQ(dev_cap(dev_open(), KVM_CAP_SYS_ATTRIBUTES), 1);
+	CHECK_OK(attr(KVM_HAS_DEVICE_ATTR, 0, 0, KVM_X86_XCOMP_GUEST_SUPP, NULL));
+	CHECK_ERR(attr(KVM_HAS_DEVICE_ATTR, 0, 0, 77, NULL), ENXIO);
+	CHECK_ERR(attr(KVM_HAS_DEVICE_ATTR, 0, 77, KVM_X86_XCOMP_GUEST_SUPP, NULL), ENXIO);
+	CHECK_ERR(attr(KVM_GET_DEVICE_ATTR, 0, 0, 77, &xcr0), ENXIO);
+	CHECK_ERR(attr(KVM_GET_DEVICE_ATTR, 0, 0, KVM_X86_XCOMP_GUEST_SUPP, NULL), EFAULT);
+	if (!on_kvm())
+		CHECK_ERR(attr(KVM_GET_DEVICE_ATTR, 1, 0, KVM_X86_XCOMP_GUEST_SUPP, &xcr0), EINVAL);
+	CHECK_OK(attr(KVM_GET_DEVICE_ATTR, 0, 0, KVM_X86_XCOMP_GUEST_SUPP, &xcr0));
+	cpuid_supported(dev_open(), &c);
+	e = cpuid_find(&c, 0xd, 0);
+	CHECK_EQ(xcr0, e ? e->eax | (uint64_t)e->edx << 32 : 0);
+}
