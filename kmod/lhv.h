@@ -56,7 +56,7 @@ struct lhv_vcpu;
 #define LHV_PAGE_COALESCED	KVM_COALESCED_MMIO_PAGE_OFFSET
 #define LHV_VCPU_PAGES		3
 
-#define LHV_MAX_VCPUS		255	/* xAPIC ids 0..254; 255 is the broadcast id */
+#define LHV_MAX_VCPUS		1024	/* and ids are below it */
 #define LHV_MAX_GPA_BITS	52
 
 /** enum lhv_next - what the run loop does after an exit was handled */

@@ -8,7 +8,6 @@
 
 #include "lhv.h"
 
-#define MSI_DEST_SHIFT	12	/* of the APIC id in an MSI's address */
 
 /*
  * KVM_HC_SEND_IPI: a bitmap of up to 128 APIC ids, counted from @min. An IPI is a message
@@ -17,7 +16,6 @@
 static long send_ipi(struct lhv_vcpu *vcpu, u64 low, u64 high, u32 min, u32 icr)
 {
 	DECLARE_BITMAP(ids, 2 * BITS_PER_LONG) = { low, high };
-	struct kvm_msi msi = { .data = icr & (APIC_VECTOR_MASK | APIC_MODE_MASK) };
 	long delivered = 0;
 	unsigned int bit;
 	u64 id;
@@ -30,9 +28,7 @@ static long send_ipi(struct lhv_vcpu *vcpu, u64 low, u64 high, u32 min, u32 icr)
 		id = (u64)min + bit;
 		if (id >= LHV_MAX_VCPUS)
 			break;
-		msi.address_lo = APIC_DEFAULT_PHYS_BASE | id << MSI_DEST_SHIFT;
-		if (lhv_irq_msi(vcpu->vm, &msi) > 0)
-			delivered++;
+		delivered += lhv_apic_send(vcpu, id, icr);
 	}
 	return delivered;
 }

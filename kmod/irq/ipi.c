@@ -19,9 +19,13 @@ static u32 xapic_id(const struct lhv_lapic *l)
 	return lhv_lapic_reg(l, APIC_ID) >> 24;
 }
 
+/*
+ * An id that xAPIC's eight bits do not hold is an x2APIC's, before the APIC is one: so another CPU
+ * reaches it to start it.
+ */
 static u32 physical_id(const struct lhv_lapic *l)
 {
-	return lhv_lapic_x2(l) ? l->vcpu->id : xapic_id(l);
+	return lhv_lapic_x2(l) || l->vcpu->id > LHV_XAPIC_BROADCAST ? l->vcpu->id : xapic_id(l);
 }
 
 /* See lapic.h. */
@@ -89,7 +93,7 @@ static bool addressed(struct lhv_vm *vm, struct lhv_lapic *l, struct lhv_lapic *
 	if (dest == X2APIC_BROADCAST || dest == LHV_XAPIC_BROADCAST)
 		return true;
 	if (!msg->logical)
-		return dest == xapic_id(l);
+		return dest == physical_id(l);
 	ldr = GET_APIC_LOGICAL_ID(lhv_lapic_reg(l, APIC_LDR));
 	if (lhv_lapic_reg(l, APIC_DFR) == APIC_DFR_FLAT)
 		return ldr & dest;
@@ -216,4 +220,16 @@ void lhv_apic_send_ipi(struct lhv_lapic *l, u32 icr, u32 dest)
 			continue;
 		lhv_lapic_accept(vcpu->lapic, &msg);
 	}
+}
+
+/* See irq.h. */
+bool lhv_apic_send(struct lhv_vcpu *vcpu, u32 id, u32 icr)
+{
+	struct lhv_apic_msg msg = {
+		.dest = id,
+		.mode = icr & APIC_MODE_MASK,
+		.vector = icr & APIC_VECTOR_MASK,
+	};
+
+	return lhv_apic_deliver(vcpu->vm, vcpu->lapic, &msg) > 0;
 }

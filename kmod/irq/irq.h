@@ -163,6 +163,8 @@ int lhv_routing_set(struct lhv_vm *vm, const struct kvm_irq_routing_entry *entri
 int lhv_irq_line(struct lhv_vm *vm, int source, u32 gsi, int level);
 /* 0 < delivered, 0 blocked by the guest, -EINVAL. Context: any but NMI. */
 int lhv_irq_msi(struct lhv_vm *vm, const struct kvm_msi *msi);
+/* From a vCPU with a LAPIC to the one of that id: mode and vector of @icr. True: it took it. */
+bool lhv_apic_send(struct lhv_vcpu *vcpu, u32 id, u32 icr);
 int lhv_irqfd(struct lhv_vm *vm, const struct kvm_irqfd *args);
 
 /**

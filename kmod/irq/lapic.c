@@ -821,9 +821,6 @@ int lhv_lapic_create(struct lhv_vcpu *vcpu)
 {
 	struct lhv_lapic *l;
 
-	/* Ids fit xAPIC's eight bits, less the broadcast id; the map counts on it. */
-	if (vcpu->id >= LHV_XAPIC_BROADCAST)
-		return -EINVAL;
 	l = kzalloc(sizeof(*l), GFP_KERNEL_ACCOUNT);
 	if (!l)
 		return -ENOMEM;

@@ -288,6 +288,31 @@ static void x2apic(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, send(0x7fff0001, APIC_DM_FIXED, 0x63, true, false), -1);
 }
 
+/* An id beyond eight bits: no other's in xAPIC mode, and its own then and in x2APIC mode. */
+static void big_ids(struct kunit *test)
+{
+	int i;
+
+	fixture_add_vcpu(test, &f, 0x102);
+	fixture_enable(cpu(4));
+	KUNIT_EXPECT_EQ(test, send(2, APIC_DM_FIXED, 0x41, false, false), 1);
+	KUNIT_EXPECT_EQ(test, lhv_irq_ack(cpu(2)), 0x41);
+	KUNIT_EXPECT_EQ(test, lhv_irq_ack(cpu(4)), -1);
+	KUNIT_EXPECT_TRUE(test, lhv_apic_send(cpu(0), 0x102, 0x42));
+	KUNIT_EXPECT_EQ(test, lhv_irq_ack(cpu(4)), 0x42);
+
+	for (i = 0; i < 5; i++)
+		cpu(i)->lapic->base_msr |= X2APIC_ENABLE;
+	lhv_lapic_published(f.vm);
+	KUNIT_EXPECT_TRUE(test, lhv_apic_send(cpu(0), 0x102, 0x43));
+	KUNIT_EXPECT_EQ(test, lhv_irq_ack(cpu(4)), 0x43);
+	/* Cluster 16, member 2. */
+	KUNIT_EXPECT_EQ(test, lhv_lapic_msr_write(cpu(0), X2(APIC_ICR), 0x100004ULL << 32 |
+						  APIC_DEST_LOGICAL | 0x44), 0);
+	KUNIT_EXPECT_EQ(test, lhv_irq_ack(cpu(4)), 0x44);
+	KUNIT_EXPECT_FALSE(test, lhv_apic_send(cpu(0), LHV_MAX_VCPUS, 0x45));
+}
+
 static void base_transitions(struct kunit *test)
 {
 	struct lhv_vcpu *vcpu = cpu(0);
@@ -554,6 +579,7 @@ static struct kunit_case lapic_cases[] = {
 	KUNIT_CASE(errors),
 	KUNIT_CASE(registers),
 	KUNIT_CASE(x2apic),
+	KUNIT_CASE(big_ids),
 	KUNIT_CASE(base_transitions),
 	KUNIT_CASE(timer),
 	KUNIT_CASE(timer_early),
