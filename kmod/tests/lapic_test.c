@@ -304,12 +304,12 @@ static void big_ids(struct kunit *test)
 	for (i = 0; i < 5; i++)
 		cpu(i)->lapic->base_msr |= X2APIC_ENABLE;
 	lhv_lapic_published(f.vm);
-	KUNIT_EXPECT_TRUE(test, lhv_apic_send(cpu(0), 0x102, 0x43));
-	KUNIT_EXPECT_EQ(test, lhv_irq_ack(cpu(4)), 0x43);
+	KUNIT_EXPECT_TRUE(test, lhv_apic_send(cpu(0), 0x102, 0x53));
+	KUNIT_EXPECT_EQ(test, lhv_irq_ack(cpu(4)), 0x53);
 	/* Cluster 16, member 2. */
 	KUNIT_EXPECT_EQ(test, lhv_lapic_msr_write(cpu(0), X2(APIC_ICR), 0x100004ULL << 32 |
-						  APIC_DEST_LOGICAL | 0x44), 0);
-	KUNIT_EXPECT_EQ(test, lhv_irq_ack(cpu(4)), 0x44);
+						  APIC_DEST_LOGICAL | 0x64), 0);
+	KUNIT_EXPECT_EQ(test, lhv_irq_ack(cpu(4)), 0x64);
 	KUNIT_EXPECT_FALSE(test, lhv_apic_send(cpu(0), LHV_MAX_VCPUS, 0x45));
 }
 
@@ -394,6 +394,8 @@ static void timer_kept(struct kunit *test)
 	/* The divider, and all registers, under a deadline. */
 	state = kunit_kzalloc(test, sizeof(*state), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, state);
+	vcpu->cpu_state.tsc_mul = BIT(31);	/* a tick is a nanosecond */
+	vcpu->cpu_state.tsc_shift = 1;
 	apic_write(vcpu, APIC_LVTT, 0x9b | APIC_LVT_TIMER_TSCDEADLINE);
 	deadline = lhv_guest_tsc(vcpu, rdtsc()) + 1000000000000ULL;
 	lhv_lapic_set_deadline(vcpu, deadline);
