@@ -16,6 +16,7 @@
  */
 #include <linux/bitops.h>
 #include <linux/errno.h>
+#include <linux/export.h>
 #include <linux/kernel.h>
 #include <linux/log2.h>
 #include <linux/math64.h>
@@ -399,12 +400,14 @@ void lhv_sched_resched(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v)
 	v->resched = true;
 	pool->host->kick(pool, v);
 }
+EXPORT_SYMBOL_GPL(lhv_sched_resched);
 
 /* See sched.h. */
 void lhv_sched_look(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v)
 {
 	pool->host->kick(pool, v);
 }
+EXPORT_SYMBOL_GPL(lhv_sched_look);
 
 /* ---- pools ---- */
 

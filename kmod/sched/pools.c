@@ -136,10 +136,6 @@ void lhv_sched_unregister(const struct lhv_sched_ops *ops)
 }
 EXPORT_SYMBOL_GPL(lhv_sched_unregister);
 
-/* For policies in other modules. */
-EXPORT_SYMBOL_GPL(lhv_sched_resched);
-EXPORT_SYMBOL_GPL(lhv_sched_look);
-
 /* ---- the gate, on and off ---- */
 
 static bool gate_wanted(void)
