@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* MSRs that the VMM denies its guest, or answers for: KVM_X86_SET_MSR_FILTER, KVM_CAP_X86_USER_SPACE_MSR. */
+#include <sched.h>
+
 #include "guest.h"
 
 #define MSR_NOBODYS	0x474f4f00
@@ -248,11 +250,13 @@ TEST(msr_filter_default_deny)
 
 /* Filters come and go while the guest runs: always one of the two answers. */
 
+static volatile uint64_t tries;
+
 static void g_changing(void)
 {
 	uint64_t v, f, seen[2] = { 0, 0 };
 
-	while (seen[0] < 20 || seen[1] < 20) {
+	for (; seen[0] < 20 || seen[1] < 20; tries++) {
 		f = try_rdmsr(MSR_KERNEL_GS_BASE, &v);
 		G_CHECK(f == GP || (f == NO_FAULT && v == 0));
 		seen[f == GP]++;
@@ -262,12 +266,18 @@ static void g_changing(void)
 
 static volatile bool over;
 
+/* As soon as the guest has seen one of the last: it would not get anywhere else. */
 static void *change(void *arg)
 {
+	uint64_t last;
 	int i;
 
-	for (i = 0; !over; i++)
+	for (i = 0; !over; i++) {
+		last = GUEST_VAR(arg, tries);
 		deny(arg, MSR_KERNEL_GS_BASE, i & 1 ? KVM_MSR_FILTER_READ : 0);
+		while (!over && GUEST_VAR(arg, tries) == last)
+			sched_yield();
+	}
 	return NULL;
 }
 
