@@ -139,12 +139,14 @@ void lhv_dirty_ring_push(struct lhv_vcpu *vcpu, const struct lhv_slot *slot, gfn
 	entry = ring_entry(ring, ring->head);
 	WRITE_ONCE(entry->slot, slot->id);
 	WRITE_ONCE(entry->offset, offset);
-	/* Pairs with userspace's acquire: it sees a dirty entry with all that is in it. */
-	smp_store_release(&entry->flags, KVM_DIRTY_GFN_F_DIRTY);
 	ring->last_slot = slot->id;
 	ring->last_offset = offset;
-	/* Pairs with the acquire in reset_ring(): no entry is reset before it was filled. */
-	smp_store_release(&ring->head, ring->head + 1);
+	WRITE_ONCE(ring->head, ring->head + 1);
+	/*
+	 * Pairs with userspace's acquire: it sees a dirty entry with all that is in it, and when it
+	 * has taken note of one, KVM_RESET_DIRTY_RINGS counts that one.
+	 */
+	smp_store_release(&entry->flags, KVM_DIRTY_GFN_F_DIRTY);
 	if (ring_used(ring) >= ring->size - LHV_RING_RESERVED)
 		lhv_request_self(vcpu, LHV_REQ_RING_FULL);
 }
@@ -186,8 +188,8 @@ static int reset_ring(struct lhv_mem *mem, struct lhv_dirty_ring *ring)
 	u32 head;
 	int n;
 
-	/* Pairs with the release in lhv_dirty_ring_push(). */
-	head = smp_load_acquire(&ring->head);
+	/* Behind it is nothing that userspace can have seen as dirty. */
+	head = READ_ONCE(ring->head);
 	for (n = 0; ring->tail != head; n++) {
 		struct kvm_dirty_gfn *entry = ring_entry(ring, ring->tail);
 		u64 offset, first;
