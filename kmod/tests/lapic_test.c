@@ -394,6 +394,7 @@ static void timer_kept(struct kunit *test)
 	/* The divider, and all registers, under a deadline. */
 	state = kunit_kzalloc(test, sizeof(*state), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, state);
+	__set_bit(LHV_F_TSC_DEADLINE, vcpu->cpu_state.features);
 	vcpu->cpu_state.tsc_mul = BIT(31);	/* a tick is a nanosecond */
 	vcpu->cpu_state.tsc_shift = 1;
 	apic_write(vcpu, APIC_LVTT, 0x9b | APIC_LVT_TIMER_TSCDEADLINE);

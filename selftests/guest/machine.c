@@ -93,11 +93,13 @@ volatile uint64_t *g_pte(uint64_t gva)
 		entry = &table[gva >> (12 + 9 * level) & 511];
 		if (level == 1 && (*entry & PTE_PS)) {
 			uint64_t base = *entry & ~(PTE_PS | 0x1ffffful), flags = *entry & 0xf;
+			uint64_t split = g_table();
 
-			*entry = g_table();
+			/* This code may lie in there. */
 			for (i = 0; i < 512; i++)
-				store((void *)((*entry & ~0xffful) + 8 * i),
+				store((void *)((split & ~0xffful) + 8 * i),
 				      (base + PAGE_SIZE * i) | flags);
+			*entry = split;
 		} else if (!(*entry & PTE_P)) {
 			*entry = g_table();
 		}
