@@ -28,11 +28,15 @@
  * As much before its time does a timer fire at most: what it takes to come from a running guest or from
  * polling; and to wake from an idle CPU.
  */
-#define MAX_LEAD_NS		10000
-#define MAX_SLEPT_LEAD_NS	20000
+#define MAX_LEAD_NS		10000U
+#define MAX_SLEPT_LEAD_NS	(2 * MAX_LEAD_NS)
 #define MAX_PATH_NS		5000	/* that part of it with interrupts off */
 #define TOO_LATE_NS		NSEC_PER_MSEC	/* what comes then was held up by something else */
 #define MARGIN_NS		150	/* as much before its time a vCPU is meant to be there */
+
+static unsigned int timer_lead_ns;
+module_param(timer_lead_ns, uint, 0644);
+MODULE_PARM_DESC(timer_lead_ns, "longest time in ns by which a LAPIC timer fires early and is met before the entry, up to 10000 (default 0: none)");
 
 static u32 timer_mode(const struct lhv_lapic *l)
 {
@@ -151,15 +155,17 @@ static void wait_rest(const struct lhv_lapic *l, u32 max_ns)
  */
 static void learn(struct lhv_lapic *l, s64 late)
 {
-	s64 error = clamp_t(s64, late - l->waited_ns + MARGIN_NS, -MAX_LEAD_NS, MAX_LEAD_NS);
+	s64 error = clamp_t(s64, late - l->waited_ns + MARGIN_NS, -(s64)MAX_LEAD_NS,
+			    MAX_LEAD_NS);
 	s64 lead = lead_ns(l) + error / (error > 0 ? 8 : 4);
+	u32 max = min(READ_ONCE(timer_lead_ns), MAX_LEAD_NS);
 
 	if (late > TOO_LATE_NS)
 		return;
 	/* TSCs that are not in step agree on no time to be met. */
 	if (check_tsc_unstable())
 		lead = 0;
-	l->lead_ns[l->slept] = clamp_t(s64, lead, 0, l->slept ? MAX_SLEPT_LEAD_NS : MAX_LEAD_NS);
+	l->lead_ns[l->slept] = clamp_t(s64, lead, 0, l->slept ? 2 * max : max);
 	l->path_ns = clamp_t(s64, late - l->met_at, 0, MAX_PATH_NS);
 }
 
