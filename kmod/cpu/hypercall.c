@@ -8,7 +8,6 @@
 
 #include "lhv.h"
 
-
 /*
  * KVM_HC_SEND_IPI: a bitmap of up to 128 APIC ids, counted from @min. An IPI is a message
  * like any other, so it travels as an MSI.

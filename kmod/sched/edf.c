@@ -120,7 +120,6 @@ static void edf_vcpu_insert(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *
 {
 	struct edf_pool *p = POOL(pool);
 	struct edf_vcpu *e = VCPU(v);
-
 	bool late = VM(v->vm)->inserted++ >= VM(v->vm)->promised && v->vm->fig.slices;
 	u64 room = max(pool->nr_slots * SHARE_ONE, p->agreed);
 
