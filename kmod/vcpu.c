@@ -143,6 +143,9 @@ int lhv_vcpu_get_mp_state(struct lhv_vcpu *vcpu, struct kvm_mp_state *state)
 	if (lhv_has_lapic(vcpu->vm) && lhv_lapic_has_events(vcpu))
 		lhv_lapic_accept_events(vcpu);
 	state->mp_state = vcpu->mp_state;
+	/* The kick has no place in the state: whoever restores it would sleep for ever. */
+	if (state->mp_state == KVM_MP_STATE_HALTED && READ_ONCE(vcpu->pv_unhalted))
+		state->mp_state = KVM_MP_STATE_RUNNABLE;
 	return 0;
 }
 

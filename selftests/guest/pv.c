@@ -330,6 +330,38 @@ TEST(kick_cpu)
 	run_pair(g_kick, deaf, 2);
 }
 
+/* A VMM that saves a halted vCPU, which has been kicked but has not run since, saves the kick. */
+static void g_kick_once(void)
+{
+	G_CHECK(offers(KVM_FEATURE_PV_UNHALT));
+	G_EQ(HYPERCALL(KVM_HC_KICK_CPU, 0, 1, 0, 0), 0);
+	g_done();
+}
+
+/* KVM finds only whom it has seen turn its APIC on. */
+static void g_in_reach(void)
+{
+	xapic_on();
+	g_done();
+}
+
+TEST(kick_is_saved)
+{
+	struct kvm_mp_state state = { KVM_MP_STATE_RUNNABLE };
+	struct vm *vm = machine(VM_IRQCHIP);
+	struct vcpu *first = machine_vcpu(vm, g_kick_once), *other = machine_vcpu(vm, g_in_reach);
+
+	CHECK_OK(ioctl(other->fd, KVM_SET_MP_STATE, &state));
+	vcpu_done(other);
+	state.mp_state = KVM_MP_STATE_HALTED;
+	CHECK_OK(ioctl(other->fd, KVM_SET_MP_STATE, &state));
+	CHECK_OK(ioctl(other->fd, KVM_GET_MP_STATE, &state));
+	CHECK_EQ(state.mp_state, KVM_MP_STATE_HALTED);
+	vcpu_done(first);
+	CHECK_OK(ioctl(other->fd, KVM_GET_MP_STATE, &state));
+	CHECK_EQ(state.mp_state, KVM_MP_STATE_RUNNABLE);
+}
+
 static void g_send_ipi(void)
 {
 	uint64_t i;
