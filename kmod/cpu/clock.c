@@ -6,12 +6,17 @@
  * advances at the TSC's rate. Every vCPU's page is computed from that pair, so all vCPUs
  * agree to the nanosecond, which is what PVCLOCK_TSC_STABLE_BIT promises; it is given only
  * while the vCPUs also share one TSC offset and rate, because guests read vCPU 0's page on all of
- * them. On other hosts each page is sampled when it is written and the bit is withheld.
+ * them. A TSC is stable that the CPU calls invariant, or by which the host tells its own time. On
+ * other hosts each page is sampled when it is written and the bit is withheld.
  */
+#include <linux/clocksource.h>
 #include <linux/jiffies.h>
-#include <linux/math64.h>
-#include <linux/sched/stat.h>
 #include <linux/ktime.h>
+#include <linux/math64.h>
+#include <linux/notifier.h>
+#include <linux/pvclock_gtod.h>
+#include <linux/sched/stat.h>
+#include <linux/timekeeper_internal.h>
 #include <asm/kvm_para.h>
 #include <asm/pvclock-abi.h>
 #include <asm/tsc.h>
@@ -28,10 +33,49 @@
 /* How long a guest goes by one sample of a clock that is not the TSC. */
 #define REFRESH_PERIOD		HZ
 
-bool lhv_host_tsc_stable(void)
+/* The host tells its own time by the TSC, whatever the CPU promises (tsc=reliable, for one). */
+static bool host_trusts_tsc;
+
+struct clock_note {
+	struct notifier_block nb;
+	bool tsc;
+};
+
+static int note_clock(struct notifier_block *nb, unsigned long was_set, void *data)
+{
+	const struct timekeeper *tk = data;
+
+	container_of(nb, struct clock_note, nb)->tsc =
+		tk->tkr_mono.clock->vdso_clock_mode == VDSO_CLOCKMODE_TSC;
+	return 0;
+}
+
+/**
+ * lhv_clock_setup() - what is the host's clock?
+ *
+ * Module init. The host may turn to another one later; what it finds wrong with the TSC then,
+ * check_tsc_unstable() says. Process context.
+ */
+void lhv_clock_setup(void)
+{
+	struct clock_note note = { .nb.notifier_call = note_clock };
+
+	/* It is told at once. */
+	if (!pvclock_gtod_register_notifier(&note.nb))
+		pvclock_gtod_unregister_notifier(&note.nb);
+	host_trusts_tsc = note.tsc;
+}
+
+bool lhv_host_tsc_invariant(void)
 {
 	return boot_cpu_has(X86_FEATURE_CONSTANT_TSC) && boot_cpu_has(X86_FEATURE_NONSTOP_TSC) &&
 	       !check_tsc_unstable();
+}
+
+/* Good enough for kvmclock. What it is lost by is never undone. */
+bool lhv_host_tsc_stable(void)
+{
+	return lhv_host_tsc_invariant() || (host_trusts_tsc && !check_tsc_unstable());
 }
 
 u32 lhv_host_tsc_khz(void)

@@ -322,6 +322,7 @@ struct lhv_clock {
 #define LHV_TSC_FRACTION	48
 #define LHV_TSC_UNSCALED	BIT_ULL(LHV_TSC_FRACTION)
 
+bool lhv_host_tsc_invariant(void);
 bool lhv_host_tsc_stable(void);
 u32 lhv_host_tsc_khz(void);
 void lhv_clock_init_vm(struct lhv_vm *vm);

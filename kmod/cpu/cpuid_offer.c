@@ -290,6 +290,7 @@ void lhv_cpuid_setup(void)
 		lhv_cpuid_pv |= BIT(KVM_FEATURE_STEAL_TIME);
 
 	/* The rest of the room, which needs to know the offer. */
+	lhv_clock_setup();
 	lhv_fpu_setup();
 	lhv_msr_setup();
 }
@@ -476,7 +477,7 @@ static void emit_extended(struct sink *s)
 			emit_host(s, i, 0, 0)->edx &= ~E6_EDX_RESERVED;
 			break;
 		case 0x80000007:
-			if (lhv_host_tsc_stable())
+			if (lhv_host_tsc_invariant())
 				emit(s, i, 0, 0)->edx = E7_EDX_INVARIANT_TSC;
 			else
 				emit(s, i, 0, 0);

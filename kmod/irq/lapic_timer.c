@@ -34,9 +34,9 @@
 #define TOO_LATE_NS		NSEC_PER_MSEC	/* what comes then was held up by something else */
 #define MARGIN_NS		150	/* as much before its time a vCPU is meant to be there */
 
-static unsigned int timer_lead_ns;
+static unsigned int timer_lead_ns = MAX_LEAD_NS;
 module_param(timer_lead_ns, uint, 0644);
-MODULE_PARM_DESC(timer_lead_ns, "longest time in ns by which a LAPIC timer fires early and is met before the entry, up to 10000 (default 0: none)");
+MODULE_PARM_DESC(timer_lead_ns, "longest time in ns by which a LAPIC timer fires early and is met before the entry, 0 (none) to 10000 (default)");
 
 static u32 timer_mode(const struct lhv_lapic *l)
 {
