@@ -294,6 +294,16 @@ long locked_kb(pid_t pid)
 	return number_in(path, "VmLck");
 }
 
+/* While somebody holds mmap_lock, pages are given back a little later. */
+bool none_locked(pid_t pid)
+{
+	int i;
+
+	for (i = 0; i < 5000 && locked_kb(pid); i++)
+		usleep(1000);
+	return !locked_kb(pid);
+}
+
 /* The counters of the CPUs are added up when somebody asks for that. */
 static void refresh(void)
 {

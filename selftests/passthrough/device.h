@@ -107,6 +107,7 @@ uint64_t sum(const void *p, size_t size);
 
 /* Kilobytes that count as locked by process @pid (0: this one). */
 long locked_kb(pid_t pid);
+bool none_locked(pid_t pid);
 /* Pages pinned for DMA, on the whole machine. */
 long pins(void);
 /* Pages of IOMMU tables; -1 where the kernel does not say. */

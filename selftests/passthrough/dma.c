@@ -32,7 +32,7 @@ static struct setup set_up(void)
 static void tear_down(struct setup *s)
 {
 	give_back(s->nl, s->address);
-	CHECK_EQ(locked_kb(0), 0);
+	CHECK(none_locked(0));
 }
 
 /* Writes of the device to @gpa arrive at @p. */
