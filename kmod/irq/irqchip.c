@@ -52,21 +52,16 @@ void lhv_irq_destroy_vm(struct lhv_vm *vm)
 	irq->apic_map = NULL;
 }
 
-static int may_create(struct lhv_vm *vm)
+int lhv_irqchip_create(struct lhv_vm *vm)
 {
+	int ret;
+
 	lockdep_assert_held(&vm->lock);
 	if (vm->irq.mode != LHV_IRQCHIP_NONE)
 		return -EEXIST;
 	/* A vCPU is born with its LAPIC or without. */
-	return vm->nr_vcpus ? -EINVAL : 0;
-}
-
-int lhv_irqchip_create(struct lhv_vm *vm)
-{
-	int ret = may_create(vm);
-
-	if (ret)
-		return ret;
+	if (vm->nr_vcpus)
+		return -EINVAL;
 	ret = lhv_pic_create(vm);
 	if (ret)
 		return ret;
@@ -91,12 +86,11 @@ err_pic:
 
 int lhv_irqchip_create_split(struct lhv_vm *vm, u32 pins)
 {
-	int ret = may_create(vm);
-
-	if (ret)
-		return ret;
+	lockdep_assert_held(&vm->lock);
 	if (pins > LHV_MAX_ROUTES)
 		return -EINVAL;
+	if (vm->irq.mode != LHV_IRQCHIP_NONE || vm->nr_vcpus)
+		return -EEXIST;
 	/* As above. */
 	smp_store_release(&vm->irq.mode, LHV_IRQCHIP_SPLIT);
 	return 0;

@@ -317,10 +317,10 @@ int lhv_irqfd(struct lhv_vm *vm, const struct kvm_irqfd *args)
 {
 	if (args->flags & ~(KVM_IRQFD_FLAG_DEASSIGN | KVM_IRQFD_FLAG_RESAMPLE))
 		return -EINVAL;
-	if (args->gsi >= LHV_MAX_ROUTES || !lhv_has_lapic(vm))
-		return -EINVAL;
 	if (args->flags & KVM_IRQFD_FLAG_DEASSIGN)
 		return deassign(vm, args);
+	if (args->gsi >= LHV_MAX_ROUTES || !lhv_has_lapic(vm))
+		return -EINVAL;
 	/* With split chips the EOI goes to the VMM, which resamples by itself. */
 	if ((args->flags & KVM_IRQFD_FLAG_RESAMPLE) && vm->irq.mode != LHV_IRQCHIP_KERNEL)
 		return -EINVAL;

@@ -229,6 +229,7 @@ TEST(irqfd)
 	irqfd.flags = KVM_IRQFD_FLAG_DEASSIGN;
 	CHECK_OK(ioctl(vm->fd, KVM_IRQFD, &irqfd));
 	CHECK_OK(ioctl(vm->fd, KVM_IRQFD, &irqfd));	/* no matter */
+	CHECK_OK(ioctl(none->fd, KVM_IRQFD, &irqfd));
 	v = 1;
 	CHECK_OK(write(fd, &v, sizeof(v)));
 	CHECK_OK(read(fd, &v, sizeof(v)));
@@ -399,7 +400,7 @@ TEST(clock)
 
 TEST(split_irqchip)
 {
-	struct vm *vm = vm_create(0);
+	struct vm *vm = vm_create(0), *late = vm_create(0);
 	struct kvm_enable_cap cap = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { 24 } };
 	struct kvm_irqchip chip = { .chip_id = KVM_IRQCHIP_IOAPIC };
 	struct kvm_lapic_state lapic;
@@ -412,6 +413,8 @@ TEST(split_irqchip)
 	cap.args[0] = 24;
 	CHECK_OK(ioctl(vm->fd, KVM_ENABLE_CAP, &cap));
 	CHECK_ERR(ioctl(vm->fd, KVM_ENABLE_CAP, &cap), EEXIST);
+	vcpu_add(late, 0);
+	CHECK_ERR(ioctl(late->fd, KVM_ENABLE_CAP, &cap), EEXIST);
 	CHECK_ERR(ioctl(vm->fd, KVM_CREATE_IRQCHIP, 0), EEXIST);
 	CHECK_ERR(ioctl(vm->fd, KVM_GET_IRQCHIP, &chip), ENXIO);
 	vcpu = vcpu_add(vm, 0);
