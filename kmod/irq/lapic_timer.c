@@ -19,6 +19,7 @@
 
 #include "lapic.h"
 
+#define LVTT_MODE		(APIC_LVT_TIMER_PERIODIC | APIC_LVT_TIMER_TSCDEADLINE)
 #define MAX_DIVIDE		128
 #define MIN_PERIOD_NS		200000	/* a guest does not buy more host interrupts than this */
 #define MIN_REARM_NS		1000
@@ -40,7 +41,7 @@ MODULE_PARM_DESC(timer_lead_ns, "longest time in ns by which a LAPIC timer fires
 
 static u32 timer_mode(const struct lhv_lapic *l)
 {
-	return lhv_lapic_reg(l, APIC_LVTT) & (APIC_LVT_TIMER_PERIODIC | APIC_LVT_TIMER_TSCDEADLINE);
+	return lhv_lapic_reg(l, APIC_LVTT) & LVTT_MODE;
 }
 
 /* What one tick of the counter takes. */
@@ -66,6 +67,12 @@ int lhv_apic_set_bus_cycle(struct lhv_vm *vm, u64 ns)
 static bool is_deadline(const struct lhv_lapic *l)
 {
 	return timer_mode(l) == APIC_LVT_TIMER_TSCDEADLINE;
+}
+
+/* Both mode bits at once are reserved: that timer neither counts nor has it a deadline. */
+static bool counts(const struct lhv_lapic *l)
+{
+	return !(timer_mode(l) & APIC_LVT_TIMER_TSCDEADLINE);
 }
 
 /* How long until the guest's TSC reaches the deadline; 0: it has. */
@@ -341,19 +348,18 @@ static void arm_count(struct lhv_lapic *l, u32 ticks)
 
 void lhv_lapic_timer_set_lvt(struct lhv_lapic *l, u32 lvtt)
 {
-	u32 old = timer_mode(l);
+	u32 old = timer_mode(l), new = lvtt & LVTT_MODE;
 	u32 count;
 
 	take_due(l);
-	/* Both mode bits at once are reserved: that timer does not run. */
-	if (((old ^ lvtt) & APIC_LVT_TIMER_TSCDEADLINE)) {
-		/* Between deadline and count nothing is carried over. */
-		lhv_lapic_timer_stop(l);
-		lhv_lapic_set_reg(l, APIC_TMICT, 0);
+	if (new == old) {
 		lhv_lapic_set_reg(l, APIC_LVTT, lvtt);
 		return;
 	}
-	if (!((old ^ lvtt) & APIC_LVT_TIMER_PERIODIC)) {
+	if ((old | new) & APIC_LVT_TIMER_TSCDEADLINE) {
+		/* Between deadline and count nothing is carried over. */
+		lhv_lapic_timer_stop(l);
+		lhv_lapic_set_reg(l, APIC_TMICT, 0);
 		lhv_lapic_set_reg(l, APIC_LVTT, lvtt);
 		return;
 	}
@@ -368,7 +374,7 @@ void lhv_lapic_timer_set_lvt(struct lhv_lapic *l, u32 lvtt)
 
 void lhv_lapic_timer_set_count(struct lhv_lapic *l, u32 count)
 {
-	if (is_deadline(l))
+	if (!counts(l))
 		return;
 	disarm(l);
 	l->period_ns = 0;
@@ -385,7 +391,7 @@ void lhv_lapic_timer_set_divide(struct lhv_lapic *l, u32 tdcr)
 	lhv_lapic_set_reg(l, APIC_TDCR, tdcr);
 	if (l->divide == 1U << ((sel + 1) & 7))
 		return;
-	if (is_deadline(l)) {
+	if (!counts(l)) {
 		/* The count that it divides stands still. */
 		l->divide = 1U << ((sel + 1) & 7);
 		return;
@@ -402,7 +408,7 @@ u32 lhv_lapic_timer_count(struct lhv_lapic *l)
 	u32 initial = lhv_lapic_reg(l, APIC_TMICT);
 	s64 left;
 
-	if (!initial || is_deadline(l))
+	if (!initial || !counts(l))
 		return 0;
 	left = ktime_to_ns(ktime_sub(READ_ONCE(l->target), ktime_get()));
 	if (left <= 0)
@@ -416,7 +422,7 @@ void lhv_lapic_timer_restore(struct lhv_lapic *l, u32 lvtt, u32 count)
 
 	sel = (sel & 3) | (sel & 8) >> 1;
 	l->divide = 1U << ((sel + 1) & 7);
-	if (is_deadline(l))	/* the deadline itself comes by KVM_SET_MSRS */
+	if (!counts(l))	/* the deadline itself comes by KVM_SET_MSRS */
 		return;
 	count = min(count, lhv_lapic_reg(l, APIC_TMICT));
 	/* A periodic timer always counts. */

@@ -409,6 +409,41 @@ static void timer_kept(struct kunit *test)
 	lhv_lapic_set_deadline(vcpu, 0);
 }
 
+/* Both mode bits at once: no timer, however it comes about. */
+static void timer_reserved_mode(struct kunit *test)
+{
+	const u32 reserved = 0x99 | APIC_LVT_TIMER_PERIODIC | APIC_LVT_TIMER_TSCDEADLINE;
+	struct kvm_lapic_state *state = kunit_kzalloc(test, sizeof(*state), GFP_KERNEL);
+	struct lhv_vcpu *vcpu = cpu(0);
+	struct lhv_lapic *l = vcpu->lapic;
+
+	KUNIT_ASSERT_NOT_NULL(test, state);
+	__set_bit(LHV_F_TSC_DEADLINE, vcpu->cpu_state.features);
+	vcpu->cpu_state.tsc_mul = BIT(31);	/* a tick is a nanosecond */
+	vcpu->cpu_state.tsc_shift = 1;
+	apic_write(vcpu, APIC_LVTT, reserved);
+	apic_write(vcpu, APIC_TMICT, 1000000000);
+	KUNIT_EXPECT_FALSE(test, hrtimer_active(&l->timer));
+	apic_write(vcpu, APIC_TDCR, APIC_TDR_DIV_16);
+	KUNIT_EXPECT_FALSE(test, hrtimer_active(&l->timer));
+
+	apic_write(vcpu, APIC_LVTT, 0x99 | APIC_LVT_TIMER_TSCDEADLINE);
+	lhv_lapic_set_deadline(vcpu, lhv_guest_tsc(vcpu, rdtsc()) + 1000000000000ULL);
+	KUNIT_EXPECT_TRUE(test, hrtimer_active(&l->timer));
+	apic_write(vcpu, APIC_LVTT, reserved);
+	KUNIT_EXPECT_FALSE(test, hrtimer_active(&l->timer));
+	apic_write(vcpu, APIC_LVTT, 0x99 | APIC_LVT_TIMER_TSCDEADLINE);
+	KUNIT_EXPECT_EQ(test, lhv_lapic_get_deadline(vcpu), 0);
+
+	apic_write(vcpu, APIC_LVTT, 0x99);
+	apic_write(vcpu, APIC_TMICT, 1000000000);
+	KUNIT_EXPECT_EQ(test, lhv_lapic_get_state(vcpu, state), 0);
+	*(u32 *)(state->regs + APIC_LVTT) = reserved;
+	KUNIT_EXPECT_EQ(test, lhv_lapic_set_state(vcpu, state), 0);
+	KUNIT_EXPECT_FALSE(test, hrtimer_active(&l->timer));
+	KUNIT_EXPECT_EQ(test, apic_read(vcpu, APIC_TMCCT), 0);
+}
+
 static void timer(struct kunit *test)
 {
 	struct lhv_vcpu *vcpu = cpu(0);
@@ -587,6 +622,7 @@ static struct kunit_case lapic_cases[] = {
 	KUNIT_CASE(timer),
 	KUNIT_CASE(timer_early),
 	KUNIT_CASE(timer_kept),
+	KUNIT_CASE(timer_reserved_mode),
 	KUNIT_CASE(save_restore),
 	KUNIT_CASE(ext_int),
 	KUNIT_CASE(posted),
