@@ -157,8 +157,8 @@ int lhv_ioapic_set(struct lhv_vm *vm, unsigned int pin, int source, bool level)
 	return ret;
 }
 
-/* Pins that @vector's EOI answers. */
-static u32 answered_pins(struct lhv_ioapic *ioapic, u8 vector)
+/* Pins that @vector's EOI answers. An edge that shares its vector with a level answers no level. */
+static u32 answered_pins(struct lhv_ioapic *ioapic, u8 vector, bool level)
 {
 	unsigned int pin;
 	u32 pins = 0;
@@ -168,7 +168,7 @@ static u32 answered_pins(struct lhv_ioapic *ioapic, u8 vector)
 
 		if ((rte & RTE_VECTOR) != vector)
 			continue;
-		if (rte & RTE_LEVEL ? rte & RTE_REMOTE_IRR : ioapic->pit_pins & BIT(pin))
+		if (rte & RTE_LEVEL ? level && (rte & RTE_REMOTE_IRR) : ioapic->pit_pins & BIT(pin))
 			pins |= BIT(pin);
 	}
 	return pins;
@@ -214,7 +214,7 @@ void lhv_ioapic_eoi(struct lhv_vm *vm, u8 vector, bool level)
 		return;
 
 	raw_spin_lock_irqsave(&ioapic->lock, flags);
-	pins = answered_pins(ioapic, vector);
+	pins = answered_pins(ioapic, vector, level);
 	raw_spin_unlock_irqrestore(&ioapic->lock, flags);
 
 	for_each_set_bit(pin, &pins, LHV_IOAPIC_PINS)

@@ -105,6 +105,24 @@ static void level(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, get_rte(21) & REMOTE_IRR, REMOTE_IRR);
 }
 
+/* An edge of the same vector is answered by its own EOI, and the level by its own. */
+static void shared_vector(struct kunit *test)
+{
+	struct lhv_vcpu *vcpu = f.vm->vcpus[1];
+
+	set_rte(20, 0x41);
+	set_rte(21, TO_CPU1 | LEVEL | 0x41);
+	line(21, 1);
+	KUNIT_EXPECT_EQ(test, lhv_irq_ack(vcpu), 0x41);
+	line(21, 0);
+	line(20, 1);
+	KUNIT_EXPECT_EQ(test, lhv_irq_ack(f.vm->vcpus[0]), 0x41);
+	apic_write(f.vm->vcpus[0], APIC_EOI, 0);
+	KUNIT_EXPECT_EQ(test, get_rte(21) & REMOTE_IRR, REMOTE_IRR);
+	apic_write(vcpu, APIC_EOI, 0);
+	KUNIT_EXPECT_EQ(test, get_rte(21) & REMOTE_IRR, 0);
+}
+
 static void pic_route(struct kunit *test)
 {
 	struct lhv_vcpu *bsp = f.vm->vcpus[0];
@@ -279,6 +297,7 @@ static struct kunit_case ioapic_cases[] = {
 	KUNIT_CASE(register_file),
 	KUNIT_CASE(edge),
 	KUNIT_CASE(level),
+	KUNIT_CASE(shared_vector),
 	KUNIT_CASE(pic_route),
 	KUNIT_CASE(msi),
 	KUNIT_CASE(routing_checks),
