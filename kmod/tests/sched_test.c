@@ -409,7 +409,8 @@ static void edf_keeps_promises(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, lhv_sched_edf.adjust(&w->pool, &w->vm[0], &attrs, why), 0);
 	lhv_sched_vm_set(&w->vm[0], &attrs, w->now);
 	w->pool.nr_slots = 3;
-	/* There is no room for a third one, as there was not before. */
+	/* There is no room for a third one, however small, as there was not before. */
+	attrs.budget = MS / 10;
 	KUNIT_EXPECT_EQ(test, lhv_sched_edf.adjust(&w->pool, &w->vm[2], &attrs, why), -EBUSY);
 }
 
