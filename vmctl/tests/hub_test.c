@@ -1,28 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The hub: one terminal types, all see it, late ones too, and who waits is told the end. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #include "../hub.h"
 #include "../mgmt.h"
 #include "../runtime.h"
+#include "talk.h"
 
 #define ID		7ULL
-#define TIMEOUT_MS	5000
 
 struct fixture {
 	struct hub *hub;
@@ -63,37 +55,11 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* Read until @text has come. */
-static void expect(int fd, const char *text)
-{
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-	char buf[8192];
-	size_t n = 0;
-
-	while (n < sizeof(buf) - 1) {
-		ssize_t got;
-
-		assert_int_equal(poll(&p, 1, TIMEOUT_MS), 1);
-		got = read(fd, buf + n, sizeof(buf) - 1 - n);
-		assert_true(got > 0);
-		n += got;
-		buf[n] = '\0';
-		if (strstr(buf, text))
-			return;
-	}
-	fail();
-}
-
 static void nothing(int fd)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 
 	assert_int_equal(poll(&p, 1, 200), 0);
-}
-
-static void send_text(int fd, const char *text)
-{
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
 }
 
 static void terminals(void **state)

@@ -1,24 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /* "vmctl console" at a terminal that this program plays: escapes, and a terminal that is stuck. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-#include <errno.h>
-#include <poll.h>
 #include <pty.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "../terminal.h"
-
-#define TIMEOUT_MS	5000
+#include "talk.h"
 
 struct fixture {
 	pid_t pid;
@@ -62,29 +51,6 @@ static int teardown(void **state)
 	close(f->console);
 	free(f);
 	return 0;
-}
-
-/* Read until @text has come. */
-static void expect(int fd, const char *text)
-{
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-	char buf[4096] = "";
-	size_t n = 0;
-
-	while (!strstr(buf, text)) {
-		ssize_t got;
-
-		assert_int_equal(poll(&p, 1, TIMEOUT_MS), 1);
-		got = read(fd, buf + n, sizeof(buf) - 1 - n);
-		assert_true(got > 0);
-		n += got;
-		buf[n] = '\0';
-	}
-}
-
-static void send_text(int fd, const char *text)
-{
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
 }
 
 static void ends(struct fixture *f)
