@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* vmctl status, pause, unpause, stop, wait, console: one VM, or all of them. */
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <json-c/json.h>
@@ -277,7 +278,7 @@ static int wait_by_socket(const struct vm_info *vm)
 		got += n;
 	close(fd);
 	line[got] = '\0';
-	return got ? atoi(line) : -ENODATA;
+	return isdigit((unsigned char)line[0]) ? atoi(line) : -ENODATA;
 }
 
 /* Any VMM's: until the kernel says that it is no more. -ETIMEDOUT after @ms, -1: never. */
@@ -330,7 +331,7 @@ static int wait_vm(struct mgmt *m, const struct vm_info *vm)
 		return STATUS_ERROR;
 	if (silent)
 		report("%s has ended, and nobody says how", vm->name);
-	return silent ? STATUS_ERROR : STATUS_OK;
+	return silent ? STATUS_UNKNOWN : STATUS_OK;
 }
 
 int cmd_wait(int argc, char **argv)

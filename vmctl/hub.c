@@ -226,6 +226,7 @@ static struct client *add_client(struct hub *hub, int fd)
 		return NULL;
 	c = hub->n < CLIENTS_MAX ? calloc(1, sizeof(*c)) : NULL;
 	if (!c) {
+		send(fd, HUB_FULL, strlen(HUB_FULL), MSG_DONTWAIT | MSG_NOSIGNAL);
 		close(fd);
 		return NULL;
 	}

@@ -7,6 +7,8 @@
  *
  *	console		bytes of the guest's console from now on, both ways
  *	wait		one line when the VM ends: vmctl's exit status
+ *
+ * One for whom there is no room gets HUB_FULL, and the end, whatever it wants.
  */
 #ifndef VMCTL_RUNTIME_H
 #define VMCTL_RUNTIME_H
@@ -17,6 +19,7 @@
 #define RUNTIME_PATH_MAX	108	/* sun_path */
 #define HUB_CONSOLE		"console\n"
 #define HUB_WAIT		"wait\n"
+#define HUB_FULL		"[too many terminals]\r\n"
 
 int runtime_path(char *path, uid_t uid, uint64_t id);
 int runtime_listen(char *path, uint64_t id);

@@ -19,6 +19,7 @@ enum vmctl_status {
 	STATUS_REBOOT	= 3,	/* the guest rebooted and --no-reboot was given */
 	STATUS_CRASH	= 4,	/* the guest crashed: triple fault, internal error */
 	STATUS_STOPPED	= 5,	/* stopped from outside: a signal or the escape */
+	STATUS_UNKNOWN	= 6,	/* of wait: it has ended, and nobody says how */
 };
 
 /**

@@ -15,6 +15,7 @@
 #include "talk.h"
 
 #define ID		7ULL
+#define PLACES		32
 
 struct fixture {
 	struct hub *hub;
@@ -163,6 +164,29 @@ static void race(void **state)
 	}
 }
 
+/* One for whom there is no room is told so, and those that are there are not disturbed. */
+static void full(void **state)
+{
+	struct fixture *f = *state;
+	int waiter[PLACES];
+	unsigned int i;
+
+	/* The first terminal has a place. */
+	for (i = 0; i < PLACES; i++) {
+		waiter[i] = runtime_connect(getuid(), ID, HUB_WAIT);
+		assert_true(waiter[i] >= 0);
+	}
+	expect(waiter[PLACES - 1], HUB_FULL);
+	close(f->console);
+	hub_finish(f->hub, 5);
+	f->hub = NULL;
+	for (i = 0; i < PLACES - 1; i++) {
+		expect(waiter[i], "5\n");
+		close(waiter[i]);
+	}
+	close(waiter[i]);
+}
+
 static void nonsense(void **state)
 {
 	struct fixture *f = *state;
@@ -240,6 +264,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(wait_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(late_waiter, setup, teardown),
 		cmocka_unit_test_setup_teardown(race, setup, teardown),
+		cmocka_unit_test_setup_teardown(full, setup, teardown),
 		cmocka_unit_test_setup_teardown(nonsense, setup, teardown),
 		cmocka_unit_test_setup_teardown(modes, setup, teardown),
 		cmocka_unit_test_setup_teardown(foreign, setup, teardown),
