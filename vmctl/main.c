@@ -7,14 +7,30 @@
  * command does its work.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "vmctl.h"
 
+/* No file gets the number of one of the three that the caller has closed; to write there fails. */
+static void fill_standard(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
-	int status = command_run(argc, argv);
+	int status;
 
+	fill_standard();
+	status = command_run(argc, argv);
 	errno = EIO;			/* when it went wrong before */
 	if (!fflush(stdout) && !ferror(stdout))
 		return status;
