@@ -174,34 +174,33 @@ again:
 	}
 }
 
-/* Takes one slot of a thread that does not use it. */
-static bool take_idle(struct lhv_pool *pool, u64 now)
+/* Takes its slot from a thread that does not use it. */
+static void take_idle(struct lhv_sched_vcpu *v, u64 now)
 {
-	struct lhv_sched_vcpu *v;
-
-	list_for_each_entry(v, &pool->core.running, of_pool) {
-		if (!sleeps(vcpu_of(v), now)) {
-			if (!starved(vcpu_of(v), now))
-				continue;
-			/* Else it would be the next again, having got nothing. */
-			lhv_sched_idled(v, min(idle_ns(vcpu_of(v)), now - v->since), now);
-		}
-		take_slot(vcpu_of(v), now);
-		return true;
+	if (!sleeps(vcpu_of(v), now)) {
+		if (!starved(vcpu_of(v), now))
+			return;
+		/* Else it would be the next again, having got nothing. */
+		lhv_sched_idled(v, min(idle_ns(vcpu_of(v)), now - v->since), now);
 	}
-	return false;
+	take_slot(vcpu_of(v), now);
 }
 
 static enum hrtimer_restart watch_fired(struct hrtimer *timer)
 {
 	struct lhv_pool *pool = container_of(timer, struct lhv_pool, watch);
+	struct lhv_sched_vcpu *v, *next;
 	unsigned long flags;
 	u64 now;
 
 	raw_spin_lock_irqsave(&pool->lock, flags);
 	now = ktime_get_ns();
-	while (pool->core.ops && pool->core.nr_waiting && take_idle(pool, now))
-		;
+	/* Who gets a slot comes to the end of the list; nobody but @v leaves it. */
+	list_for_each_entry_safe(v, next, &pool->core.running, of_pool) {
+		if (!pool->core.nr_waiting)
+			break;
+		take_idle(v, now);
+	}
 	if (pool->core.nr_waiting)
 		hrtimer_start(timer, ns_to_ktime(STARVED), HRTIMER_MODE_REL_HARD);
 	raw_spin_unlock_irqrestore(&pool->lock, flags);
