@@ -493,6 +493,94 @@ static void g_on_time(void)
 
 APIC_TEST(timer_on_time, g_on_time)
 
+/* A deadline passes while the VMM saves the vCPU's state, which then goes on elsewhere. */
+
+#define SAVE_SPAN	10000000
+
+static volatile uint64_t deadline_said;
+
+static void g_saved(void)
+{
+	uint64_t end;
+
+	apic_on();
+	g_handlers[VEC] = g_eoi;
+	apic_write(APIC_LVTT, VEC | APIC_DEADLINE);
+	cli();
+	deadline_said = rdtsc() + SAVE_SPAN;
+	wrmsr(MSR_TSC_DEADLINE, deadline_said);
+	g_sync(1);
+	sti();
+	for (end = deadline_said + SAVE_SPAN; rdtsc() < end;)
+		relax();
+	g_done();
+}
+
+static void let_pass(struct vcpu *vcpu, uint64_t deadline)
+{
+	while (vcpu_get_msr(vcpu, MSR_TSC) < deadline + SAVE_SPAN / 10)
+		;
+}
+
+/* How often the guest is interrupted. */
+static uint64_t saved_deadline(bool x2, bool lapic_first)
+{
+	struct vm *vm = machine(VM_IRQCHIP), *fresh = vm_create(VM_IRQCHIP);
+	struct vcpu *vcpu = machine_vcpu(vm, g_saved), *next;
+	struct kvm_lapic_state lapic;
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+	uint64_t deadline, tsc;
+
+	GUEST_VAR(vm, use_x2) = x2;
+	vcpu_sync(vcpu, 1);
+	/* The instruction that said so is over. */
+	vcpu->run->immediate_exit = 1;
+	CHECK_ERR(ioctl(vcpu->fd, KVM_RUN, 0), EINTR);
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_REGS, &regs));
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_SREGS, &sregs));
+	if (lapic_first) {
+		CHECK_OK(ioctl(vcpu->fd, KVM_GET_LAPIC, &lapic));
+		let_pass(vcpu, GUEST_VAR(vm, deadline_said));
+	}
+	tsc = vcpu_get_msr(vcpu, MSR_TSC);
+	deadline = vcpu_get_msr(vcpu, MSR_TSC_DEADLINE);
+	if (!lapic_first) {
+		let_pass(vcpu, GUEST_VAR(vm, deadline_said));
+		CHECK_OK(ioctl(vcpu->fd, KVM_GET_LAPIC, &lapic));
+	}
+
+	vm_set_slot(fresh, 0, 0, 0, vm->ram_size, vm->ram);
+	next = vcpu_add(fresh, 0);
+	vcpu_set_cpuid(next);
+	CHECK_OK(ioctl(next->fd, KVM_SET_REGS, &regs));
+	CHECK_OK(ioctl(next->fd, KVM_SET_SREGS, &sregs));
+	CHECK_OK(ioctl(next->fd, KVM_SET_LAPIC, &lapic));
+	vcpu_set_msr(next, MSR_TSC, tsc);
+	vcpu_set_msr(next, MSR_TSC_DEADLINE, deadline);
+	vcpu_done(next);
+	return GUEST_VAR(vm, g_count)[VEC];
+}
+
+static void run_saved(bool x2)
+{
+	uint64_t n;
+
+	CHECK_EQ(saved_deadline(x2, true), 1);
+	n = saved_deadline(x2, false);
+	CHECK(n == 1 || n == 2);
+}
+
+TEST(xapic_timer_saved)
+{
+	run_saved(false);
+}
+
+TEST(x2apic_timer_saved)
+{
+	run_saved(true);
+}
+
 /* Software-disabled: IPIs don't come, LVTs are masked */
 
 static void g_soft_off(void)
