@@ -118,8 +118,8 @@ bool lhv_cpu_usable(void)
 }
 
 /*
- * While lhv is being loaded every CPU has to be free. One that comes later, and that another
- * hypervisor took in the meantime, is no reason to keep it from the host: no guest runs there.
+ * While lhv is being loaded every CPU has to be free, and like the others. One that comes later and
+ * is not is no reason to keep it from the host: no guest runs there.
  */
 static int cpu_up_here(unsigned int cpu)
 {
@@ -134,7 +134,7 @@ static int cpu_up_here(unsigned int cpu)
 	if (!ret)
 		lhv_pools_cpu(cpu, true);
 	if (ret)
-		pr_err("lhv: CPU %u: %s is in use by another hypervisor (error %d): no guest of lhv runs there\n",
+		pr_err("lhv: CPU %u: %s is not to be had (error %d): no guest of lhv runs there\n",
 		       cpu, lhv_backend->name, ret);
 	return hotplug_state ? 0 : ret;
 }

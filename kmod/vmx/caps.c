@@ -119,6 +119,11 @@ static const struct lhv_survey survey = {
 
 /* ---- is it enough? ---- */
 
+static bool has(const struct lhv_vmx_caps *caps, enum lhv_vmx_word word, u32 bit)
+{
+	return caps->allowed[word].may & bit;
+}
+
 static void name_missing(enum lhv_vmx_word word, u32 missing)
 {
 	int i;
@@ -170,7 +175,7 @@ static u32 without(enum lhv_vmx_word word)
  * A capability MSR says in its low half which bits must be set, in its high half which may be.
  * What must be set and is not declared is left as the CPU wants it.
  */
-static bool check_controls(u64 basic)
+static bool check_controls(struct lhv_vmx_caps *caps, u64 basic)
 {
 	bool ok = true;
 	u64 msr;
@@ -178,15 +183,15 @@ static bool check_controls(u64 basic)
 	int i;
 
 	for (i = 0; i < LHV_VMX_NR_CONTROLS; i++) {
-		if (i == LHV_VMX_CPU2 && !lhv_vmx_has(LHV_VMX_CPU,
-						      CPU_BASED_ACTIVATE_SECONDARY_CONTROLS))
+		if (i == LHV_VMX_CPU2 && !has(caps, LHV_VMX_CPU,
+					      CPU_BASED_ACTIVATE_SECONDARY_CONTROLS))
 			return false;
 		msr = lhv_host_rdmsr(basic & BASIC_TRUE_CONTROLS ? words[i].true_msr :
 								   words[i].msr);
 		must = msr;
 		may = (msr >> 32) & ~without(i);
-		lhv_vmx_caps.allowed[i].must = must;
-		lhv_vmx_caps.allowed[i].may = may & (words[i].required | words[i].optional);
+		caps->allowed[i].must = must;
+		caps->allowed[i].may = may & (words[i].required | words[i].optional);
 		if (words[i].required & ~may) {
 			name_missing(i, words[i].required & ~may);
 			ok = false;
@@ -196,19 +201,19 @@ static bool check_controls(u64 basic)
 }
 
 /* Some are of use together only. */
-static void check_virtual_irqs(void)
+static void check_virtual_irqs(struct lhv_vmx_caps *caps)
 {
-	if (!lhv_vmx_has(LHV_VMX_CPU, CPU_BASED_TPR_SHADOW) ||
-	    (lhv_vmx_caps.allowed[LHV_VMX_CPU2].may & LHV_VMX_VIRTUAL_IRQS) != LHV_VMX_VIRTUAL_IRQS)
-		lhv_vmx_caps.allowed[LHV_VMX_CPU2].may &= ~LHV_VMX_VIRTUAL_IRQS;
-	if (!lhv_vmx_has(LHV_VMX_CPU2, LHV_VMX_VIRTUAL_IRQS) || !lhv_host_can_notify() ||
-	    !lhv_vmx_has(LHV_VMX_EXIT, VM_EXIT_ACK_INTR_ON_EXIT))
-		lhv_vmx_caps.allowed[LHV_VMX_PIN].may &= ~PIN_BASED_POSTED_INTR;
-	if (!lhv_vmx_has(LHV_VMX_PIN, PIN_BASED_POSTED_INTR))
-		lhv_vmx_caps.allowed[LHV_VMX_EXIT].may &= ~VM_EXIT_ACK_INTR_ON_EXIT;
+	if (!has(caps, LHV_VMX_CPU, CPU_BASED_TPR_SHADOW) ||
+	    (caps->allowed[LHV_VMX_CPU2].may & LHV_VMX_VIRTUAL_IRQS) != LHV_VMX_VIRTUAL_IRQS)
+		caps->allowed[LHV_VMX_CPU2].may &= ~LHV_VMX_VIRTUAL_IRQS;
+	if (!has(caps, LHV_VMX_CPU2, LHV_VMX_VIRTUAL_IRQS) || !lhv_host_can_notify() ||
+	    !has(caps, LHV_VMX_EXIT, VM_EXIT_ACK_INTR_ON_EXIT))
+		caps->allowed[LHV_VMX_PIN].may &= ~PIN_BASED_POSTED_INTR;
+	if (!has(caps, LHV_VMX_PIN, PIN_BASED_POSTED_INTR))
+		caps->allowed[LHV_VMX_EXIT].may &= ~VM_EXIT_ACK_INTR_ON_EXIT;
 }
 
-static bool check_ept(void)
+static bool check_ept(struct lhv_vmx_caps *caps)
 {
 	u64 cap = lhv_host_rdmsr(MSR_IA32_VMX_EPT_VPID_CAP);
 	u64 vpid = cap >> VPID_CAP_SHIFT;
@@ -219,30 +224,58 @@ static bool check_ept(void)
 		pr_err("this processor's EPT lacks four levels, write-back tables or INVEPT, which lhv needs\n");
 		return false;
 	}
-	lhv_vmx_caps.invept = cap & VMX_EPT_EXTENT_CONTEXT_BIT ? VMX_EPT_EXTENT_CONTEXT :
-								 VMX_EPT_EXTENT_GLOBAL;
+	caps->invept = cap & VMX_EPT_EXTENT_CONTEXT_BIT ? VMX_EPT_EXTENT_CONTEXT :
+							  VMX_EPT_EXTENT_GLOBAL;
 	if (lacking("EPT accessed and dirty bits"))
 		cap &= ~(u64)VMX_EPT_AD_BIT;
 	if (lacking("large EPT pages"))
 		cap &= ~(u64)(VMX_EPT_2MB_PAGE_BIT | VMX_EPT_1GB_PAGE_BIT);
-	lhv_vmx_caps.pebs_baseline = lhv_host_pebs_baseline();
-	lhv_vmx_caps.ept_ad = cap & VMX_EPT_AD_BIT;
-	if (!lhv_vmx_caps.ept_ad) {
-		lhv_ept_format.accessed = 0;
-		lhv_ept_format.dirty = 0;
-	}
-	if (!(cap & VMX_EPT_2MB_PAGE_BIT))
-		lhv_ept_format.max_leaf = 1;
-	else if (!(cap & VMX_EPT_1GB_PAGE_BIT))
-		lhv_ept_format.max_leaf = 2;
-
-	lhv_vmx_caps.vpid = lhv_vmx_has(LHV_VMX_CPU2, SECONDARY_EXEC_ENABLE_VPID) &&
-			    vpid & VMX_VPID_INVVPID_BIT &&
-			    vpid & (VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT |
-				    VMX_VPID_EXTENT_GLOBAL_CONTEXT_BIT);
-	lhv_vmx_caps.invvpid = vpid & VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT ?
-			       VMX_VPID_EXTENT_SINGLE_CONTEXT : VMX_VPID_EXTENT_ALL_CONTEXT;
+	caps->ept_ad = cap & VMX_EPT_AD_BIT;
+	caps->ept_max_leaf = !(cap & VMX_EPT_2MB_PAGE_BIT) ? 1 :
+			     !(cap & VMX_EPT_1GB_PAGE_BIT) ? 2 : 3;
+	caps->vpid = has(caps, LHV_VMX_CPU2, SECONDARY_EXEC_ENABLE_VPID) &&
+		     vpid & VMX_VPID_INVVPID_BIT &&
+		     vpid & (VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT |
+			     VMX_VPID_EXTENT_GLOBAL_CONTEXT_BIT);
+	caps->invvpid = vpid & VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT ?
+			VMX_VPID_EXTENT_SINGLE_CONTEXT : VMX_VPID_EXTENT_ALL_CONTEXT;
 	return true;
+}
+
+/* What the CPU is that this runs on; enough or not. */
+static bool look(struct lhv_vmx_caps *caps)
+{
+	u64 basic = lhv_host_rdmsr(MSR_IA32_VMX_BASIC);
+
+	/* They are compared as a whole. */
+	memset(caps, 0, sizeof(*caps));
+	caps->revision = basic & BASIC_REVISION;
+	caps->ins_outs_info = basic & BASIC_INS_OUTS && !lacking("INS and OUTS information");
+	caps->timer_shift = lhv_host_rdmsr(MSR_IA32_VMX_MISC) & MISC_TIMER_SHIFT;
+	caps->cr0_fixed = lhv_host_rdmsr(MSR_IA32_VMX_CR0_FIXED0);
+	caps->cr4_fixed = lhv_host_rdmsr(MSR_IA32_VMX_CR4_FIXED0);
+	caps->pebs_baseline = lhv_host_pebs_baseline();
+	if ((basic & BASIC_SIZE) >> BASIC_SIZE_SHIFT > PAGE_SIZE ||
+	    (basic & BASIC_TYPE) >> BASIC_TYPE_SHIFT != VMX_EPTP_MT_WB) {
+		pr_err("this processor wants its VMCS in another form than lhv knows\n");
+		return false;
+	}
+	if (!check_controls(caps, basic) || !check_ept(caps))
+		return false;
+	check_virtual_irqs(caps);
+	return true;
+}
+
+/**
+ * lhv_vmx_alike() - is this CPU as the one that was probed?
+ *
+ * VMCSs and tables are made for that one. Context: preemption off. Return: true, it is.
+ */
+bool lhv_vmx_alike(void)
+{
+	struct lhv_vmx_caps here;
+
+	return look(&here) && !memcmp(&here, &lhv_vmx_caps, sizeof(here));
 }
 
 static bool enable = true;
@@ -256,8 +289,6 @@ MODULE_PARM_DESC(vmx, "use VT-x (default yes)");
  */
 int lhv_vmx_probe(void)
 {
-	u64 basic;
-
 	if (!(cpuid_ecx(1) & BIT(X86_FEATURE_VMX & 31)))
 		return -ENODEV;
 	if (!enable) {
@@ -273,22 +304,13 @@ int lhv_vmx_probe(void)
 		return -EOPNOTSUPP;
 	}
 
-	basic = lhv_host_rdmsr(MSR_IA32_VMX_BASIC);
-	lhv_vmx_caps = (struct lhv_vmx_caps){
-		.revision = basic & BASIC_REVISION,
-		.ins_outs_info = basic & BASIC_INS_OUTS && !lacking("INS and OUTS information"),
-		.timer_shift = lhv_host_rdmsr(MSR_IA32_VMX_MISC) & MISC_TIMER_SHIFT,
-		.cr0_fixed = lhv_host_rdmsr(MSR_IA32_VMX_CR0_FIXED0),
-		.cr4_fixed = lhv_host_rdmsr(MSR_IA32_VMX_CR4_FIXED0),
-	};
-	if ((basic & BASIC_SIZE) >> BASIC_SIZE_SHIFT > PAGE_SIZE ||
-	    (basic & BASIC_TYPE) >> BASIC_TYPE_SHIFT != VMX_EPTP_MT_WB) {
-		pr_err("this processor wants its VMCS in another form than lhv knows\n");
+	if (!look(&lhv_vmx_caps))
 		return -EOPNOTSUPP;
+	if (!lhv_vmx_caps.ept_ad) {
+		lhv_ept_format.accessed = 0;
+		lhv_ept_format.dirty = 0;
 	}
-	if (!check_controls(basic) || !check_ept())
-		return -EOPNOTSUPP;
-	check_virtual_irqs();
+	lhv_ept_format.max_leaf = lhv_vmx_caps.ept_max_leaf;
 	return lhv_survey_cpus(&survey);
 }
 

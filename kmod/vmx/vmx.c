@@ -139,6 +139,11 @@ static int vmx_cpu_up(void)
 		       smp_processor_id());
 		return -EBUSY;
 	}
+	if (!lhv_vmx_alike()) {
+		pr_err("VT-x of CPU %d is not like that of the CPU that was probed\n",
+		       smp_processor_id());
+		return -EOPNOTSUPP;
+	}
 	if (lhv_host_vmx_resident()) {
 		lhv_host_set_vmxe(true);
 		if (lhv_vmxon(c->vmxon_pa)) {

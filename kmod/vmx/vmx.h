@@ -60,7 +60,8 @@ enum lhv_vmx_group {
 	(BIT(LHV_VMX_SEG + LHV_CS) | BIT(LHV_VMX_SEG + LHV_SS) | BIT(LHV_VMX_CR3))
 
 /**
- * struct lhv_vmx_caps - what this CPU model can do beyond the floor; constant after probe
+ * struct lhv_vmx_caps - what this CPU model can do beyond the floor; constant after probe, and the
+ *	same on each CPU in use
  * @basic: IA32_VMX_BASIC
  * @revision: VMCS revision
  * @ins_outs_info: the VMCS tells the segment and address size of INS and OUTS
@@ -68,6 +69,7 @@ enum lhv_vmx_group {
  * @invvpid, @invept: extents of the two flushes in use
  * @pebs_baseline: any counter can write records, and none does while it stands still
  * @ept_ad: EPT entries have accessed and dirty bits
+ * @ept_max_leaf: largest level of EPT that may be a leaf (1 to 3)
  * @timer_shift: the preemption timer counts once in so many cycles, as a power of two
  * @allowed: by control word, the optional controls that the CPU has, and what must be set
  * @cr0_fixed, @cr4_fixed: bits that must be set in VMX operation
@@ -75,7 +77,7 @@ enum lhv_vmx_group {
 struct lhv_vmx_caps {
 	u32 revision;
 	bool ins_outs_info, vpid, ept_ad, pebs_baseline;
-	u8 invvpid, invept, timer_shift;
+	u8 invvpid, invept, timer_shift, ept_max_leaf;
 	struct { u32 must, may; } allowed[LHV_VMX_NR_CONTROLS];
 	u64 cr0_fixed, cr4_fixed;
 };
@@ -211,6 +213,7 @@ static inline void lhv_vmx_set_control(struct lhv_vmx_vcpu *vmx, enum lhv_vmx_wo
 
 /* caps.c */
 int lhv_vmx_probe(void);
+bool lhv_vmx_alike(void);
 int lhv_vmx_describe(char *buf, size_t size);
 void lhv_vmx_initial_controls(struct lhv_vmx_vcpu *vmx);
 bool lhv_vmx_withholds(unsigned int x86_feature);
