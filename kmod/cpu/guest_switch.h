@@ -11,9 +11,11 @@
 /* Does the guest's CPUID offer any part of SPEC_CTRL? */
 static inline bool lhv_has_spec_ctrl(const struct lhv_cpu *cpu)
 {
-	return lhv_has(cpu, LHV_F_SPEC_CTRL) || lhv_has(cpu, LHV_F_INTEL_STIBP) ||
-	       lhv_has(cpu, LHV_F_INTEL_SSBD) || lhv_has(cpu, LHV_F_AMD_IBRS) ||
-	       lhv_has(cpu, LHV_F_AMD_STIBP) || lhv_has(cpu, LHV_F_AMD_SSBD);
+	/* Asked at each entry: one look at all of them. */
+	BUILD_BUG_ON(LHV_NR_FEATURES > BITS_PER_LONG);
+	return cpu->features[0] & (BIT(LHV_F_SPEC_CTRL) | BIT(LHV_F_INTEL_STIBP) |
+				   BIT(LHV_F_INTEL_SSBD) | BIT(LHV_F_AMD_IBRS) |
+				   BIT(LHV_F_AMD_STIBP) | BIT(LHV_F_AMD_SSBD));
 }
 
 /* SPEC_CTRL to run the guest with. Where it has none the host's may stay. */

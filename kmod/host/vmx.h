@@ -150,7 +150,7 @@ static inline bool lhv_host_nmi_deliverable(void)
 /* Counters of the host that write records of their own accord, a bit for each. Context: interrupts off. */
 static __always_inline u64 lhv_host_pebs(void)
 {
-	return boot_cpu_has(X86_FEATURE_PEBS) ? lhv_host_rdmsr(MSR_IA32_PEBS_ENABLE) : 0;
+	return cpu_feature_enabled(X86_FEATURE_PEBS) ? lhv_host_rdmsr(MSR_IA32_PEBS_ENABLE) : 0;
 }
 
 static inline bool lhv_host_pebs_baseline(void)

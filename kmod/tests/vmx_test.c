@@ -79,7 +79,7 @@ static void exit_reasons(struct kunit *test)
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(rows); i++)
-		KUNIT_EXPECT_EQ_MSG(test, lhv_vmx_reasons[rows[i].code],
+		KUNIT_EXPECT_EQ_MSG(test, lhv_vmx_reasons[rows[i].code].reason,
 				    rows[i].reason < LHV_NR_EXIT_REASONS ? rows[i].reason + 1 : 0,
 				    "exit reason %u", rows[i].code);
 }

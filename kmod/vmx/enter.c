@@ -294,8 +294,8 @@ static __always_inline int world_switch(struct lhv_vcpu *vcpu)
 	lhv_host_guest_exit();
 	lhv_host_restore_debugctl(debugctl);
 	/* Nothing was loaded, nor anything brought back. */
-	if (unlikely(ret && pebs && !lhv_vmx_caps.pebs_baseline))
-		lhv_host_wrmsr(MSR_IA32_PEBS_ENABLE, pebs);
+	if (unlikely(ret) && vmx->pebs && !lhv_vmx_caps.pebs_baseline)
+		lhv_host_wrmsr(MSR_IA32_PEBS_ENABLE, vmx->pebs);
 	vcpu->cr2 = native_read_cr2();
 	return ret;
 }
@@ -373,33 +373,46 @@ static __always_inline bool acknowledges(const struct lhv_vmx_vcpu *vmx)
 	return vmx->controls[LHV_VMX_EXIT] & VM_EXIT_ACK_INTR_ON_EXIT;
 }
 
-static __always_inline void read_exit(struct lhv_vcpu *vcpu, u32 code)
+/* What only some exits have: an event that they interrupted, are, or an address. */
+static __always_inline void read_more(struct lhv_vcpu *vcpu, u8 says)
 {
 	struct lhv_vmx_vcpu *vmx = lhv_vmx(vcpu);
-	struct lhv_exit *exit = &vcpu->exit;
-	u64 bit = code < 64 ? BIT_ULL(code) : 0;
 
-	exit->code = code;
-	exit->reason = code < LHV_VMX_NR_REASONS && lhv_vmx_reasons[code] ?
-		       lhv_vmx_reasons[code] - 1 : LHV_EXIT_OTHER;
-	exit->nr_bytes = 0;
-	exit->info1 = bit & LHV_VMX_QUALIFIED ? lhv_vmreadl(EXIT_QUALIFICATION) : 0;
-	exit->info2 = 0;
-	exit->insn_len = bit & LHV_VMX_NO_LENGTH ? 0 : lhv_vmread32(VM_EXIT_INSTRUCTION_LEN);
-	vmx->vectoring_info = 0;
-	if (bit & LHV_VMX_INTERRUPTS) {
+	if (says & LHV_VMX_SAYS_VECTORING) {
 		vmx->vectoring_info = lhv_vmread32(IDT_VECTORING_INFO_FIELD);
 		if (vmx->vectoring_info & VECTORING_INFO_DELIVER_CODE_MASK)
 			vmx->vectoring_error = lhv_vmread32(IDT_VECTORING_ERROR_CODE);
 	}
-	if (code == EXIT_REASON_EXCEPTION_NMI)
+	if (says & LHV_VMX_SAYS_ADDRESS)
+		vcpu->exit.info2 = lhv_vmread64(GUEST_PHYSICAL_ADDRESS);
+	if (vcpu->exit.reason == LHV_EXIT_EXCEPTION)
 		read_exception(vcpu);
-	else if (code == EXIT_REASON_EXTERNAL_INTERRUPT && acknowledges(vmx))
+	else if (says & LHV_VMX_SAYS_EVENT && acknowledges(vmx))
 		vmx->intr_info = lhv_vmread32(VM_EXIT_INTR_INFO);
-	else if (exit->reason == LHV_EXIT_FAULT)
-		exit->info2 = lhv_vmread64(GUEST_PHYSICAL_ADDRESS);
-	else if (code == EXIT_REASON_IO_INSTRUCTION && exit->info1 & LHV_VMX_IO_STRING)
+}
+
+/* Return: LHV_VMX_SAYS_*. */
+static __always_inline u8 read_exit(struct lhv_vcpu *vcpu, u32 code)
+{
+	struct lhv_exit *exit = &vcpu->exit;
+	u8 reason = LHV_EXIT_OTHER, says = 0;
+
+	if (likely(code < LHV_VMX_NR_REASONS && lhv_vmx_reasons[code].reason)) {
+		reason = lhv_vmx_reasons[code].reason - 1;
+		says = lhv_vmx_reasons[code].says;
+	}
+	exit->code = code;
+	exit->reason = reason;
+	exit->nr_bytes = 0;
+	exit->info1 = says & LHV_VMX_SAYS_QUALIFICATION ? lhv_vmreadl(EXIT_QUALIFICATION) : 0;
+	exit->info2 = 0;
+	exit->insn_len = says & LHV_VMX_SAYS_LENGTH ? lhv_vmread32(VM_EXIT_INSTRUCTION_LEN) : 0;
+	lhv_vmx(vcpu)->vectoring_info = 0;
+	if (says & (LHV_VMX_SAYS_VECTORING | LHV_VMX_SAYS_ADDRESS | LHV_VMX_SAYS_EVENT))
+		read_more(vcpu, says);
+	else if (says & LHV_VMX_SAYS_OPERAND && exit->info1 & LHV_VMX_IO_STRING)
 		exit->info2 = lhv_vmread32(VMX_INSTRUCTION_INFO);
+	return says;
 }
 
 static __always_inline void read_state(struct lhv_vcpu *vcpu, u64 entered)
@@ -426,7 +439,7 @@ static __always_inline void read_state(struct lhv_vcpu *vcpu, u64 entered)
 }
 
 /* Settle what the entry was to deliver. */
-static __always_inline void events_after_exit(struct lhv_vcpu *vcpu)
+static __always_inline void events_after_exit(struct lhv_vcpu *vcpu, u8 says)
 {
 	struct lhv_vmx_vcpu *vmx = lhv_vmx(vcpu);
 
@@ -434,9 +447,7 @@ static __always_inline void events_after_exit(struct lhv_vcpu *vcpu)
 	vcpu->ev.exc.injected = false;
 	vcpu->ev.irq.injected = false;
 	vcpu->ev.nmi_injected = false;
-	if (unlikely(vmx->vectoring_info & VECTORING_INFO_VALID_MASK || vmx->soft_injected ||
-		     vcpu->exit.code == EXIT_REASON_EXCEPTION_NMI ||
-		     vcpu->exit.code == EXIT_REASON_EPT_VIOLATION))
+	if (unlikely(says & LHV_VMX_SAYS_VECTORING || vmx->soft_injected))
 		lhv_vmx_interrupted(vcpu);
 }
 
@@ -511,8 +522,7 @@ static __always_inline bool enter(struct lhv_vcpu *vcpu)
 		return guest_not_loaded(vcpu, reason);
 	vmx->launched = true;	/* not before: SDM Vol 3C "VM Entries", loading state comes first */
 	read_state(vcpu, rflags);
-	read_exit(vcpu, reason & EXIT_REASON_MASK);
-	events_after_exit(vcpu);
+	events_after_exit(vcpu, read_exit(vcpu, reason & EXIT_REASON_MASK));
 	return true;
 }
 
@@ -536,13 +546,19 @@ bool lhv_vmx_enter(struct lhv_vcpu *vcpu)
 
 	if (unlikely(!entered))
 		return false;
-	if (vcpu->exit.reason == LHV_EXIT_INTR && acknowledges(vmx)) {
+	switch (vcpu->exit.reason) {
+	case LHV_EXIT_INTR:
+		if (!acknowledges(vmx))
+			break;
 		WRITE_ONCE(vcpu->mode, LHV_OUTSIDE_GUEST);	/* no need to kick it */
 		lhv_host_interrupt(vmx->intr_info & INTR_INFO_VECTOR_MASK);
-	}
-	if (unlikely(vcpu->exit.reason == LHV_EXIT_NMI))
+		break;
+	case LHV_EXIT_NMI:
 		lhv_host_nmi();
-	else if (unlikely(vcpu->exit.reason == LHV_EXIT_MCE))
+		break;
+	case LHV_EXIT_MCE:
 		lhv_host_machine_check();
+		break;
+	}
 	return true;
 }

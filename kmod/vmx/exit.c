@@ -20,12 +20,6 @@
 
 enum { CR_MOV_TO, CR_MOV_FROM, CR_CLTS, CR_LMSW };
 
-/* Exit qualification for I/O instructions. */
-#define IO_SIZE		GENMASK(2, 0)	/* less one */
-#define IO_IN		BIT(3)
-#define IO_REP		BIT(5)
-#define IO_PORT_SHIFT	16
-
 /* Exit qualification for APIC-write exits: offset in the page. */
 #define APIC_WRITE_OFFSET	0xff0
 
@@ -38,46 +32,57 @@ enum { CR_MOV_TO, CR_MOV_FROM, CR_CLTS, CR_LMSW };
 /* Exit qualification for debug exceptions: the bits of DR6 that it has. */
 #define DB_BITS		(DR_TRAP_BITS | BIT(11) | BIT(13) | DR_STEP | BIT(16))
 
-/* Reason by exit reason, plus one: 0 is one that is never asked for. */
-#define R(name)	(LHV_EXIT_##name + 1)
-const u8 lhv_vmx_reasons[LHV_VMX_NR_REASONS] = {
-	[EXIT_REASON_EXCEPTION_NMI] = R(EXCEPTION),
-	[EXIT_REASON_EXTERNAL_INTERRUPT] = R(INTR),
-	[EXIT_REASON_TRIPLE_FAULT] = R(SHUTDOWN),
-	[EXIT_REASON_INIT_SIGNAL] = R(INIT),
-	[EXIT_REASON_INTERRUPT_WINDOW] = R(IRQ_WINDOW),
-	[EXIT_REASON_NMI_WINDOW] = R(NMI_WINDOW),
-	[EXIT_REASON_TASK_SWITCH] = R(TASK_SWITCH),
-	[EXIT_REASON_CPUID] = R(CPUID),
-	[EXIT_REASON_GETSEC] = R(VIRT_INSN),
-	[EXIT_REASON_HLT] = R(HLT),
-	[EXIT_REASON_INVD] = R(INVD),
-	[EXIT_REASON_INVLPG] = R(INVLPG),
-	[EXIT_REASON_RDPMC] = R(RDPMC),
-	[EXIT_REASON_VMCALL] = R(HYPERCALL),
-	[EXIT_REASON_VMCLEAR ... EXIT_REASON_VMON] = R(VIRT_INSN),
-	[EXIT_REASON_CR_ACCESS] = R(CR),
-	[EXIT_REASON_DR_ACCESS] = R(DR),
-	[EXIT_REASON_IO_INSTRUCTION] = R(PIO),
-	[EXIT_REASON_MSR_READ] = R(MSR),
-	[EXIT_REASON_MSR_WRITE] = R(MSR),
-	[EXIT_REASON_MWAIT_INSTRUCTION] = R(MWAIT),
-	[EXIT_REASON_MONITOR_INSTRUCTION] = R(MONITOR),
-	[EXIT_REASON_PAUSE_INSTRUCTION] = R(PAUSE),
-	[EXIT_REASON_TPR_BELOW_THRESHOLD] = R(APIC),
-	[EXIT_REASON_EOI_INDUCED] = R(APIC),
-	[EXIT_REASON_APIC_WRITE] = R(APIC),
-	[EXIT_REASON_PREEMPTION_TIMER] = R(TIMER),
-	[EXIT_REASON_EPT_VIOLATION] = R(FAULT),
-	[EXIT_REASON_EPT_MISCONFIG] = R(FAULT),
-	[EXIT_REASON_INVEPT] = R(VIRT_INSN),
-	[EXIT_REASON_INVVPID] = R(VIRT_INSN),
-	[EXIT_REASON_WBINVD] = R(WBINVD),
-	[EXIT_REASON_XSETBV] = R(XSETBV),
-	[EXIT_REASON_VMFUNC] = R(VIRT_INSN),
-	[EXIT_REASON_ENCLS] = R(VIRT_INSN),
+#define QUALIFICATION	LHV_VMX_SAYS_QUALIFICATION
+#define LENGTH		LHV_VMX_SAYS_LENGTH
+#define VECTORING	LHV_VMX_SAYS_VECTORING
+#define ADDRESS		LHV_VMX_SAYS_ADDRESS
+#define EVENT		LHV_VMX_SAYS_EVENT
+#define OPERAND		LHV_VMX_SAYS_OPERAND
+#define R(name, what)	{ .reason = LHV_EXIT_##name + 1, .says = what }
+const struct lhv_vmx_reason lhv_vmx_reasons[LHV_VMX_NR_REASONS] = {
+	[EXIT_REASON_EXCEPTION_NMI] = R(EXCEPTION, QUALIFICATION | VECTORING | EVENT),
+	[EXIT_REASON_EXTERNAL_INTERRUPT] = R(INTR, EVENT),
+	[EXIT_REASON_TRIPLE_FAULT] = R(SHUTDOWN, VECTORING),
+	[EXIT_REASON_INIT_SIGNAL] = R(INIT, 0),
+	[EXIT_REASON_INTERRUPT_WINDOW] = R(IRQ_WINDOW, 0),
+	[EXIT_REASON_NMI_WINDOW] = R(NMI_WINDOW, 0),
+	[EXIT_REASON_TASK_SWITCH] = R(TASK_SWITCH, QUALIFICATION | VECTORING),
+	[EXIT_REASON_CPUID] = R(CPUID, LENGTH),
+	[EXIT_REASON_GETSEC] = R(VIRT_INSN, LENGTH),
+	[EXIT_REASON_HLT] = R(HLT, LENGTH),
+	[EXIT_REASON_INVD] = R(INVD, LENGTH),
+	[EXIT_REASON_INVLPG] = R(INVLPG, LENGTH),
+	[EXIT_REASON_RDPMC] = R(RDPMC, LENGTH),
+	[EXIT_REASON_VMCALL] = R(HYPERCALL, LENGTH),
+	[EXIT_REASON_VMCLEAR ... EXIT_REASON_VMON] = R(VIRT_INSN, LENGTH),
+	[EXIT_REASON_CR_ACCESS] = R(CR, QUALIFICATION | LENGTH),
+	[EXIT_REASON_DR_ACCESS] = R(DR, QUALIFICATION | LENGTH),
+	[EXIT_REASON_IO_INSTRUCTION] = R(PIO, QUALIFICATION | OPERAND | LENGTH),
+	[EXIT_REASON_MSR_READ] = R(MSR, LENGTH),
+	[EXIT_REASON_MSR_WRITE] = R(MSR, LENGTH),
+	[EXIT_REASON_MWAIT_INSTRUCTION] = R(MWAIT, LENGTH),
+	[EXIT_REASON_MONITOR_INSTRUCTION] = R(MONITOR, LENGTH),
+	[EXIT_REASON_PAUSE_INSTRUCTION] = R(PAUSE, LENGTH),
+	[EXIT_REASON_TPR_BELOW_THRESHOLD] = R(APIC, 0),
+	[EXIT_REASON_EOI_INDUCED] = R(APIC, QUALIFICATION),
+	[EXIT_REASON_APIC_WRITE] = R(APIC, QUALIFICATION),
+	[EXIT_REASON_PREEMPTION_TIMER] = R(TIMER, 0),
+	[EXIT_REASON_EPT_VIOLATION] = R(FAULT, QUALIFICATION | VECTORING | ADDRESS),
+	[EXIT_REASON_EPT_MISCONFIG] = R(FAULT, VECTORING | ADDRESS),
+	[EXIT_REASON_INVEPT] = R(VIRT_INSN, LENGTH),
+	[EXIT_REASON_INVVPID] = R(VIRT_INSN, LENGTH),
+	[EXIT_REASON_WBINVD] = R(WBINVD, LENGTH),
+	[EXIT_REASON_XSETBV] = R(XSETBV, LENGTH),
+	[EXIT_REASON_VMFUNC] = R(VIRT_INSN, LENGTH),
+	[EXIT_REASON_ENCLS] = R(VIRT_INSN, LENGTH),
 };
 
+#undef QUALIFICATION
+#undef LENGTH
+#undef VECTORING
+#undef ADDRESS
+#undef EVENT
+#undef OPERAND
 #undef R
 
 /**
@@ -98,25 +103,9 @@ u32 lhv_vmx_ept_access(u64 qualification)
 	       ((qualification & (linear | final)) == linear ? LHV_ACC_GUEST_PT : 0);
 }
 
-/**
- * lhv_vmx_io_decode() - the exit qualification of an I/O instruction
- * @qualification: exit qualification
- * @info_valid: the CPU says which segment and address size INS and OUTS use
- * @info: VM-exit instruction information
- * @io: filled
- */
-void lhv_vmx_io_decode(u64 qualification, bool info_valid, u32 info, struct lhv_io *io)
+/* The memory operand of INS and OUTS, of which the instruction information speaks. */
+void lhv_vmx_io_operand(bool info_valid, u32 info, struct lhv_io *io)
 {
-	*io = (struct lhv_io){
-		.port = qualification >> IO_PORT_SHIFT,
-		.size = (qualification & IO_SIZE) + 1,
-		.in = qualification & IO_IN,
-		.string = qualification & LHV_VMX_IO_STRING,
-		.rep = qualification & IO_REP,
-		.seg = LHV_NR_SEGS,
-	};
-	if (!io->string)
-		return;
 	if (info_valid) {
 		io->addr_size = 2 << (info >> IO_ASIZE_SHIFT & IO_ASIZE_MASK);
 		io->seg = info >> IO_SEG_SHIFT & IO_SEG_MASK;

@@ -285,32 +285,57 @@ bool lhv_vmx_requeue(struct lhv_event *ev, u32 info, u32 error, bool soft_inject
 void lhv_vmx_interrupted(struct lhv_vcpu *vcpu);
 
 /* exit.c */
-#define LHV_VMX_IO_STRING	BIT(4)		/* exit qualification for I/O instructions */
 #define LHV_VMX_NR_REASONS	(EXIT_REASON_NOTIFY + 1)
-extern const u8 lhv_vmx_reasons[LHV_VMX_NR_REASONS];
+
+/**
+ * struct lhv_vmx_reason - what an exit reason means
+ * @reason: vendor-neutral reason, plus one; 0: one that is never asked for
+ * @says: LHV_VMX_SAYS_*, what the VMCS has to say of such an exit
+ */
+struct lhv_vmx_reason {
+	u8 reason, says;
+};
+
+#define LHV_VMX_SAYS_QUALIFICATION	BIT(0)
+#define LHV_VMX_SAYS_LENGTH		BIT(1)	/* of the instruction */
+#define LHV_VMX_SAYS_VECTORING		BIT(2)	/* it may have interrupted a delivery */
+#define LHV_VMX_SAYS_ADDRESS		BIT(3)	/* guest-physical */
+#define LHV_VMX_SAYS_EVENT		BIT(4)	/* which exception or interrupt */
+#define LHV_VMX_SAYS_OPERAND		BIT(5)	/* of INS and OUTS */
+
+extern const struct lhv_vmx_reason lhv_vmx_reasons[LHV_VMX_NR_REASONS];
 u32 lhv_vmx_ept_access(u64 qualification);
-void lhv_vmx_io_decode(u64 qualification, bool info_valid, u32 info, struct lhv_io *io);
+void lhv_vmx_io_operand(bool info_valid, u32 info, struct lhv_io *io);
 enum lhv_next lhv_vmx_handle_exit(struct lhv_vcpu *vcpu);
 
-/* Exits that have an exit qualification, an instruction length, or may interrupt a delivery. */
-#define LHV_VMX_QUALIFIED						\
-	(BIT_ULL(EXIT_REASON_EXCEPTION_NMI) | BIT_ULL(EXIT_REASON_TASK_SWITCH) |	\
-	 BIT_ULL(EXIT_REASON_CR_ACCESS) | BIT_ULL(EXIT_REASON_DR_ACCESS) |		\
-	 BIT_ULL(EXIT_REASON_IO_INSTRUCTION) | BIT_ULL(EXIT_REASON_EPT_VIOLATION) |	\
-	 BIT_ULL(EXIT_REASON_INVALID_STATE) | BIT_ULL(EXIT_REASON_MSR_LOAD_FAIL) |	\
-	 BIT_ULL(EXIT_REASON_EOI_INDUCED) | BIT_ULL(EXIT_REASON_APIC_WRITE))
-#define LHV_VMX_INTERRUPTS						\
-	(BIT_ULL(EXIT_REASON_EXCEPTION_NMI) | BIT_ULL(EXIT_REASON_TASK_SWITCH) |	\
-	 BIT_ULL(EXIT_REASON_EPT_VIOLATION) | BIT_ULL(EXIT_REASON_EPT_MISCONFIG) |	\
-	 BIT_ULL(EXIT_REASON_TRIPLE_FAULT))
-#define LHV_VMX_NO_LENGTH						\
-	(BIT_ULL(EXIT_REASON_EXCEPTION_NMI) | BIT_ULL(EXIT_REASON_EXTERNAL_INTERRUPT) |	\
-	 BIT_ULL(EXIT_REASON_TRIPLE_FAULT) | BIT_ULL(EXIT_REASON_INIT_SIGNAL) |		\
-	 BIT_ULL(EXIT_REASON_SIPI_SIGNAL) | BIT_ULL(EXIT_REASON_INTERRUPT_WINDOW) |	\
-	 BIT_ULL(EXIT_REASON_NMI_WINDOW) | BIT_ULL(EXIT_REASON_TASK_SWITCH) |		\
-	 BIT_ULL(EXIT_REASON_EPT_VIOLATION) | BIT_ULL(EXIT_REASON_EPT_MISCONFIG) |	\
-	 BIT_ULL(EXIT_REASON_TPR_BELOW_THRESHOLD) | BIT_ULL(EXIT_REASON_PREEMPTION_TIMER) |	\
-	 BIT_ULL(EXIT_REASON_EOI_INDUCED) | BIT_ULL(EXIT_REASON_APIC_WRITE))
+/* Exit qualification for I/O instructions. */
+#define LHV_VMX_IO_SIZE		GENMASK(2, 0)	/* less one */
+#define LHV_VMX_IO_IN		BIT(3)
+#define LHV_VMX_IO_STRING	BIT(4)
+#define LHV_VMX_IO_REP		BIT(5)
+#define LHV_VMX_IO_PORT_SHIFT	16
+
+/**
+ * lhv_vmx_io_decode() - the exit qualification of an I/O instruction
+ * @qualification: exit qualification
+ * @info_valid: the CPU says which segment and address size INS and OUTS use
+ * @info: VM-exit instruction information
+ * @io: filled
+ */
+static __always_inline void lhv_vmx_io_decode(u64 qualification, bool info_valid, u32 info,
+					      struct lhv_io *io)
+{
+	*io = (struct lhv_io){
+		.port = qualification >> LHV_VMX_IO_PORT_SHIFT,
+		.size = (qualification & LHV_VMX_IO_SIZE) + 1,
+		.in = qualification & LHV_VMX_IO_IN,
+		.string = qualification & LHV_VMX_IO_STRING,
+		.rep = qualification & LHV_VMX_IO_REP,
+		.seg = LHV_NR_SEGS,
+	};
+	if (unlikely(io->string))
+		lhv_vmx_io_operand(info_valid, info, io);
+}
 
 /* explain.c */
 const char *lhv_vmx_instruction_error(u32 error);
