@@ -32,9 +32,11 @@ static int ioeventfd_write(struct lhv_vcpu *vcpu, struct lhv_dev *dev, gpa_t add
 
 	if (addr != dev->addr || (dev->len && dev->len != len))
 		return -EOPNOTSUPP;
-	memcpy(&val, data, min_t(int, len, sizeof(val)));
-	if (!p->any_data && val != p->datamatch)
-		return -EOPNOTSUPP;
+	if (!p->any_data) {
+		memcpy(&val, data, min_t(int, len, sizeof(val)));
+		if (val != p->datamatch)
+			return -EOPNOTSUPP;
+	}
 	if (vcpu->atomic && !lhv_host_wakes_in_atomic())
 		return -EAGAIN;
 	lhv_host_eventfd_signal(p->eventfd);

@@ -16,6 +16,12 @@
 
 #define MAX_KERNEL_ELEMENTS	1024	/* of one exit, for a device in the kernel */
 
+/* What a register holds of OUT's operand; @size is 1, 2 or 4. */
+static u32 low_bytes(u64 reg, u8 size)
+{
+	return size == 1 ? (u8)reg : size == 2 ? (u16)reg : (u32)reg;
+}
+
 static void set_rax(struct lhv_vcpu *vcpu, u32 val, u8 size)
 {
 	u64 *rax = &vcpu->regs[LHV_RAX];
@@ -353,7 +359,7 @@ static int operand_from_prefixes(struct lhv_vcpu *vcpu, struct lhv_io *io,
 	return 0;
 }
 
-static enum lhv_next string_exec(struct lhv_vcpu *vcpu, struct lhv_io io)
+static noinline enum lhv_next string_exec(struct lhv_vcpu *vcpu, struct lhv_io io)
 {
 	struct lhv_fault fault;
 	u64 left;
@@ -404,7 +410,7 @@ enum lhv_next lhv_pio_exec(struct lhv_vcpu *vcpu, const struct lhv_io *io)
 			return LHV_SLEEP;
 		set_rax(vcpu, val, io->size);
 	} else {
-		memcpy(&val, &vcpu->regs[LHV_RAX], io->size);
+		val = low_bytes(vcpu->regs[LHV_RAX], io->size);
 		ret = lhv_bus_write(vcpu, &vcpu->vm->pio_bus, io->port, io->size, &val);
 		if (ret == -EOPNOTSUPP)
 			return out_to_vmm(vcpu, io, val);

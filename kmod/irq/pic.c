@@ -252,7 +252,7 @@ void lhv_pic_core_write(struct lhv_pic_core *pic, int chip, int a0, u8 val)
 }
 
 /* A poll is an INTA by software, of this chip alone. */
-static u8 poll(struct lhv_pic_core *pic, int chip)
+static noinline u8 poll(struct lhv_pic_core *pic, int chip)
 {
 	int pin = pending(&pic->chip[chip], !chip);
 
@@ -305,23 +305,29 @@ static void wake(struct lhv_vm *vm)
 	}
 }
 
-/* Drop the lock, and only then tell others what changed: they may come back to us. */
-static void unlock(struct lhv_vm *vm, unsigned long flags)
-	__releases(&vm->irq.pic->lock)
+static noinline void tell(struct lhv_vm *vm, unsigned long acked, bool output)
 {
-	struct lhv_pic *pic = vm->irq.pic;
-	unsigned long acked = pic->core.acked;
-	bool output = pic->core.output;
 	unsigned int pin;
-
-	pic->core.acked = 0;
-	raw_spin_unlock_irqrestore(&pic->lock, flags);
 
 	for_each_set_bit(pin, &acked, 2 * NR_PINS)
 		lhv_irq_acked(vm, pin < NR_PINS ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE,
 			      pin % NR_PINS);
 	if (output)
 		wake(vm);
+}
+
+/* Drop the lock, and only then tell others what changed: they may come back to us. */
+static __always_inline void unlock(struct lhv_vm *vm, unsigned long flags)
+	__releases(&vm->irq.pic->lock)
+{
+	struct lhv_pic *pic = vm->irq.pic;
+	u16 acked = pic->core.acked;
+	bool output = pic->core.output;
+
+	pic->core.acked = 0;
+	raw_spin_unlock_irqrestore(&pic->lock, flags);
+	if (unlikely(acked || output))
+		tell(vm, acked, output);
 }
 
 int lhv_pic_set(struct lhv_vm *vm, unsigned int pin, int source, bool level)
