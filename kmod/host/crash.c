@@ -3,8 +3,9 @@
  * lhv host/ - the machine dies: virtualization off on the way to the crash kernel.
  *
  * Some kernels do that by themselves, whoever switched it on: they look at the hardware.
- * Others call back whoever asked for it, but have room for one alone, who is KVM as a rule,
- * and complain when a second comes. So the place is taken only while kvm.ko is not loaded.
+ * Others call back whoever asked for it (later 6.1: for VT-x alone, and see to AMD-V themselves),
+ * but have room for one alone, who is KVM as a rule, and complain when a second comes. So the
+ * place is taken only while kvm.ko is not loaded.
  */
 #include <linux/module.h>
 #include <linux/mutex.h>
@@ -13,7 +14,7 @@
 
 #include "power.h"
 
-#if defined(LHV_HAVE_EMERGENCY_CALLBACK) && IS_ENABLED(CONFIG_KVM_X86)
+#ifdef LHV_HAVE_EMERGENCY_CALLBACK
 
 static DEFINE_MUTEX(lock);
 static bool taken;	/* @lock */
