@@ -121,11 +121,7 @@ TEST(sse_kept)
 	run_beside_host(g_sse, false, 300);
 }
 
-/*
- * XCR0 comes from the VMM: QEMU 7.2 does not intercept a guest's XSETBV, so no
- * hypervisor learns of it there, and the next entry loads the old value again
- * (see xsetbv_kept). The upper halves of ymm0..15 go in by xrstor, out by xsave.
- */
+/* XCR0 comes from the VMM. The upper halves of ymm0..15 go in by xrstor, out by xsave. */
 #define XSAVE_HEADER	512
 #define XSAVE_YMM	576
 #define XSAVE_SIZE	832
@@ -240,8 +236,7 @@ static void g_xsetbv_kept(void)
 	g_done();
 }
 
-TEST(xsetbv_kept,
-     .emulator = "QEMU 7.2 does not intercept XSETBV: XCR0 is 1 again after an exit; KVM fails alike")
+TEST(xsetbv_kept)
 {
 	if (!host_has_avx())
 		test_skip("no AVX");
