@@ -47,18 +47,15 @@ static inline void lhv_fair_bound(const struct lhv_fair *of_pool, struct lhv_fai
 	f->vtime = of_pool->vtime + clamp_t(s64, ahead, -(s64)LHV_FAIR_CREDIT, lead);
 }
 
-/* It ran for @ns: it alone, for years perhaps, and then it still is ahead. */
+/* It ran for @ns. */
 static inline void lhv_fair_charge(struct lhv_sched_vcpu *v, const struct lhv_fair *of_pool,
 				   struct lhv_fair *of_vm, struct lhv_fair *of_vcpu, u64 ns)
 {
-	u64 far = of_pool->vtime + LHV_SCHED_FAR;
+	u64 ran = div_u64(ns * LHV_SCHED_WEIGHT, v->vm->attrs.weight);
 
-	of_vm->vtime += div_u64(ns * LHV_SCHED_WEIGHT, v->vm->attrs.weight);
-	of_vcpu->vtime += lhv_fair_virtual(v->vm, ns);
-	if (unlikely(!lhv_sched_before(of_vm->vtime, far)))
-		of_vm->vtime = far;
-	if (unlikely(!lhv_sched_before(of_vcpu->vtime, far)))
-		of_vcpu->vtime = far;
+	of_vm->vtime = lhv_sched_bounded(of_vm->vtime + ran, of_pool->vtime);
+	ran = lhv_fair_virtual(v->vm, ns);
+	of_vcpu->vtime = lhv_sched_bounded(of_vcpu->vtime + ran, of_pool->vtime);
 }
 
 /* It is about to be queued by its virtual time. @woke: it had wanted nothing. */

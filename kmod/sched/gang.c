@@ -199,13 +199,12 @@ static void gang_charge(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u
 {
 	struct gang_vm *g = VM(v->vm);
 	struct rb_root_cached *queue = g->queue;
+	u64 ran = div_u64(ns * LHV_SCHED_WEIGHT, v->vm->attrs.weight);
 
 	VCPU(v)->progress += ns;
 	/* Its siblings wait, or it was told to stop and does not yet: the order has to stay right. */
 	vm_dequeue(v->vm);
-	g->vtime += div_u64(ns * LHV_SCHED_WEIGHT, v->vm->attrs.weight);
-	if (unlikely(!lhv_sched_before(g->vtime, POOL(pool)->vtime + LHV_SCHED_FAR)))
-		g->vtime = POOL(pool)->vtime + LHV_SCHED_FAR;
+	g->vtime = lhv_sched_bounded(g->vtime + ran, POOL(pool)->vtime);
 	if (queue)
 		vm_enqueue(v->vm, queue);
 }

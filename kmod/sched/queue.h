@@ -18,6 +18,14 @@ static inline bool lhv_sched_before(u64 a, u64 b)
 	return (s64)(a - b) < 0;
 }
 
+/* A virtual time beside its pool's: of who ran alone, for years perhaps, and still is ahead. */
+static inline u64 lhv_sched_bounded(u64 vtime, u64 pools)
+{
+	u64 far = pools + LHV_SCHED_FAR;
+
+	return lhv_sched_before(vtime, far) ? vtime : far;
+}
+
 static inline bool lhv_sched_queue_less(struct rb_node *a, const struct rb_node *b)
 {
 	const struct lhv_sched_vcpu *x = rb_entry(a, struct lhv_sched_vcpu, node);
