@@ -464,3 +464,32 @@ TEST(dirty_log_keeps_small)
 	vcpu_sync(vcpu, 4);
 	vcpu_done(vcpu);
 }
+
+/* A slot that moves takes its log along. */
+static void g_moved(void)
+{
+	*EXTRA(3) = 1;
+	g_sync(1);	/* moved up by a page */
+	*EXTRA(8) = 2;
+	g_sync(2);
+	g_done();
+}
+
+TEST(dirty_log_moved)
+{
+	uint64_t bitmap[PAGES / 64];
+	struct kvm_dirty_log log = { .slot = 1, .dirty_bitmap = bitmap };
+	void *mem = map_memory(PAGES * PAGE_SIZE, 2 * MIB);
+	struct vm *vm = machine_extra(KVM_MEM_LOG_DIRTY_PAGES, mem);
+	struct vcpu *vcpu = machine_vcpu(vm, g_moved);
+	unsigned int i;
+
+	vcpu_sync(vcpu, 1);
+	vm_set_slot(vm, 1, KVM_MEM_LOG_DIRTY_PAGES, GUEST_EXTRA + PAGE_SIZE, PAGES * PAGE_SIZE, mem);
+	vcpu_sync(vcpu, 2);
+	CHECK_OK(ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log));
+	CHECK_EQ(bitmap[0], 1 << 3 | 1 << 7);
+	for (i = 1; i < PAGES / 64; i++)
+		CHECK_EQ(bitmap[i], 0);
+	vcpu_done(vcpu);
+}

@@ -226,3 +226,26 @@ TEST(quirk_out_7e)
 	run_out_7e(true, (uintptr_t)out_7e_over);
 	run_out_7e(false, (uintptr_t)out_7e);
 }
+
+/* A debugger that steps sees the OUT first, then its step. KVM tells of the step alone. */
+TEST(quirk_out_7e_stepped)
+{
+	struct kvm_guest_debug d = { .control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP };
+	struct vcpu *vcpu = machine_vcpu(machine(VM_IRQCHIP), g_out_7e);
+	struct kvm_run *run = vcpu->run;
+
+	if (on_kvm())
+		test_skip("KVM loses the OUT");
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_GUEST_DEBUG, &d));
+	do {
+		run_to(vcpu, KVM_EXIT_DEBUG);
+	} while (run->debug.arch.pc != (uintptr_t)out_7e);
+	run_to(vcpu, KVM_EXIT_IO);
+	CHECK_EQ(run->io.port, 0x7e);
+	run_to(vcpu, KVM_EXIT_DEBUG);
+	CHECK_EQ(run->debug.arch.exception, DB);
+	CHECK_EQ(run->debug.arch.pc, (uintptr_t)out_7e_over);
+	d.control = 0;
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_GUEST_DEBUG, &d));
+	vcpu_done(vcpu);
+}

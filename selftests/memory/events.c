@@ -104,6 +104,48 @@ TEST(cgroup_limit, .timeout = 240)
 	checker_stop(&c);
 }
 
+/*
+ * What the guest used and no longer uses is asked for twice and goes, by what lhv says of it alone:
+ * the host's own page tables do not see a guest's accesses.
+ */
+static void g_touch(void)
+{
+	uint64_t i, round;
+
+	for (round = 1; round <= 2; round++) {
+		for (i = 0; i < PAGES; i++) {
+			volatile uint64_t *p = (uint64_t *)(GUEST_EXTRA + i * PAGE_SIZE);
+
+			G_EQ(*p, round == 1 ? 0 : i + 1);
+			*p = i + 1;
+		}
+		g_sync(round);
+	}
+	g_done();
+}
+
+TEST(reclaim_idle, .timeout = 240)
+{
+	uint8_t *mem = region(MADV_NOHUGEPAGE);
+	struct vm *vm = machine(0);
+	const char *cg;
+	char path[128];
+
+	need_swap();
+	cg = own_cgroup();
+	snprintf(path, sizeof(path), "%s/memory.reclaim", cg);
+	if (access(path, W_OK))
+		test_skip("this kernel reclaims no cgroup's memory on demand");
+	vm_set_slot(vm, 1, 0, GUEST_EXTRA, SIZE, mem);
+	machine_vcpu(vm, g_touch);
+	vcpu_sync(&vm->vcpus[0], 1);
+	/* It takes what it finds, and says so when that is less. */
+	while (smaps_bytes(mem, "Swap") < SIZE / 2)
+		try_write_file(path, "1M");
+	vcpu_sync(&vm->vcpus[0], 2);
+	vcpu_done(&vm->vcpus[0]);
+}
+
 /* ---- huge pages made and broken ---- */
 
 static void split_thp(struct checker *c)

@@ -36,6 +36,22 @@ void g_rest(void)
 	}
 }
 
+#define NAP_VEC	0x51
+
+void g_nap(void)
+{
+	xapic_on();
+	g_handlers[NAP_VEC] = g_eoi;
+	xapic_write(APIC_TDCR, APIC_DIV_1);
+	xapic_write(APIC_LVTT, NAP_VEC);
+	for (;;) {
+		cli();
+		xapic_write(APIC_TMICT, 100000);
+		sti_hlt();
+		g_work[0]++;
+	}
+}
+
 void g_job(void)
 {
 	volatile uint64_t i;

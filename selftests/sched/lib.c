@@ -115,10 +115,15 @@ void sched_setup(const char *policy, uint32_t slots)
 
 void crew_start(struct crew *c, int vcpus, guest_fn fn)
 {
+	crew_start_in(c, machine(0), vcpus, fn);
+}
+
+void crew_start_in(struct crew *c, struct vm *vm, int vcpus, guest_fn fn)
+{
 	int i;
 
 	memset(c, 0, sizeof(*c));
-	c->vm = machine(0);
+	c->vm = vm;
 	c->id = vm_id(c->vm->fd);
 	c->n = vcpus;
 	for (i = 0; i < vcpus; i++)

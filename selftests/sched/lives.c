@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "sched.h"
+#include "stats.h"
 
 /* fcfs on one slot: the first spins for ever, the second waits for ever. */
 static void one_waits(struct crew *runs, struct crew *waits)
@@ -437,12 +438,15 @@ TEST(refusals)
 
 /* The parameter is the default pool's policy, now and at load. */
 
-#define PARAMETER	"/sys/module/lhv/parameters/sched"
+#define PARAMETERS	"/sys/module/lhv/parameters/"
 
-static int set_parameter(const char *value)
+static int set_parameter(const char *name, const char *value)
 {
-	int fd = CHECK_OK(open(PARAMETER, O_WRONLY)), ret;
+	char path[64];
+	int fd, ret;
 
+	snprintf(path, sizeof(path), PARAMETERS "%s", name);
+	fd = CHECK_OK(open(path, O_WRONLY));
 	ret = write(fd, value, strlen(value));
 	ret = ret < 0 ? -errno : 0;
 	close(fd);
@@ -452,7 +456,7 @@ static int set_parameter(const char *value)
 static void parameter_is(const char *want)
 {
 	char is[32] = "";
-	int fd = CHECK_OK(open(PARAMETER, O_RDONLY));
+	int fd = CHECK_OK(open(PARAMETERS "sched", O_RDONLY));
 
 	CHECK_OK(read(fd, is, sizeof(is) - 1));
 	close(fd);
@@ -465,14 +469,52 @@ TEST(parameter)
 {
 	sched_setup("none", 2);
 	parameter_is("none");
-	CHECK_EQ(set_parameter("credit\n"), 0);
+	CHECK_EQ(set_parameter("sched", "credit\n"), 0);
 	parameter_is("credit");
-	CHECK_EQ(set_parameter("nonesuch"), -ENOENT);
-	CHECK_EQ(set_parameter("a name that is much longer than that of any policy"), -EINVAL);
+	CHECK_EQ(set_parameter("sched", "nonesuch"), -ENOENT);
+	CHECK_EQ(set_parameter("sched", "a name that is much longer than that of any policy"), -EINVAL);
 	parameter_is("credit");
 	CHECK_EQ(pool_set("default", "rr", -1, NULL), 0);
 	parameter_is("rr");
-	CHECK_EQ(set_parameter("none"), 0);
+	CHECK_EQ(set_parameter("sched", "none"), 0);
+}
+
+/* ---- who polls has no slot ---- */
+
+static void nap(const struct crew *c, uint64_t times)
+{
+	uint64_t until = crew_work(c) + times;
+
+	while (crew_work(c) < until)
+		sleep_ms(1);
+}
+
+/* A halted vCPU gives its slot back at once. As long as nobody rations CPUs, it polls a little. */
+TEST(naps_do_not_poll)
+{
+	struct stats stats;
+	struct crew c;
+	uint64_t polls;
+	int fd;
+
+	sched_setup("none", 1);
+	/* An emulated nap is longer than the default. */
+	CHECK_EQ(set_parameter("halt_poll_max_ns", "20000000"), 0);
+	crew_start_in(&c, machine(VM_IRQCHIP), 1, g_nap);
+	fd = CHECK_OK(ioctl(c.vm->vcpus[0].fd, KVM_GET_STATS_FD, 0));
+	stats_open(fd, &stats);
+	while (!stats_get(fd, &stats, "halt_attempted_poll"))
+		sleep_ms(1);
+	CHECK_EQ(pool_set("default", "rr", -1, NULL), 0);
+	nap(&c, 2);
+	polls = stats_get(fd, &stats, "halt_attempted_poll");
+	nap(&c, 20);
+	CHECK_EQ(stats_get(fd, &stats, "halt_attempted_poll"), polls);
+	CHECK_EQ(pool_set("default", "none", -1, NULL), 0);
+	while (stats_get(fd, &stats, "halt_attempted_poll") == polls)
+		sleep_ms(1);
+	CHECK_EQ(set_parameter("halt_poll_max_ns", "200000"), 0);
+	crew_end(&c);
 }
 
 /* ---- everything changes under load ---- */

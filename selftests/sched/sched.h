@@ -32,6 +32,7 @@ int sched_move(uint64_t id, int pool, int attr, uint64_t value, int attr2, uint6
 uint64_t sched_get(uint64_t id, int attr);
 
 void crew_start(struct crew *c, int vcpus, guest_fn fn);
+void crew_start_in(struct crew *c, struct vm *vm, int vcpus, guest_fn fn);
 uint64_t crew_work(const struct crew *c);
 /* Kills the VM and waits for its threads: each got EIO. */
 void crew_end(struct crew *c);
@@ -41,6 +42,7 @@ void sleep_ms(unsigned int ms);
 extern volatile uint64_t g_work[8], g_length, g_go;
 void g_spin(void);	/* counts for ever */
 void g_rest(void);	/* halts every now and then */
+void g_nap(void);	/* halts for 100 us, and counts; needs a LAPIC */
 void g_errand(void);	/* waits for g_go, sends its VMM on an errand, and counts */
 #define PORT_ERRAND	0x300
 void g_job(void);	/* g_length steps, and ends */
