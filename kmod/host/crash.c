@@ -5,7 +5,7 @@
  * Some kernels do that by themselves, whoever switched it on: they look at the hardware.
  * Others call back whoever asked for it (later 6.1: for VT-x alone, and see to AMD-V themselves),
  * but have room for one alone, who is KVM as a rule, and complain when a second comes. So the
- * place is taken only while kvm.ko is not loaded.
+ * place is taken only while KVM's module for the CPU is not loaded.
  */
 #include <linux/module.h>
 #include <linux/mutex.h>
@@ -18,7 +18,7 @@
 
 static DEFINE_MUTEX(lock);
 static bool taken;	/* @lock */
-static bool kvm;	/* @lock: kvm.ko is loaded, or about to be */
+static bool kvm;	/* @lock: KVM has the place, or is about to take it */
 static void (*on_crash)(void);
 
 static void callback(void)
@@ -37,12 +37,15 @@ static void settle(bool want)
 	taken = want;
 }
 
-/* KVM's init runs behind COMING, its exit (or the undoing of a failed init) before GOING. */
+/*
+ * It is taken for kvm_intel or kvm_amd; kvm.ko alone is what stays when they find the CPUs in use.
+ * Their init runs behind COMING, their exit (or the undoing of a failed init) before GOING.
+ */
 static int module_changed(struct notifier_block *nb, unsigned long state, void *data)
 {
 	const struct module *mod = data;
 
-	if (strcmp(mod->name, "kvm") ||
+	if ((strcmp(mod->name, "kvm_intel") && strcmp(mod->name, "kvm_amd")) ||
 	    (state != MODULE_STATE_COMING && state != MODULE_STATE_GOING))
 		return NOTIFY_DONE;
 	guard(mutex)(&lock);
@@ -53,6 +56,7 @@ static int module_changed(struct notifier_block *nb, unsigned long state, void *
 
 static struct notifier_block module_nb = { .notifier_call = module_changed };
 
+/* Which of its modules can't be asked: be on the safe side. */
 static bool kvm_is_loaded(void)
 {
 	bool found = __symbol_get("kvm_get_kvm");
