@@ -199,7 +199,7 @@ TEST(hlt_stays_one_cpu, .timeout = 60)
 	wake_each_other(true);
 }
 
-/* The VMM moves a halted vCPU elsewhere: it runs there. */
+/* The VMM moves a halted vCPU elsewhere: it runs there. (KVM leaves it halted on VT-x.) */
 
 static void g_elsewhere(void)
 {
