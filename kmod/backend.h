@@ -21,9 +21,23 @@ struct lhv_msr_value;
 #define LHV_VMMCALL	0xd9
 
 /**
+ * struct lhv_survey - how a backend asks a CPU whether it is free
+ * @name: of the hardware interface, for the log
+ * @owner: the module that may have it instead
+ * @switched_off: the firmware did so. On the CPU, interrupts off.
+ * @foreign_owner: somebody else uses it. Likewise.
+ */
+struct lhv_survey {
+	const char *name, *owner;
+	bool (*switched_off)(void);
+	bool (*foreign_owner)(void);
+};
+
+/**
  * struct lhv_backend - one hardware interface
  *
  * @name: "svm" or "vmx"
+ * @survey: how a CPU is asked whether it is free
  * @vm_size: bytes of private state behind struct lhv_vm
  * @vcpu_size: bytes of private state behind struct lhv_vcpu
  * @tdp: format of the second-stage tables
@@ -112,6 +126,7 @@ struct lhv_msr_value;
  */
 struct lhv_backend {
 	const char *name;
+	const struct lhv_survey *survey;
 	size_t vm_size;
 	size_t vcpu_size;
 	const struct lhv_tdp_format *tdp;
@@ -180,19 +195,6 @@ struct lhv_backend {
 	void (*set_shadow)(struct lhv_vcpu *vcpu, u32 shadow);
 	bool (*get_nmi_mask)(struct lhv_vcpu *vcpu);
 	void (*set_nmi_mask)(struct lhv_vcpu *vcpu, bool masked);
-};
-
-/**
- * struct lhv_survey - how a backend asks a CPU whether it is free
- * @name: of the hardware interface, for the log
- * @owner: the module that may have it instead
- * @switched_off: the firmware did so. On the CPU, interrupts off.
- * @foreign_owner: somebody else uses it. Likewise.
- */
-struct lhv_survey {
-	const char *name, *owner;
-	bool (*switched_off)(void);
-	bool (*foreign_owner)(void);
 };
 
 /**

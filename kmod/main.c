@@ -265,7 +265,7 @@ static int __init lhv_init(void)
 	if (ret < 0)
 		goto err_backend;
 	lhv_host_power_register(&power_ops);
-	lhv_host_crash_register(lhv_backend->cpu_crash);
+	lhv_host_crash_register(lhv_backend->cpu_crash, lhv_backend->survey->owner);
 	register_reboot_notifier(&reboot_notifier);
 	lhv_control_init();
 	ret = lhv_latency_init();

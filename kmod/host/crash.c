@@ -19,6 +19,7 @@
 static DEFINE_MUTEX(lock);
 static bool taken;	/* @lock */
 static bool kvm;	/* @lock: KVM has the place, or is about to take it */
+static const char *rival;	/* KVM's module for the CPU */
 static void (*on_crash)(void);
 
 static void callback(void)
@@ -38,18 +39,21 @@ static void settle(bool want)
 }
 
 /*
- * It is taken for kvm_intel or kvm_amd; kvm.ko alone is what stays when they find the CPUs in use.
- * Their init runs behind COMING, their exit (or the undoing of a failed init) before GOING.
+ * It is KVM's module for the CPU that takes the place; kvm.ko alone is what stays when that one finds
+ * the CPUs in use. Its init runs behind COMING, its exit (or the undoing of a failed init) before GOING.
+ * With kvm.ko gone it is not there either.
  */
 static int module_changed(struct notifier_block *nb, unsigned long state, void *data)
 {
 	const struct module *mod = data;
 
-	if ((strcmp(mod->name, "kvm_intel") && strcmp(mod->name, "kvm_amd")) ||
-	    (state != MODULE_STATE_COMING && state != MODULE_STATE_GOING))
+	bool coming = state == MODULE_STATE_COMING, going = state == MODULE_STATE_GOING;
+
+	if (!(!strcmp(mod->name, rival) && (coming || going)) &&
+	    !(!strcmp(mod->name, "kvm") && going))
 		return NOTIFY_DONE;
 	guard(mutex)(&lock);
-	kvm = state == MODULE_STATE_COMING;
+	kvm = coming;
 	settle(!kvm);
 	return NOTIFY_DONE;
 }
@@ -66,9 +70,10 @@ static bool kvm_is_loaded(void)
 	return found;
 }
 
-void lhv_host_crash_register(void (*fn)(void))
+void lhv_host_crash_register(void (*fn)(void), const char *kvm_module)
 {
 	on_crash = fn;
+	rival = kvm_module;
 	register_module_notifier(&module_nb);
 	guard(mutex)(&lock);
 	if (kvm_is_loaded())
@@ -85,7 +90,7 @@ void lhv_host_crash_unregister(void)
 
 #else
 
-void lhv_host_crash_register(void (*fn)(void))
+void lhv_host_crash_register(void (*fn)(void), const char *kvm_module)
 {
 }
 

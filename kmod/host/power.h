@@ -20,10 +20,11 @@ void lhv_host_power_unregister(void);
 /**
  * lhv_host_crash_register() - be called when the machine dies, where the host needs it
  * @fn: called on each CPU in turn, the others' last act; in NMI context or with interrupts off
+ * @kvm_module: who wants to be called, too
  *
  * Hosts that clean up the hardware by themselves never call. One user.
  */
-void lhv_host_crash_register(void (*fn)(void));
+void lhv_host_crash_register(void (*fn)(void), const char *kvm_module);
 void lhv_host_crash_unregister(void);
 
 #endif

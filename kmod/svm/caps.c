@@ -42,7 +42,7 @@ static bool switched_off(void)
 	return lhv_host_rdmsr(MSR_VM_CR) & SVM_VM_CR_SVM_DIS_MASK;
 }
 
-static const struct lhv_survey survey = {
+const struct lhv_survey lhv_svm_survey = {
 	.name = "AMD-V",
 	.owner = "kvm_amd",
 	.switched_off = switched_off,
@@ -81,7 +81,7 @@ int lhv_svm_probe(void)
 		return -EOPNOTSUPP;
 	}
 
-	return lhv_survey_cpus(&survey);
+	return lhv_survey_cpus(&lhv_svm_survey);
 }
 
 /* See struct lhv_backend. */

@@ -489,6 +489,7 @@ static bool svm_enter(struct lhv_vcpu *vcpu)
 
 const struct lhv_backend lhv_svm_backend = {
 	.name = "svm",
+	.survey = &lhv_svm_survey,
 	.vcpu_size = sizeof(struct lhv_svm_vcpu),
 	.tdp = &lhv_npt_format,
 	.hypercall = LHV_VMMCALL,

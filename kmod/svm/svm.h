@@ -127,6 +127,7 @@ static inline void lhv_svm_intercept(struct lhv_vcpu *vcpu, unsigned int nr, boo
 }
 
 /* caps.c */
+extern const struct lhv_survey lhv_svm_survey;
 int lhv_svm_probe(void);
 int lhv_svm_describe(char *buf, size_t size);
 bool lhv_svm_foreign_owner(void);	/* of this CPU; preemption off */

@@ -84,6 +84,38 @@ static void exit_reasons(struct kunit *test)
 				    "exit reason %u", rows[i].code);
 }
 
+/* SDM Vol 3C "VM Exits: Recording VM-Exit Information and Updating VM-Entry Control Fields" */
+static void exit_information(struct kunit *test)
+{
+	static const struct {
+		u32 code;
+		u8 says;
+	} rows[] = {
+		{ EXIT_REASON_EXCEPTION_NMI, LHV_VMX_SAYS_QUALIFICATION |
+			LHV_VMX_SAYS_VECTORING | LHV_VMX_SAYS_EVENT },
+		{ EXIT_REASON_EXTERNAL_INTERRUPT, LHV_VMX_SAYS_EVENT },
+		{ EXIT_REASON_TRIPLE_FAULT, LHV_VMX_SAYS_VECTORING },
+		{ EXIT_REASON_TASK_SWITCH, LHV_VMX_SAYS_QUALIFICATION | LHV_VMX_SAYS_VECTORING },
+		{ EXIT_REASON_CPUID, LHV_VMX_SAYS_LENGTH },
+		{ EXIT_REASON_CR_ACCESS, LHV_VMX_SAYS_QUALIFICATION | LHV_VMX_SAYS_LENGTH },
+		{ EXIT_REASON_DR_ACCESS, LHV_VMX_SAYS_QUALIFICATION | LHV_VMX_SAYS_LENGTH },
+		{ EXIT_REASON_IO_INSTRUCTION, LHV_VMX_SAYS_QUALIFICATION |
+			LHV_VMX_SAYS_LENGTH | LHV_VMX_SAYS_OPERAND },
+		{ EXIT_REASON_EPT_VIOLATION, LHV_VMX_SAYS_QUALIFICATION |
+			LHV_VMX_SAYS_VECTORING | LHV_VMX_SAYS_ADDRESS },
+		{ EXIT_REASON_EPT_MISCONFIG, LHV_VMX_SAYS_VECTORING | LHV_VMX_SAYS_ADDRESS },
+		{ EXIT_REASON_EOI_INDUCED, LHV_VMX_SAYS_QUALIFICATION },
+		{ EXIT_REASON_APIC_WRITE, LHV_VMX_SAYS_QUALIFICATION },
+		{ EXIT_REASON_INTERRUPT_WINDOW, 0 },
+		{ EXIT_REASON_PREEMPTION_TIMER, 0 },
+	};
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++)
+		KUNIT_EXPECT_EQ_MSG(test, lhv_vmx_reasons[rows[i].code].says, rows[i].says,
+				    "exit reason %u", rows[i].code);
+}
+
 static void ept_access(struct kunit *test)
 {
 	/* "Exit Qualification for EPT Violations" */
@@ -194,6 +226,7 @@ static struct kunit_case vmx_cases[] = {
 	KUNIT_CASE(msr_bits),
 	KUNIT_CASE(msr_intercept),
 	KUNIT_CASE(exit_reasons),
+	KUNIT_CASE(exit_information),
 	KUNIT_CASE(ept_access),
 	KUNIT_CASE(io_decode),
 	KUNIT_CASE(requeue),

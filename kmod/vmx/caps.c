@@ -110,7 +110,7 @@ static bool foreign_owner(void)
 	return lhv_host_vmxe();
 }
 
-static const struct lhv_survey survey = {
+const struct lhv_survey lhv_vmx_survey = {
 	.name = "VT-x",
 	.owner = "kvm_intel",
 	.switched_off = switched_off,
@@ -311,7 +311,7 @@ int lhv_vmx_probe(void)
 		lhv_ept_format.dirty = 0;
 	}
 	lhv_ept_format.max_leaf = lhv_vmx_caps.ept_max_leaf;
-	return lhv_survey_cpus(&survey);
+	return lhv_survey_cpus(&lhv_vmx_survey);
 }
 
 /* See struct lhv_backend. */

@@ -395,7 +395,7 @@ static __always_inline void read_more(struct lhv_vcpu *vcpu, u8 says)
 static __always_inline u8 read_exit(struct lhv_vcpu *vcpu, u32 code)
 {
 	struct lhv_exit *exit = &vcpu->exit;
-	u8 reason = LHV_EXIT_OTHER, says = 0;
+	u8 reason = LHV_EXIT_OTHER, says = LHV_VMX_SAYS_QUALIFICATION;
 
 	if (likely(code < LHV_VMX_NR_REASONS && lhv_vmx_reasons[code].reason)) {
 		reason = lhv_vmx_reasons[code].reason - 1;
@@ -499,8 +499,11 @@ static bool guest_not_loaded(struct lhv_vcpu *vcpu, u32 reason)
 	}
 	lhv_vmx_read_groups(vmx, LHV_VMX_VOLATILE);
 	if (code == EXIT_REASON_INVALID_STATE) {
-		vcpu->exit.code = reason;
-		vcpu->exit.info1 = lhv_vmreadl(EXIT_QUALIFICATION);
+		vcpu->exit = (struct lhv_exit){
+			.code = reason, .info1 = lhv_vmreadl(EXIT_QUALIFICATION),
+		};
+		vmx->intr_info = 0;
+		vmx->vectoring_info = 0;
 		what = lhv_vmx_bad_guest_state(vcpu);
 		lhv_vmx_dump(vcpu, what);
 	}

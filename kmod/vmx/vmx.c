@@ -389,6 +389,7 @@ static void vmx_sync_tlb(struct lhv_vcpu *vcpu)
 
 const struct lhv_backend lhv_vmx_backend = {
 	.name = "vmx",
+	.survey = &lhv_vmx_survey,
 	.vcpu_size = sizeof(struct lhv_vmx_vcpu),
 	.tdp = &lhv_ept_format,
 	.hypercall = LHV_VMCALL,

@@ -62,7 +62,6 @@ enum lhv_vmx_group {
 /**
  * struct lhv_vmx_caps - what this CPU model can do beyond the floor; constant after probe, and the
  *	same on each CPU in use
- * @basic: IA32_VMX_BASIC
  * @revision: VMCS revision
  * @ins_outs_info: the VMCS tells the segment and address size of INS and OUTS
  * @vpid: translations of guests are tagged, and can be flushed by tag
@@ -212,6 +211,7 @@ static inline void lhv_vmx_set_control(struct lhv_vmx_vcpu *vmx, enum lhv_vmx_wo
 }
 
 /* caps.c */
+extern const struct lhv_survey lhv_vmx_survey;
 int lhv_vmx_probe(void);
 bool lhv_vmx_alike(void);
 int lhv_vmx_describe(char *buf, size_t size);

@@ -485,7 +485,8 @@ TEST(dirty_log_moved)
 	unsigned int i;
 
 	vcpu_sync(vcpu, 1);
-	vm_set_slot(vm, 1, KVM_MEM_LOG_DIRTY_PAGES, GUEST_EXTRA + PAGE_SIZE, PAGES * PAGE_SIZE, mem);
+	vm_set_slot(vm, 1, KVM_MEM_LOG_DIRTY_PAGES, GUEST_EXTRA + PAGE_SIZE, PAGES * PAGE_SIZE,
+		    mem);
 	vcpu_sync(vcpu, 2);
 	CHECK_OK(ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log));
 	CHECK_EQ(bitmap[0], 1 << 3 | 1 << 7);
