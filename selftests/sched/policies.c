@@ -289,3 +289,73 @@ TEST(gang_locks, .timeout = 600)
 	/* With two of them the emulator's PAUSE, which hands the turn on, hides it. */
 	CHECK(n < 4 || gang > none);
 }
+
+/*
+ * How much of the time in which one of a VM's two vCPUs ran did the other run, too? By what they saw
+ * themselves.
+ */
+
+static bool runs(const struct absence *log, uint64_t n, uint64_t t)
+{
+	uint64_t i;
+
+	for (i = 0; i < n; i++)
+		if (t >= log[i].from && t < log[i].to)
+			return false;
+	return true;
+}
+
+static void sum_up(const struct crew *c, uint64_t *any, uint64_t *both)
+{
+	const struct absence *log[WATCHERS];
+	uint64_t n[WATCHERS], from = 0, to = UINT64_MAX, t;
+	unsigned int i;
+	bool a, b;
+
+	for (i = 0; i < WATCHERS; i++) {
+		log[i] = (struct absence *)(c->vm->ram + GUEST_SHARED) + i * ABSENCES;
+		n[i] = ((volatile uint64_t *)guest_ptr(c->vm, g_work))[i];
+		CHECK(n[i] > 4 && n[i] < ABSENCES);
+		from = log[i][0].from > from ? log[i][0].from : from;
+		to = log[i][n[i] - 1].to < to ? log[i][n[i] - 1].to : to;
+	}
+	CHECK(from < to);
+	for (t = from; t < to; t += MS / 10) {
+		a = runs(log[0], n[0], t);
+		b = runs(log[1], n[1], t);
+		*any += a || b;
+		*both += a && b;
+	}
+}
+
+static double together(const char *policy)
+{
+	uint64_t any = 0, both = 0;
+	struct crew c[3];
+	struct msg *m;
+	int i;
+
+	sched_setup(policy, 2);
+	m = msg_new(LHV_CMD_POOL_SET);
+	msg_str(m, LHV_A_POOL_NAME, "default");
+	msg_u64(m, LHV_A_POOL_QUANTUM, 100 * MS);
+	CHECK_EQ(nl_do(nl, m, NULL, NULL), 0);
+	for (i = 0; i < 3; i++)
+		crew_start(&c[i], 2, g_watch);
+	sleep_ms(4000);
+	for (i = 0; i < 3; i++) {
+		sum_up(&c[i], &any, &both);
+		crew_end(&c[i]);
+	}
+	test_note("%s: siblings ran together for %.2f %% of the time", policy, 100.0 * both / any);
+	return (double)both / any;
+}
+
+TEST(gang_together, .timeout = 600)
+{
+	if (sysconf(_SC_NPROCESSORS_ONLN) != 2)
+		test_skip("needs two CPUs");
+	together("rr");
+	together("credit");
+	CHECK(together("gang") >= .95);
+}

@@ -48,4 +48,17 @@ void g_errand(void);	/* waits for g_go, sends its VMM on an errand, and counts *
 void g_job(void);	/* g_length steps, and ends */
 void g_lock(void);	/* counts under a lock that its siblings want, too */
 
+/*
+ * Of each vCPU at GUEST_SHARED: when it was not running for at least ABSENCE ticks of the TSC; g_work
+ * counts them. What is shorter may be the machine's own interrupts.
+ */
+#define ABSENCE		(5 * MS)
+struct absence {
+	uint64_t from, to;
+};
+
+#define WATCHERS	2
+#define ABSENCES	2000
+void g_watch(void);
+
 #endif
