@@ -369,7 +369,12 @@ TEST(kvmclock)
 
 	for (i = 0; i < 10; i++) {
 		struct timespec rt;
+		cpu_set_t one;
 
+		/* Each time on another CPU, if there is one. */
+		CPU_ZERO(&one);
+		CPU_SET(i % sysconf(_SC_NPROCESSORS_ONLN), &one);
+		CHECK_OK(sched_setaffinity(0, sizeof(one), &one));
 		/* What the guest read lies between what the host reads before and after. */
 		CHECK_OK(ioctl(vm->fd, KVM_GET_CLOCK, &before));
 		vcpu_sync(vcpu, 1);
