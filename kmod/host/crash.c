@@ -45,12 +45,11 @@ static void settle(bool want)
  */
 static int module_changed(struct notifier_block *nb, unsigned long state, void *data)
 {
-	const struct module *mod = data;
-
 	bool coming = state == MODULE_STATE_COMING, going = state == MODULE_STATE_GOING;
+	const char *name = ((const struct module *)data)->name;
 
-	if (!(!strcmp(mod->name, rival) && (coming || going)) &&
-	    !(!strcmp(mod->name, "kvm") && going))
+	if (!(coming && !strcmp(name, rival)) &&
+	    !(going && (!strcmp(name, rival) || !strcmp(name, "kvm"))))
 		return NOTIFY_DONE;
 	guard(mutex)(&lock);
 	kvm = coming;
