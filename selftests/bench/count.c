@@ -14,8 +14,8 @@
  *
  * sched/cost.c tells where functions of the host are: what is executed from the entry of a
  * MARK_GATE one to its return is counted apart, without what MARK_SCHEDULE and MARK_WAKE ones
- * take within. A return is known by its address, which a shadow of the host's stack has at the
- * entry.
+ * take within. A return is known by a shadow of each of the host's stacks, since threads are
+ * switched in between.
  *
  * At the end writes to the file that the argument out= names, "row N HOST CLASS..." with N counted
  * from 1, "gate SCHEDULED INSTRUCTIONS WAKING ENTRY..." per pair of marks, with the instructions
@@ -129,77 +129,144 @@ static bool is_detour(struct insn i)
 	return over > -64 && over < 64;
 }
 
-static bool is_return(struct insn i)
-{
-	return *i.b == 0xc3 || *i.b == 0xc2;
-}
-
 /* ---- the gate ---- */
 
 #define PLACES		32
-#define DEPTH		64		/* of the shadow stack; a power of two */
+#define STACKS		4096		/* of the host's threads; a power of two */
+#define STACK		(16 << 10)	/* so large are they, and so aligned */
+#define DEPTH		128
 
 enum mode { ELSEWHERE, GATE, WAKE };
 
-/* Blocks at whose begin something changes: entries, and where those return to. */
 static struct place {
 	uint64_t vaddr;
-	uint32_t what;			/* an entry: MARK_*; else 0 */
-	enum mode next;			/* a return: what goes on there */
+	uint32_t what;			/* MARK_* */
 } places[PLACES];
-static unsigned int nr_places, depth;
-static uint64_t stack[DEPTH];
-static bool detour;
+static unsigned int nr_places, nr_entries;
+
+/* Calls that have not returned. */
+static struct stack {
+	uint64_t base;
+	unsigned int depth;
+	struct call {
+		uint64_t sp, ret;
+		bool changed;		/* the mode: back to this then */
+		enum mode mode;
+		unsigned int entry;
+	} calls[DEPTH];
+} stacks[STACKS], *stack = stacks;
+
 static enum mode mode;
 static uint64_t gate[WAKE + 1], scheduled;
 static uint64_t by_entry[PLACES];	/* what of gate[GATE] is whose */
-static unsigned int entry, nr_entries;
+static unsigned int entry;
 static struct { uint64_t scheduled, gate, wake, by_entry[PLACES]; } gates[ROWS];
 static unsigned int nr_gates;
 
-static void add_place(uint64_t vaddr, uint32_t what, enum mode next)
+/* They are told in one go, MARK_GATE first, before anything is counted. */
+static void add_place(uint64_t vaddr, uint32_t what)
 {
 	unsigned int i;
 
 	for (i = 0; i < nr_places; i++)
 		if (places[i].vaddr == vaddr)
 			return;
-	if (nr_places < PLACES)
-		places[nr_places++] = (struct place){ vaddr, what, next };
+	if (nr_places == PLACES)
+		return;
+	places[nr_places++] = (struct place){ vaddr, what };
+	nr_entries += what == MARK_GATE;
 }
 
-/* They are told in one go, before anything is counted. */
-static void add_entry(uint64_t vaddr, uint32_t what)
+static struct call *top(void)
 {
-	unsigned int before = nr_places;
+	return stack->depth ? &stack->calls[stack->depth - 1] : NULL;
+}
 
-	add_place(vaddr, what, ELSEWHERE);
-	if (what == MARK_GATE && nr_places > before)
-		nr_entries = nr_places;
+static void pop(void)
+{
+	struct call *c = &stack->calls[--stack->depth];
+
+	if (c->changed) {
+		mode = c->mode;
+		entry = c->entry;
+	}
+}
+
+/* Until the function returns that was entered. */
+static void change(enum mode to)
+{
+	struct call *c = top();
+
+	if (!c || c->changed)
+		return;
+	c->changed = true;
+	c->mode = mode;
+	c->entry = entry;
+	mode = to;
 }
 
 /* A block of the host begins. */
 static void follow(uint64_t vaddr)
 {
 	unsigned int i;
-	uint32_t what;
 
+	if (stack->depth && top()->ret == vaddr)
+		pop();
 	for (i = 0; i < nr_places && places[i].vaddr != vaddr; i++)
 		;
 	if (i == nr_places)
 		return;
-	what = places[i].what;
-	if (!what) {
-		mode = places[i].next;
-	} else if (what == MARK_GATE && mode != GATE) {
-		add_place(stack[depth % DEPTH], 0, ELSEWHERE);
-		mode = GATE;
+	if (places[i].what == MARK_GATE && mode == ELSEWHERE) {
+		change(GATE);
 		entry = i;
-	} else if (what != MARK_GATE && mode != ELSEWHERE) {
-		add_place(stack[depth % DEPTH], 0, GATE);
-		mode = what == MARK_WAKE ? WAKE : ELSEWHERE;
-		scheduled += what == MARK_SCHEDULE;
+	} else if (places[i].what == MARK_WAKE && mode == GATE) {
+		change(WAKE);
+	} else if (places[i].what == MARK_SCHEDULE && mode == GATE) {
+		scheduled++;
+		change(ELSEWHERE);
 	}
+}
+
+static struct stack *stack_of(uint64_t sp)
+{
+	uint64_t base = sp & -STACK;
+	unsigned int i, n = base / STACK;
+
+	if (stack->base == base)
+		return stack;
+	for (i = 0; i < STACKS; i++) {
+		struct stack *s = &stacks[(n + i) % STACKS];
+
+		if (!s->base)
+			s->base = base;
+		if (s->base == base)
+			return s;
+	}
+	abort();
+}
+
+/*
+ * Which of the accesses that follow is the call's own: QEMU 7.2 tells of those of later instructions,
+ * too, if a helper makes them; of a return's it does not tell.
+ */
+static uint64_t calling;
+
+static void on_call(unsigned int cpu, void *ret)
+{
+	calling = in_guest ? 0 : (uintptr_t)ret;
+}
+
+static void on_push(unsigned int cpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *arg)
+{
+	uint64_t ret = calling;
+
+	calling = 0;
+	if (!ret || !(vaddr >> 63))	/* a program's */
+		return;
+	stack = stack_of(vaddr);
+	while (stack->depth && (top()->sp <= vaddr || stack->depth == DEPTH))
+		pop();
+	stack->calls[stack->depth++] = (struct call){ .sp = vaddr, .ret = ret };
 }
 
 /* ---- at work ---- */
@@ -208,9 +275,6 @@ struct block {
 	uint64_t vaddr;
 	uint32_t n;
 	uint64_t rep;	/* address of the last instruction, if it is repeated */
-	uint64_t call;	/* it ends with a call that returns there */
-	bool ret;	/* it ends with a return */
-	bool detour;	/* it ends with a call whose return goes elsewhere */
 };
 
 static void on_block(unsigned int cpu, void *arg)
@@ -227,10 +291,6 @@ static void on_block(unsigned int cpu, void *arg)
 		gate[mode] += b->n;
 		if (mode == GATE)
 			by_entry[entry] += b->n;
-		if (b->call)
-			stack[++depth % DEPTH] = b->call;
-		depth -= b->ret && !detour;
-		detour = b->detour || (detour && !b->ret);
 	}
 	repeated = b->rep;
 }
@@ -320,14 +380,17 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 	size_t n = qemu_plugin_tb_n_insns(tb), i;
 	struct qemu_plugin_insn *end = qemu_plugin_tb_get_insn(tb, n - 1);
 	struct insn last = strip(qemu_plugin_insn_data(end), qemu_plugin_insn_size(end));
-	struct block b = { .vaddr = qemu_plugin_tb_vaddr(tb), .n = n, .ret = is_return(last) };
+	struct block b = { .vaddr = qemu_plugin_tb_vaddr(tb), .n = n };
 	uint32_t before = 0;
 
 	if (is_repeated(last))
 		b.rep = qemu_plugin_insn_vaddr(end);
-	b.detour = is_detour(last);
-	if (is_call(last) && !b.detour)
-		b.call = qemu_plugin_insn_vaddr(end) + qemu_plugin_insn_size(end);
+	if (is_call(last) && !is_detour(last)) {
+		qemu_plugin_register_vcpu_insn_exec_cb(end, on_call, QEMU_PLUGIN_CB_NO_REGS,
+			(void *)(qemu_plugin_insn_vaddr(end) + qemu_plugin_insn_size(end)));
+		qemu_plugin_register_vcpu_mem_cb(end, on_push, QEMU_PLUGIN_CB_NO_REGS,
+						 QEMU_PLUGIN_MEM_W, NULL);
+	}
 	qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, QEMU_PLUGIN_CB_NO_REGS, block(b));
 	for (i = 0; i < n; i++) {
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
@@ -345,7 +408,7 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 				block((struct block){ .vaddr = qemu_plugin_insn_vaddr(insn) }));
 		mark = mark_of(in);
 		if (before >= MARK_GATE && before <= MARK_WAKE)
-			add_entry(mark | ~0ULL << 32, before);
+			add_place(mark | ~0ULL << 32, before);
 		before = mark;
 		if (!mark)
 			continue;

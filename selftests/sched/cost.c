@@ -21,7 +21,13 @@ static const char * const enter[] = {
 	"slice_fired", "watch_fired", "pool_timer",
 };
 
+/* A thread gives its CPU away; or, on some kernels, another one takes it. */
+static const char * const leave[] = {
+	"schedule", "preempt_schedule", "preempt_schedule_irq", "__cond_resched",
+};
+
 #define ENTRIES	(sizeof(enter) / sizeof(enter[0]))
+#define EXITS	(sizeof(leave) / sizeof(leave[0]))
 
 /* The plugin reads what the code is, not what it does. */
 static void tell(uint8_t *page, uint32_t what, uint64_t addr)
@@ -46,7 +52,7 @@ static bool is_name(const char *name, const char *want)
 
 static void tell_addresses(void)
 {
-	uint64_t schedule = 0, wake = 0, at[ENTRIES] = { 0 };
+	uint64_t out[EXITS] = { 0 }, wake = 0, at[ENTRIES] = { 0 };
 	unsigned long long addr;
 	char line[512], name[256];
 	unsigned int i;
@@ -58,8 +64,9 @@ static void tell_addresses(void)
 	while (fgets(line, sizeof(line), f)) {
 		if (sscanf(line, "%llx %*c %255s", &addr, name) != 2)
 			continue;
-		if (is_name(name, "schedule"))
-			schedule = addr;
+		for (i = 0; i < EXITS; i++)
+			if (is_name(name, leave[i]))
+				out[i] = addr;
 		if (is_name(name, "rcuwait_wake_up"))
 			wake = addr;
 		for (i = 0; i < ENTRIES && strstr(line, "[lhv]"); i++)
@@ -69,12 +76,14 @@ static void tell_addresses(void)
 	fclose(f);
 	page = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
 		    -1, 0);
-	CHECK(page != MAP_FAILED && schedule && wake);
+	CHECK(page != MAP_FAILED && out[0] && wake);
 	for (i = 0; i < ENTRIES; i++) {
 		CHECK(at[i]);
 		tell(page, MARK_GATE, at[i]);
 	}
-	tell(page, MARK_SCHEDULE, schedule);
+	for (i = 0; i < EXITS; i++)
+		if (out[i])
+			tell(page, MARK_SCHEDULE, out[i]);
 	tell(page, MARK_WAKE, wake);
 	munmap(page, 4096);
 }
