@@ -114,14 +114,10 @@ static u64 cap_quota(const struct lhv_sched_vm *vm)
 	return div_u64(LHV_SCHED_CAP_PERIOD * vm->attrs.cap, 1000);
 }
 
-/* 0: it may run. Else until when it may not. */
-static u64 capped(struct lhv_sched_vm *vm, u64 now)
+static noinline u64 over_cap(struct lhv_sched_vm *vm, u64 now)
 {
-	u64 quota, n;
+	u64 quota = cap_quota(vm), n;
 
-	if (!vm->attrs.cap)
-		return 0;
-	quota = cap_quota(vm);
 	if (now >= vm->cap_refill) {
 		n = div64_u64(now - vm->cap_refill, LHV_SCHED_CAP_PERIOD) + 1;
 		vm->cap_refill += n * LHV_SCHED_CAP_PERIOD;
@@ -135,46 +131,47 @@ static u64 capped(struct lhv_sched_vm *vm, u64 now)
 	return vm->cap_refill + n * LHV_SCHED_CAP_PERIOD;
 }
 
+/* 0: it may run. Else until when it may not. */
+static __always_inline u64 capped(struct lhv_sched_vm *vm, u64 now)
+{
+	return vm->attrs.cap ? over_cap(vm, now) : 0;
+}
+
 /* ---- states ---- */
 
-static void enter_state(struct lhv_sched_vcpu *v, u8 state, u64 now)
+static u64 since(const struct lhv_sched_vcpu *v, u64 now)
+{
+	return now > v->since ? now - v->since : 0;
+}
+
+/* @from is its state: a constant where that is known, as @to is. */
+static __always_inline void change_state(struct lhv_sched_vcpu *v, u8 from, u8 to, u64 now)
 {
 	struct lhv_sched_vm *vm = v->vm;
-	u64 ns = now > v->since ? now - v->since : 0;
+	struct lhv_sched_pool *pool = vm->pool;
 
-	switch (v->state) {
-	case LHV_SCHED_WAITING:
-		vm->fig.wait += ns;
-		vm->nr_waiting--;
-		vm->pool->nr_waiting--;
-		break;
-	case LHV_SCHED_PARKED:
-		vm->fig.throttled += ns;
-		break;
-	case LHV_SCHED_RUNNING:
+	if (from == LHV_SCHED_RUNNING) {
 		vm->nr_running--;
-		vm->pool->nr_busy--;
-		list_del_init(&v->of_pool);
-		break;
-	default:
-		break;
+		pool->nr_busy--;
+		hlist_del_init(&v->of_pool);
+	} else if (from == LHV_SCHED_WAITING) {
+		vm->fig.wait += since(v, now);
+		vm->nr_waiting--;
+		pool->nr_waiting--;
+	} else if (from == LHV_SCHED_PARKED) {
+		vm->fig.throttled += since(v, now);
 	}
 	/* Read without the lock by the vCPU's own thread. */
-	WRITE_ONCE(v->state, state);
+	WRITE_ONCE(v->state, to);
 	v->since = now;
-	switch (state) {
-	case LHV_SCHED_WAITING:
-		vm->nr_waiting++;
-		if (!vm->pool->nr_waiting++ && vm->pool->host->contended)
-			vm->pool->host->contended(vm->pool);
-		break;
-	case LHV_SCHED_RUNNING:
+	if (to == LHV_SCHED_RUNNING) {
 		vm->nr_running++;
-		vm->pool->nr_busy++;
-		list_add_tail(&v->of_pool, &vm->pool->running);
-		break;
-	default:
-		break;
+		pool->nr_busy++;
+		hlist_add_head(&v->of_pool, &pool->running);
+	} else if (to == LHV_SCHED_WAITING) {
+		vm->nr_waiting++;
+		if (!pool->nr_waiting++ && pool->host->contended)
+			pool->host->contended(pool);
 	}
 }
 
@@ -192,7 +189,7 @@ static void park(struct lhv_sched_vcpu *v, u64 until, u64 now)
 
 	/* A policy may say "never". */
 	until = min(until, now + LHV_SCHED_FAR);
-	enter_state(v, LHV_SCHED_PARKED, now);
+	change_state(v, v->state, LHV_SCHED_PARKED, now);
 	v->until = until;
 	lhv_sched_queue_add(&pool->parked, pool, v, until);
 	if (lhv_sched_queue_first(&pool->parked) == v)
@@ -200,18 +197,59 @@ static void park(struct lhv_sched_vcpu *v, u64 until, u64 now)
 }
 
 /* From OUT or PARKED into the policy's hands, or parked. */
-static void wake(struct lhv_sched_vcpu *v, u64 now)
+static __always_inline void wake(struct lhv_sched_vcpu *v, u8 from, u64 now)
 {
 	struct lhv_sched_pool *pool = v->vm->pool;
 	u64 until = capped(v->vm, now);
 
 	if (!until) {
 		/* Counted before the policy looks, as it is when it yields. */
-		enter_state(v, LHV_SCHED_WAITING, now);
+		change_state(v, from, LHV_SCHED_WAITING, now);
 		until = pool->ops->wake(pool, v, now);
 	}
 	if (until)
 		park(v, max(until, now + 1), now);
+}
+
+/**
+ * lhv_sched_charge() - it was on a CPU
+ * @v: the vCPU, in any state
+ * @ns: for so long, since the last time
+ * @now: the time
+ */
+void lhv_sched_charge(struct lhv_sched_vcpu *v, u64 ns, u64 now)
+{
+	struct lhv_sched_vm *vm = v->vm;
+	struct lhv_sched_pool *pool = vm->pool;
+
+	if (v->state != LHV_SCHED_RUNNING) {
+		v->owed += ns;
+		return;
+	}
+	v->ran += ns;
+	v->burst += ns;
+	vm->fig.run += ns;
+	if (vm->attrs.cap) {
+		capped(vm, now);	/* what was due comes first */
+		vm->cap_budget -= ns;
+	}
+	if (pool->ops->charge)
+		pool->ops->charge(pool, v, ns, now);
+}
+
+static __always_inline u64 time_left(struct lhv_sched_vcpu *v, u64 now)
+{
+	struct lhv_sched_vm *vm = v->vm;
+	u64 left;
+
+	/* More run than there are slots, after some were taken away. */
+	if (v->resched || vm->pool->nr_busy > vm->pool->nr_slots || capped(vm, now))
+		return 0;
+	left = vm->pool->ops->expired(vm->pool, v, now);
+	if (vm->attrs.cap)
+		left = min(left, max(div_u64(vm->cap_budget, max(vm->nr_running, 1U)),
+				     20 * LHV_SCHED_US));
+	return left;
 }
 
 static void grant(struct lhv_sched_vcpu *v, u64 now)
@@ -219,7 +257,7 @@ static void grant(struct lhv_sched_vcpu *v, u64 now)
 	struct lhv_sched_vm *vm = v->vm;
 	u64 owed = v->owed, ns;
 
-	enter_state(v, LHV_SCHED_RUNNING, now);
+	change_state(v, LHV_SCHED_WAITING, LHV_SCHED_RUNNING, now);
 	v->ran = 0;
 	v->resched = false;
 	vm->fig.slices++;
@@ -234,23 +272,29 @@ static void grant(struct lhv_sched_vcpu *v, u64 now)
 		lhv_sched_charge(v, owed, now);
 		v->ran = 0;
 	}
-	vm->pool->host->granted(vm->pool, v, now);
+	vm->pool->host->granted(vm->pool, v, time_left(v, now), now);
 }
 
-static void dispatch(struct lhv_sched_pool *pool, u64 now)
+static noinline void give_slots(struct lhv_sched_pool *pool, u64 now)
 {
 	struct lhv_sched_vcpu *v;
 
-	while (pool->nr_waiting && pool->nr_busy < pool->nr_slots) {
+	do {
 		v = pool->ops->pick(pool, now);
 		if (!v)
 			break;
 		grant(v, now);
-	}
+	} while (pool->nr_waiting && pool->nr_busy < pool->nr_slots);
+}
+
+static __always_inline void dispatch(struct lhv_sched_pool *pool, u64 now)
+{
+	if (pool->nr_waiting && pool->nr_busy < pool->nr_slots)
+		give_slots(pool, now);
 }
 
 /* Whatever it is, it is OUT then. Nobody is picked in its place yet. */
-static void take_out(struct lhv_sched_vcpu *v, u64 now)
+static __always_inline void take_out(struct lhv_sched_vcpu *v, u64 now)
 {
 	struct lhv_sched_pool *pool = v->vm->pool;
 
@@ -261,7 +305,7 @@ static void take_out(struct lhv_sched_vcpu *v, u64 now)
 		pool->ops->sleep(pool, v, now);
 	}
 	v->resched = false;
-	enter_state(v, LHV_SCHED_OUT, now);
+	change_state(v, v->state, LHV_SCHED_OUT, now);
 }
 
 /* ---- what a vCPU does ---- */
@@ -279,7 +323,7 @@ void lhv_sched_want(struct lhv_sched_vcpu *v, u64 now)
 	v->burst = 0;
 	v->answered = false;
 	v->vm->fig.wakeups++;
-	wake(v, now);
+	wake(v, LHV_SCHED_OUT, now);
 	dispatch(v->vm->pool, now);
 }
 
@@ -319,38 +363,12 @@ void lhv_sched_requeue(struct lhv_sched_vcpu *v, u64 now)
 	} else {
 		until = pool->ops->yield(pool, v, now);
 		if (!until)
-			enter_state(v, LHV_SCHED_WAITING, now);
+			change_state(v, LHV_SCHED_RUNNING, LHV_SCHED_WAITING, now);
 	}
 	v->resched = false;
 	if (until)
 		park(v, max(until, now + 1), now);
 	dispatch(pool, now);
-}
-
-/**
- * lhv_sched_charge() - it was on a CPU
- * @v: the vCPU, in any state
- * @ns: for so long, since the last time
- * @now: the time
- */
-void lhv_sched_charge(struct lhv_sched_vcpu *v, u64 ns, u64 now)
-{
-	struct lhv_sched_vm *vm = v->vm;
-	struct lhv_sched_pool *pool = vm->pool;
-
-	if (v->state != LHV_SCHED_RUNNING) {
-		v->owed += ns;
-		return;
-	}
-	v->ran += ns;
-	v->burst += ns;
-	vm->fig.run += ns;
-	if (vm->attrs.cap) {
-		capped(vm, now);	/* what was due comes first */
-		vm->cap_budget -= ns;
-	}
-	if (pool->ops->charge)
-		pool->ops->charge(pool, v, ns, now);
 }
 
 /**
@@ -379,17 +397,7 @@ void lhv_sched_idled(struct lhv_sched_vcpu *v, u64 ns, u64 now)
  */
 u64 lhv_sched_left(struct lhv_sched_vcpu *v, u64 now)
 {
-	struct lhv_sched_vm *vm = v->vm;
-	u64 left;
-
-	/* More run than there are slots, after some were taken away. */
-	if (v->resched || vm->pool->nr_busy > vm->pool->nr_slots || capped(vm, now))
-		return 0;
-	left = vm->pool->ops->expired(vm->pool, v, now);
-	if (vm->attrs.cap)
-		left = min(left, max(div_u64(vm->cap_budget, max(vm->nr_running, 1U)),
-				     20 * LHV_SCHED_US));
-	return left;
+	return time_left(v, now);
 }
 
 /* See sched.h. */
@@ -418,9 +426,7 @@ void lhv_sched_pool_init(struct lhv_sched_pool *pool, const struct lhv_sched_hos
 	pool->host = host;
 	pool->nr_slots = nr_slots;
 	pool->quantum = LHV_SCHED_QUANTUM;
-	pool->parked = RB_ROOT_CACHED;
 	INIT_LIST_HEAD(&pool->vms);
-	INIT_LIST_HEAD(&pool->running);
 }
 
 /**
@@ -434,7 +440,7 @@ void lhv_sched_timer(struct lhv_sched_pool *pool, u64 now)
 
 	while ((v = lhv_sched_queue_first(&pool->parked)) && v->until <= now) {
 		lhv_sched_queue_del(&pool->parked, v);
-		wake(v, now);
+		wake(v, LHV_SCHED_PARKED, now);
 	}
 	arm(pool);
 	if (pool->ops)
@@ -451,7 +457,7 @@ void lhv_sched_pool_set_slots(struct lhv_sched_pool *pool, u32 nr_slots, u64 now
 		return;
 	/* Who has one too many finds out at the gate. */
 	if (pool->nr_busy > nr_slots) {
-		list_for_each_entry(v, &pool->running, of_pool)
+		hlist_for_each_entry(v, &pool->running, of_pool)
 			pool->host->kick(pool, v);
 	}
 	dispatch(pool, now);
@@ -493,7 +499,7 @@ static void vm_plug(struct lhv_sched_vm *vm, u64 now)
 	}
 	list_for_each_entry(v, &vm->vcpus, of_vm) {
 		if (v->until)
-			wake(v, now);
+			wake(v, LHV_SCHED_OUT, now);
 	}
 }
 
@@ -504,7 +510,7 @@ static void vm_release(struct lhv_sched_vm *vm, u64 now)
 
 	list_for_each_entry(v, &vm->vcpus, of_vm) {
 		if (v->until)
-			vm->pool->host->granted(vm->pool, v, now);
+			vm->pool->host->granted(vm->pool, v, 0, now);
 		v->until = 0;
 	}
 }
@@ -635,8 +641,6 @@ void lhv_sched_vcpu_add(struct lhv_sched_vm *vm, struct lhv_sched_vcpu *v)
 {
 	memset(v, 0, sizeof(*v));
 	v->vm = vm;
-	INIT_LIST_HEAD(&v->of_pool);
-	RB_CLEAR_NODE(&v->node);
 	list_add_tail(&v->of_vm, &vm->vcpus);
 	vm->nr_vcpus++;
 	if (vm->pool->ops && vm->pool->ops->vcpu_insert)

@@ -15,13 +15,14 @@
 
 /**
  * struct lhv_sched_host - what a pool wants from the world; called with its lock held
- * @granted: @v waits no more: it has a slot, or the pool's policy is none
+ * @granted: @v waits no more: it has a slot, for @left ns (see lhv_sched_left()), or the pool's
+ *	policy is none
  * @kick: @v, RUNNING before, has to come to the gate
  * @timer: call lhv_sched_timer() at @when, in place of any time said before
  * @contended: (o) somebody waits, for the first time or again
  */
 struct lhv_sched_host {
-	void (*granted)(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now);
+	void (*granted)(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 left, u64 now);
 	void (*kick)(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v);
 	void (*timer)(struct lhv_sched_pool *pool, u64 when);
 	void (*contended)(struct lhv_sched_pool *pool);

@@ -16,8 +16,8 @@
 #define RATE		(1 * LHV_SCHED_MS)
 
 struct credit_pool {
-	struct rb_root_cached waiting;
-	struct rb_root_cached running;	/* by virtual time when it got the slot */
+	struct lhv_sched_queue waiting;
+	struct lhv_sched_queue running;	/* by virtual time when it got the slot */
 	struct lhv_fair fair;
 };
 

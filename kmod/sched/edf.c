@@ -28,9 +28,9 @@
 #define RATE		(1 * LHV_SCHED_MS)
 
 struct edf_pool {
-	struct rb_root_cached waiting;	/* by deadline */
-	struct rb_root_cached running;	/* by deadline; then those without, at BACKGROUND */
-	struct rb_root_cached rest;	/* waiting without budget, by virtual time */
+	struct lhv_sched_queue waiting;	/* by deadline */
+	struct lhv_sched_queue running;	/* by deadline; then those without, at BACKGROUND */
+	struct lhv_sched_queue rest;	/* waiting without budget, by virtual time */
 	struct lhv_fair fair;
 	u64 taken;			/* by those admitted, in SHARE_ONE */
 	u64 agreed;			/* was taken before a change to less: still is right */

@@ -61,7 +61,8 @@ static __always_inline void lhv_gate_linger(struct lhv_vcpu *vcpu)
 {
 	if (static_branch_unlikely(&lhv_sched_on) &&
 	    READ_ONCE(READ_ONCE(vcpu->vm->sched.pool)->nr_waiting) &&
-	    !raw_cpu_read(lhv_slices.soon))
+	    (!raw_cpu_read(lhv_slices.soon) ||
+	     READ_ONCE(vcpu->sched.core.state) != LHV_SCHED_RUNNING))
 		lhv_gate_linger_slow(vcpu);
 }
 
@@ -87,7 +88,8 @@ static __always_inline void lhv_gate_leave(struct lhv_vcpu *vcpu, int ret)
 	if (!static_branch_unlikely(&lhv_sched_on))
 		return;
 	reason = READ_ONCE(vcpu->run->exit_reason);
-	if (ret || reason >= 64 || !(BIT_ULL(reason) & LHV_GATE_ERRANDS))
+	if (ret || reason >= 64 || !(BIT_ULL(reason) & LHV_GATE_ERRANDS) ||
+	    READ_ONCE(vcpu->sched.core.state) != LHV_SCHED_RUNNING)
 		lhv_gate_enough_slow(vcpu);
 	else
 		lhv_gate_linger(vcpu);

@@ -5,7 +5,7 @@
 #include "sched/queue.h"
 
 struct fcfs_pool {
-	struct rb_root_cached waiting;
+	struct lhv_sched_queue waiting;
 };
 
 #define POOL(pool)	lhv_sched_priv(pool, struct fcfs_pool)

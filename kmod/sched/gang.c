@@ -25,14 +25,14 @@
 
 struct gang_pool {
 	/* VMs with vCPUs that wait, by virtual time: */
-	struct rb_root_cached vms;	/* not admitted */
-	struct rb_root_cached joining;	/* admitted, the rest of them runs */
+	struct lhv_sched_queue vms;	/* not admitted */
+	struct lhv_sched_queue joining;	/* admitted, the rest of them runs */
 	u64 vtime;
 };
 
 struct gang_vm {
-	struct rb_root_cached waiting;	/* its vCPUs, who got least first */
-	struct rb_root_cached *queue;	/* the one it is in, or NULL */
+	struct lhv_sched_queue waiting;	/* its vCPUs, who got least first */
+	struct lhv_sched_queue *queue;	/* the one it is in, or NULL */
 	u64 vtime;
 	u64 since;			/* admitted, or queued, then */
 	u64 seq;
@@ -61,14 +61,14 @@ static void vm_dequeue(struct lhv_sched_vm *vm)
 	struct gang_vm *g = VM(vm);
 
 	if (g->queue)
-		rb_erase_cached(&vm->node, g->queue);
+		lhv_sched_queue_remove(g->queue, &vm->node);
 	g->queue = NULL;
 }
 
-static void vm_enqueue(struct lhv_sched_vm *vm, struct rb_root_cached *queue)
+static void vm_enqueue(struct lhv_sched_vm *vm, struct lhv_sched_queue *queue)
 {
 	VM(vm)->queue = queue;
-	rb_add_cached(&vm->node, queue, vm_less);
+	lhv_sched_queue_insert(queue, &vm->node, vm_less);
 }
 
 /* For a turn. Who slept has saved a little, who ran alone is ahead by a turn at most. */
@@ -153,7 +153,7 @@ static bool fits(const struct lhv_sched_pool *pool, const struct lhv_sched_vm *v
 
 static struct lhv_sched_vm *next_vm(struct lhv_sched_pool *pool, u64 now)
 {
-	struct rb_node *node = rb_first_cached(&POOL(pool)->vms);
+	struct rb_node *node = POOL(pool)->vms.first;
 	struct lhv_sched_vm *vm;
 	int i;
 
@@ -171,7 +171,7 @@ static struct lhv_sched_vm *next_vm(struct lhv_sched_pool *pool, u64 now)
 static struct lhv_sched_vcpu *gang_pick(struct lhv_sched_pool *pool, u64 now)
 {
 	struct gang_pool *p = POOL(pool);
-	struct rb_node *node = rb_first_cached(&p->joining);
+	struct rb_node *node = p->joining.first;
 	struct lhv_sched_vm *vm;
 	struct lhv_sched_vcpu *v;
 	struct gang_vm *g;
@@ -198,7 +198,7 @@ static struct lhv_sched_vcpu *gang_pick(struct lhv_sched_pool *pool, u64 now)
 static void gang_charge(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 ns, u64 now)
 {
 	struct gang_vm *g = VM(v->vm);
-	struct rb_root_cached *queue = g->queue;
+	struct lhv_sched_queue *queue = g->queue;
 	u64 ran = div_u64(ns * LHV_SCHED_WEIGHT, v->vm->attrs.weight);
 
 	VCPU(v)->progress += ns;
@@ -218,7 +218,7 @@ static u64 gang_expired(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u
 	if (!g->admitted)
 		return 0;
 	if (now >= end) {
-		if (!rb_first_cached(&POOL(pool)->vms) && !behind) {
+		if (!POOL(pool)->vms.first && !behind) {
 			g->since = now;
 			return pool->quantum;
 		}

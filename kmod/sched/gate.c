@@ -5,13 +5,15 @@
  * A slot stands for a CPU. So a thread keeps its slot for as long as it is on one: in the guest,
  * in the kernel and on a short errand in its VMM, and all that time is charged. Whether it was
  * there all the time its counters of context switches tell: where they have moved, only what
- * had passed when it left the atomic tier is charged. A timer per CPU, armed for the rest of the
- * slice when the thread gets its slot or comes to another CPU, interrupts the guest; its handler
- * sets LHV_REQ_GATE, so that an entry that nobody wants to prevent costs not one instruction.
+ * had passed when it left the atomic tier is charged. A timer per CPU interrupts the guest, so that
+ * an entry that nobody wants to prevent costs not one instruction. It fires no later than the slice
+ * ends of who is there, but may fire earlier: then it looks what is left. To arm it for each one
+ * who comes would cost more than all the rest of his way in.
  *
  * How a slot gets back:
- *	the slice is over	the timer: LHV_REQ_GATE; the thread queues up anew at the gate. One
- *				that is in its VMM loses it there and then, if somebody waits
+ *	the slice is over	the timer: its handler queues the vCPU anew and gives the slot to
+ *				the next one; LHV_REQ_GATE sends the thread to sleep. One that
+ *				is in its VMM wants none until it is back
  *	HLT, pause, signal	lhv_gate_enough()
  *	the thread sleeps	(its VMM, or a page that comes from a disk:) who wants a slot takes
  *				it. Who waited when it set out gets it after LINGER
@@ -35,6 +37,7 @@
 #define LINGER		(100 * LHV_SCHED_US)
 #define LOOK_AGAIN	(10 * LHV_SCHED_MS)	/* at least so often a running one is charged */
 #define SHORTEST	(10 * LHV_SCHED_US)
+#define SWITCH		(10 * LHV_SCHED_US)	/* from one thread to the next; more or less */
 #define STARVED		(20 * LHV_SCHED_MS)
 #define SLEEPERS	16			/* so many slots are tried for one */
 
@@ -54,9 +57,24 @@ static struct lhv_pool *pool_of(struct lhv_sched_pool *pool)
 	return container_of(pool, struct lhv_pool, core);
 }
 
+/* The pool that a VM is in, which may be moved meanwhile. Interrupts off. */
+static struct lhv_pool *lock_pool(struct lhv_sched_vm *vm)
+	__acquires(&pool->lock)
+{
+	struct lhv_pool *pool;
+
+	for (;;) {
+		pool = pool_of(READ_ONCE(vm->pool));
+		raw_spin_lock(&pool->lock);
+		if (likely(&pool->core == vm->pool))
+			return pool;
+		raw_spin_unlock(&pool->lock);
+	}
+}
+
 /**
  * lhv_gate_lock() - lock the pool that a VM is in
- * @vm: the VM, which may be moved meanwhile
+ * @vm: the VM
  * @flags: for lhv_gate_unlock()
  *
  * Context: any but NMI. Pools do not go away before the module.
@@ -64,15 +82,8 @@ static struct lhv_pool *pool_of(struct lhv_sched_pool *pool)
 struct lhv_pool *lhv_gate_lock(struct lhv_sched_vm *vm, unsigned long *flags)
 	__acquires(&pool->lock)
 {
-	struct lhv_pool *pool;
-
-	for (;;) {
-		pool = pool_of(READ_ONCE(vm->pool));
-		raw_spin_lock_irqsave(&pool->lock, *flags);
-		if (likely(&pool->core == vm->pool))
-			return pool;
-		raw_spin_unlock_irqrestore(&pool->lock, *flags);
-	}
+	local_irq_save(*flags);
+	return lock_pool(vm);
 }
 
 void lhv_gate_unlock(struct lhv_pool *pool, unsigned long flags)
@@ -86,6 +97,12 @@ void lhv_gate_unlock(struct lhv_pool *pool, unsigned long flags)
 static u64 tsc_to_ns(u64 ticks)
 {
 	return div_u64(min(ticks, U64_MAX / USEC_PER_SEC) * USEC_PER_SEC, lhv_host_tsc_khz());
+}
+
+/* Of a slice: for less than a second. */
+static u64 ns_to_tsc(u64 ns)
+{
+	return div_u64(ns * lhv_host_tsc_khz(), USEC_PER_SEC);
 }
 
 /* What ran until @end is to be charged; from @from on it is counted anew. */
@@ -104,6 +121,17 @@ static void catch_up(struct lhv_vcpu_sched *s)
 
 	count(s, switches == s->switches ? now : s->left_at, now);
 	s->switches = switches;
+}
+
+/* The same; then nothing is counted until lhv_gate_on(). Interrupts may be on. */
+static void stop_counting(struct lhv_vcpu_sched *s)
+{
+	u64 now = rdtsc();
+
+	/* Not later than @now, and not before the last switch. */
+	barrier();
+	count(s, lhv_gate_switches() == s->switches ? now : s->left_at, 0);
+	s->switches = ~0ULL;
 }
 
 /* Under the pool's lock. */
@@ -164,7 +192,7 @@ again:
 	if (!pool->core.ops || !pool->core.nr_waiting)
 		return;
 	n = 0;
-	list_for_each_entry(v, &pool->core.running, of_pool) {
+	hlist_for_each_entry(v, &pool->core.running, of_pool) {
 		if (n++ == SLEEPERS)
 			return;
 		if (sleeps(vcpu_of(v), now) || (v->resched && !READ_ONCE(vcpu_of(v)->atomic))) {
@@ -189,14 +217,15 @@ static void take_idle(struct lhv_sched_vcpu *v, u64 now)
 static enum hrtimer_restart watch_fired(struct hrtimer *timer)
 {
 	struct lhv_pool *pool = container_of(timer, struct lhv_pool, watch);
-	struct lhv_sched_vcpu *v, *next;
+	struct lhv_sched_vcpu *v;
+	struct hlist_node *next;
 	unsigned long flags;
 	u64 now;
 
 	raw_spin_lock_irqsave(&pool->lock, flags);
 	now = ktime_get_ns();
-	/* Who gets a slot comes to the end of the list; nobody but @v leaves it. */
-	list_for_each_entry_safe(v, next, &pool->core.running, of_pool) {
+	/* Who gets a slot comes to the head of the list; nobody but @v leaves it. */
+	hlist_for_each_entry_safe(v, next, &pool->core.running, of_pool) {
 		if (!pool->core.nr_waiting)
 			break;
 		take_idle(v, now);
@@ -218,40 +247,72 @@ void lhv_gate_pool_init(struct lhv_pool *pool)
 
 /* ---- the timer of a slice: one per CPU ---- */
 
-/* Ns after which to look again, or 0. */
-static u64 look_at(struct lhv_vcpu *vcpu)
+/* Who got the slot is about to come here, as a rule. */
+static struct lhv_vcpu *newest(const struct lhv_pool *pool, u64 now)
+{
+	struct lhv_sched_vcpu *v;
+
+	v = hlist_entry_safe(pool->core.running.first, struct lhv_sched_vcpu, of_pool);
+	return v && v->since == now ? vcpu_of(v) : NULL;
+}
+
+/*
+ * Its slice is over: whose is the next one? If it is on its way into the guest or out, it wants to
+ * go on, and its thread learns of it later. If it is in its VMM it wants nothing yet.
+ */
+static struct lhv_vcpu *end_slice(struct lhv_pool *pool, struct lhv_vcpu *vcpu, u64 now)
 {
 	struct lhv_vcpu_sched *s = &vcpu->sched;
-	struct lhv_pool *pool;
-	unsigned long flags;
-	u64 left = 0, now;
-	bool waits;
 
-	pool = lhv_gate_lock(&vcpu->vm->sched, &flags);
+	if (READ_ONCE(vcpu->atomic)) {
+		lhv_sched_requeue(&s->core, now);
+		if (s->core.state == LHV_SCHED_RUNNING)
+			return vcpu;
+		lhv_request(vcpu, LHV_REQ_GATE);
+	} else if (pool->core.nr_waiting) {
+		take_slot(vcpu, now);
+	} else {
+		lhv_request(vcpu, LHV_REQ_GATE);
+		return NULL;
+	}
+	return newest(pool, now);
+}
+
+/*
+ * How is he doing whose slice this is? Ns after which to look again, or 0; it may be another's
+ * then. Under @slice->lock, interrupts off.
+ */
+static u64 look_at(struct lhv_slice *slice)
+{
+	struct lhv_vcpu *vcpu = slice->vcpu;
+	struct lhv_vcpu_sched *s = &vcpu->sched;
+	struct lhv_pool *pool;
+	u64 left = 0, now;
+
+	pool = lock_pool(&vcpu->vm->sched);
 	now = ktime_get_ns();
-	waits = pool->core.nr_waiting;
+	slice->looked = now;
 	if (!pool->core.ops || s->core.state != LHV_SCHED_RUNNING)
 		goto out;
 	/* It is elsewhere, where it arms another timer, or nowhere. */
 	if (s->task != current) {
-		if (waits && sleeps(vcpu, now))
+		if (pool->core.nr_waiting && sleeps(vcpu, now))
 			take_slot(vcpu, now);
 		goto out;
 	}
 	catch_up(s);
 	charge(s, now);
-	left = min(lhv_sched_left(&s->core, now), LOOK_AGAIN);
+	left = lhv_sched_left(&s->core, now);
 	s->slice_left = left;
-	if (READ_ONCE(vcpu->atomic) || !waits) {
-		if (!left)
-			lhv_request(vcpu, LHV_REQ_GATE);
-	} else if (!left) {
-		take_slot(vcpu, now);
-	} else {
+	if (!left) {
+		slice->vcpu = end_slice(pool, vcpu, now);
+		if (slice->vcpu)
+			left = min(slice->vcpu->sched.slice_left, LOOK_AGAIN) + SWITCH;
+	} else if (!READ_ONCE(vcpu->atomic) && pool->core.nr_waiting) {
 		left = min(left, LINGER);
 	}
 out:
-	lhv_gate_unlock(pool, flags);
+	raw_spin_unlock(&pool->lock);
 	return left;
 }
 
@@ -259,21 +320,23 @@ static enum hrtimer_restart slice_fired(struct hrtimer *timer)
 {
 	struct lhv_slice *slice = container_of(timer, struct lhv_slice, timer);
 	enum hrtimer_restart ret = HRTIMER_NORESTART;
-	u64 left;
+	u64 left = 0;
 
 	raw_spin_lock(&slice->lock);
-	if (hrtimer_is_queued(timer)) {
-		/* Armed anew for somebody else while this waited for the lock. */
-		raw_spin_unlock(&slice->lock);
-		return HRTIMER_NORESTART;
-	}
-	slice->soon = false;
-	left = slice->vcpu ? look_at(slice->vcpu) : 0;
-	if (left) {
-		hrtimer_forward_now(timer, ns_to_ktime(max(left, SHORTEST)));
-		ret = HRTIMER_RESTART;
-	} else {
-		slice->vcpu = NULL;
+	/* Else it was armed anew for somebody else while this waited for the lock. */
+	if (!hrtimer_is_queued(timer)) {
+		if (slice->vcpu)
+			left = look_at(slice);
+		slice->soon = false;
+		slice->ends = 0;
+		if (left) {
+			left = clamp(left, SHORTEST, LOOK_AGAIN + SWITCH);
+			slice->ends = rdtsc() + ns_to_tsc(left);
+			hrtimer_set_expires(timer, ns_to_ktime(slice->looked + left));
+			ret = HRTIMER_RESTART;
+		} else {
+			slice->vcpu = NULL;
+		}
 	}
 	raw_spin_unlock(&slice->lock);
 	return ret;
@@ -292,6 +355,7 @@ void lhv_gate_cpu_up(unsigned int cpu)
 
 	raw_spin_lock_irqsave(&slice->lock, flags);
 	slice->vcpu = NULL;
+	slice->ends = 0;
 	raw_spin_unlock_irqrestore(&slice->lock, flags);
 }
 
@@ -300,15 +364,18 @@ static void arm_slice(struct lhv_vcpu *vcpu, u64 ns, bool soon)
 {
 	struct lhv_slice *slice = this_cpu_ptr(&lhv_slices);
 
+	ns = clamp(ns, SHORTEST, LOOK_AGAIN);
 	raw_spin_lock(&slice->lock);
 	/* Nobody else would look whether it sleeps. */
 	if (slice->vcpu && slice->vcpu != vcpu &&
 	    READ_ONCE(slice->vcpu->sched.core.state) == LHV_SCHED_RUNNING)
-		look_at(slice->vcpu);
+		look_at(slice);
 	slice->vcpu = vcpu;
 	slice->soon = soon;
-	hrtimer_start(&slice->timer, ns_to_ktime(clamp(ns, SHORTEST, LOOK_AGAIN)),
-		      HRTIMER_MODE_REL_PINNED_HARD);
+	if (!slice->ends || slice->ends > rdtsc() + ns_to_tsc(ns + SWITCH)) {
+		slice->ends = rdtsc() + ns_to_tsc(ns);
+		hrtimer_start(&slice->timer, ns_to_ktime(ns), HRTIMER_MODE_REL_PINNED_HARD);
+	}
 	raw_spin_unlock(&slice->lock);
 }
 
@@ -318,7 +385,6 @@ void lhv_gate_on_slow(struct lhv_vcpu *vcpu)
 	struct lhv_vcpu_sched *s = &vcpu->sched;
 	bool begins = !READ_ONCE(s->counted);
 	unsigned long flags;
-	u64 ran;
 
 	/* Somebody has sent it elsewhere. */
 	if (unlikely(s->pinned && !cpumask_test_cpu(smp_processor_id(), s->bound_cpus)))
@@ -326,9 +392,13 @@ void lhv_gate_on_slow(struct lhv_vcpu *vcpu)
 	if (READ_ONCE(s->core.state) != LHV_SCHED_RUNNING)
 		return;
 	local_irq_save(flags);
-	catch_up(s);
-	ran = tsc_to_ns(atomic64_read(&s->uncharged));
-	s->slice_left -= min(s->slice_left, begins ? 0 : ran);
+	if (begins) {
+		s->switches = lhv_gate_switches();
+		WRITE_ONCE(s->counted, rdtsc());
+	} else {
+		catch_up(s);
+		s->slice_left -= min(s->slice_left, tsc_to_ns(atomic64_read(&s->uncharged)));
+	}
 	if (begins || this_cpu_read(lhv_slices.vcpu) != vcpu)
 		arm_slice(vcpu, s->slice_left, false);
 	local_irq_restore(flags);
@@ -339,8 +409,11 @@ void lhv_gate_linger_slow(struct lhv_vcpu *vcpu)
 {
 	unsigned long flags;
 
-	if (READ_ONCE(vcpu->sched.core.state) != LHV_SCHED_RUNNING)
+	if (READ_ONCE(vcpu->sched.core.state) != LHV_SCHED_RUNNING) {
+		/* Queued anew by the timer: a slot would come to nobody. */
+		lhv_gate_enough_slow(vcpu);
 		return;
+	}
 	local_irq_save(flags);
 	arm_slice(vcpu, min(vcpu->sched.slice_left, LINGER), true);
 	local_irq_restore(flags);
@@ -348,13 +421,10 @@ void lhv_gate_linger_slow(struct lhv_vcpu *vcpu)
 
 /* ---- what the pools' logic wants ---- */
 
-static void granted(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
+static void granted(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 left, u64 now)
 {
-	struct lhv_vcpu *vcpu = vcpu_of(v);
-
-	if (pool->ops)
-		vcpu->sched.slice_left = lhv_sched_left(v, now);
-	rcuwait_wake_up(&vcpu->wait);
+	vcpu_of(v)->sched.slice_left = left;
+	rcuwait_wake_up(&vcpu_of(v)->wait);
 }
 
 static void kick(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v)
@@ -505,14 +575,34 @@ static bool may_stop_waiting(struct lhv_vcpu *vcpu)
 	       (READ_ONCE(vcpu->pending) & LHV_SLOW_REQS) || signal_pending(current);
 }
 
-/* See lhv_gate_admit(). */
-bool lhv_gate_admit_slow(struct lhv_vcpu *vcpu)
+/* True: it has a slot, or needs none. */
+static bool ask(struct lhv_vcpu *vcpu)
 {
 	struct lhv_vcpu_sched *s = &vcpu->sched;
 	struct lhv_pool *pool;
 	unsigned long flags;
-	bool in;
+	bool in = true;
 	u64 now;
+
+	pool = lhv_gate_lock(&vcpu->vm->sched, &flags);
+	if (pool->core.ops) {
+		now = ktime_get_ns();
+		/* What was counted without a policy is nobody's. */
+		if (s->core.state == LHV_SCHED_OUT)
+			WRITE_ONCE(s->counted, 0);
+		stop_counting(s);
+		charge(s, now);
+		in = decide(pool, s, now);
+	}
+	lhv_gate_unlock(pool, flags);
+	return in;
+}
+
+/* See lhv_gate_admit(). */
+bool lhv_gate_admit_slow(struct lhv_vcpu *vcpu)
+{
+	struct lhv_vcpu_sched *s = &vcpu->sched;
+	u8 state;
 
 	if (s->look) {
 		s->look = false;
@@ -520,21 +610,10 @@ bool lhv_gate_admit_slow(struct lhv_vcpu *vcpu)
 	} else if (!READ_ONCE(READ_ONCE(s->core.vm->pool)->ops)) {
 		return true;	/* when that changes, LHV_REQ_GATE is set */
 	}
-	pool = lhv_gate_lock(&vcpu->vm->sched, &flags);
-	in = !pool->core.ops;
-	if (!in) {
-		now = ktime_get_ns();
-		/* What was counted without a policy is nobody's. */
-		if (s->core.state != LHV_SCHED_OUT)
-			catch_up(s);
-		charge(s, now);
-		in = decide(pool, s, now);
-		/* lhv_gate_on() begins to count, and arms the timer. */
-		WRITE_ONCE(s->counted, 0);
-		s->switches = ~0ULL;
-	}
-	lhv_gate_unlock(pool, flags);
-	if (in)
+	state = READ_ONCE(s->core.state);
+	if (state == LHV_SCHED_WAITING || state == LHV_SCHED_PARKED)
+		stop_counting(s);	/* others have seen to the rest */
+	else if (ask(vcpu))
 		return true;
 
 	WRITE_ONCE(vcpu->manage.state, LHV_VCPU_STATE_QUEUED);
@@ -554,8 +633,7 @@ void lhv_gate_enough_slow(struct lhv_vcpu *vcpu)
 	if (READ_ONCE(s->core.state) == LHV_SCHED_OUT)
 		return;
 	pool = lhv_gate_lock(&vcpu->vm->sched, &flags);
-	catch_up(s);
-	WRITE_ONCE(s->counted, 0);
+	stop_counting(s);
 	if (pool->core.ops) {
 		now = ktime_get_ns();
 		charge(s, now);
@@ -571,7 +649,6 @@ void lhv_gate_vcpu_init(struct lhv_vcpu *vcpu)
 	struct lhv_vcpu_sched *s = &vcpu->sched;
 
 	INIT_LIST_HEAD(&s->core.of_vm);
-	INIT_LIST_HEAD(&s->core.of_pool);
 }
 
 /* It is about to be published; vm->lock is held. */

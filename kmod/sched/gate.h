@@ -95,13 +95,16 @@ struct lhv_vcpu_sched {
  * struct lhv_slice - a CPU's timer of slices
  * @lock: taken before a pool's
  * @timer: pinned
- * @vcpu: whose slice it is; not necessarily on this CPU any more
+ * @vcpu: whose slice it is; not necessarily on this CPU any more, or not yet
+ * @ends: when the timer fires, by the TSC; 0, it is not armed
+ * @looked: when it was last looked how @vcpu is doing, in ns
  * @soon: it fires earlier than the slice ends, for a vCPU that lingers
  */
 struct lhv_slice {
 	raw_spinlock_t lock;
 	struct hrtimer timer;
 	struct lhv_vcpu *vcpu;
+	u64 ends, looked;
 	bool soon;
 };
 

@@ -18,8 +18,8 @@
 #define RATE		(1 * LHV_SCHED_MS)
 
 struct prio_pool {
-	struct rb_root_cached waiting;
-	struct rb_root_cached running;		/* the weakest last */
+	struct lhv_sched_queue waiting;
+	struct lhv_sched_queue running;		/* the weakest last */
 };
 
 struct prio_vcpu {
@@ -45,7 +45,7 @@ static struct lhv_sched_vcpu *weakest_below(struct lhv_sched_pool *pool, struct 
 	struct lhv_sched_vcpu *x;
 	struct rb_node *node;
 
-	for (node = rb_last(&POOL(pool)->running.rb_root); node; node = rb_prev(node)) {
+	for (node = POOL(pool)->running.last; node; node = rb_prev(node)) {
 		x = rb_entry(node, struct lhv_sched_vcpu, node);
 		if (below_top(x) <= below_top(v))
 			break;

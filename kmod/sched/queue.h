@@ -34,34 +34,78 @@ static inline bool lhv_sched_queue_less(struct rb_node *a, const struct rb_node 
 	return x->key != y->key ? lhv_sched_before(x->key, y->key) : x->seq < y->seq;
 }
 
-static inline void lhv_sched_queue_add(struct rb_root_cached *queue, struct lhv_sched_pool *pool,
+/* Who comes last as a rule comes at the end, and a queue of one is no tree yet. */
+static __always_inline void lhv_sched_queue_insert(struct lhv_sched_queue *queue,
+						   struct rb_node *node,
+						   bool (*less)(struct rb_node *,
+								const struct rb_node *))
+{
+	struct rb_node **link = &queue->root.rb_node, *parent = NULL;
+	bool first = true;
+
+	if (!queue->last) {
+		queue->first = node;
+		queue->last = node;
+	} else if (!less(node, queue->last)) {
+		parent = queue->last;
+		link = &parent->rb_right;
+		queue->last = node;
+	} else {
+		while (*link) {
+			parent = *link;
+			if (less(node, parent)) {
+				link = &parent->rb_left;
+			} else {
+				link = &parent->rb_right;
+				first = false;
+			}
+		}
+		if (first)
+			queue->first = node;
+	}
+	rb_link_node(node, parent, link);
+	rb_insert_color(node, &queue->root);
+}
+
+static __always_inline void lhv_sched_queue_remove(struct lhv_sched_queue *queue,
+						   struct rb_node *node)
+{
+	if (queue->first == queue->last) {
+		*queue = (struct lhv_sched_queue){ };
+		return;
+	}
+	if (queue->first == node)
+		queue->first = rb_next(node);
+	else if (queue->last == node)
+		queue->last = rb_prev(node);
+	rb_erase(node, &queue->root);
+}
+
+static inline void lhv_sched_queue_add(struct lhv_sched_queue *queue, struct lhv_sched_pool *pool,
 				       struct lhv_sched_vcpu *v, u64 key)
 {
 	v->key = key;
 	v->seq = pool->seq++;
-	rb_add_cached(&v->node, queue, lhv_sched_queue_less);
+	lhv_sched_queue_insert(queue, &v->node, lhv_sched_queue_less);
 }
 
-static inline void lhv_sched_queue_del(struct rb_root_cached *queue, struct lhv_sched_vcpu *v)
+static inline void lhv_sched_queue_del(struct lhv_sched_queue *queue, struct lhv_sched_vcpu *v)
 {
-	rb_erase_cached(&v->node, queue);
-	RB_CLEAR_NODE(&v->node);
+	lhv_sched_queue_remove(queue, &v->node);
 }
 
-static inline struct lhv_sched_vcpu *lhv_sched_queue_first(const struct rb_root_cached *queue)
+static inline struct lhv_sched_vcpu *lhv_sched_queue_first(const struct lhv_sched_queue *queue)
 {
-	struct rb_node *node = rb_first_cached(queue);
-
-	return node ? rb_entry(node, struct lhv_sched_vcpu, node) : NULL;
+	return queue->first ? rb_entry(queue->first, struct lhv_sched_vcpu, node) : NULL;
 }
 
 /* Of a queue of running ones: the last that was not yet told to give its slot back. */
-static inline struct lhv_sched_vcpu *lhv_sched_queue_last(const struct rb_root_cached *queue)
+static inline struct lhv_sched_vcpu *lhv_sched_queue_last(const struct lhv_sched_queue *queue)
 {
 	struct lhv_sched_vcpu *v;
 	struct rb_node *node;
 
-	for (node = rb_last(&queue->rb_root); node; node = rb_prev(node)) {
+	for (node = queue->last; node; node = rb_prev(node)) {
 		v = rb_entry(node, struct lhv_sched_vcpu, node);
 		if (!v->resched)
 			return v;
@@ -69,7 +113,7 @@ static inline struct lhv_sched_vcpu *lhv_sched_queue_last(const struct rb_root_c
 	return NULL;
 }
 
-static inline struct lhv_sched_vcpu *lhv_sched_queue_pop(struct rb_root_cached *queue)
+static inline struct lhv_sched_vcpu *lhv_sched_queue_pop(struct lhv_sched_queue *queue)
 {
 	struct lhv_sched_vcpu *v = lhv_sched_queue_first(queue);
 

@@ -103,6 +103,16 @@ struct lhv_sched_figures {
 #define LHV_SCHED_PRIV	12		/* u64 that a policy has in each object */
 
 /**
+ * struct lhv_sched_queue - vCPUs in order, or VMs; empty when it is zero. See queue.h
+ * @root: the tree
+ * @first, @last: its ends
+ */
+struct lhv_sched_queue {
+	struct rb_root root;
+	struct rb_node *first, *last;
+};
+
+/**
  * struct lhv_sched_vm - a VM, as a policy sees it
  * @pool: its pool
  * @of_pool: in @pool->vms
@@ -155,7 +165,7 @@ struct lhv_sched_vm {
 struct lhv_sched_vcpu {
 	struct lhv_sched_vm *vm;
 	struct list_head of_vm;
-	struct list_head of_pool;
+	struct hlist_node of_pool;
 	u8 state;
 	bool resched;
 	bool answered;
@@ -176,7 +186,7 @@ struct lhv_sched_vcpu {
  * @nr_waiting: vCPUs that are WAITING
  * @quantum: the administrator's idea of a slice
  * @vms: all VMs
- * @running: vCPUs that are RUNNING
+ * @running: vCPUs that are RUNNING, the newest first
  * @parked: the core's, by time
  * @since: when @ops came
  * @seq: the queue's
@@ -187,8 +197,9 @@ struct lhv_sched_pool {
 	const struct lhv_sched_host *host;
 	u32 nr_slots, nr_busy, nr_waiting;
 	u64 quantum;
-	struct list_head vms, running;
-	struct rb_root_cached parked;
+	struct list_head vms;
+	struct hlist_head running;
+	struct lhv_sched_queue parked;
 	u64 since;
 	u64 seq;
 

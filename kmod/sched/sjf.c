@@ -14,7 +14,7 @@
 #define EWMA_SHIFT	1		/* the last job counts for a half */
 
 struct sjf_pool {
-	struct rb_root_cached waiting;
+	struct lhv_sched_queue waiting;
 };
 
 struct sjf_vcpu {

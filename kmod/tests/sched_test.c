@@ -29,7 +29,8 @@ static struct world {
 	struct rnd_state rnd;
 } *w;
 
-static void granted(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
+static void granted(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 left,
+		    u64 now)
 {
 }
 

@@ -94,7 +94,8 @@ static void plan(struct sim_vcpu *v)
 		post(s, v, EV_SLICE, v->serial, s->now + left);
 }
 
-static void granted(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *sv, u64 now)
+static void granted(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *sv, u64 left,
+		    u64 now)
 {
 	struct sim_vcpu *v = vcpu_of(sv);
 
@@ -308,7 +309,7 @@ void sim_run(struct sim *s, u64 until)
 	}
 	s->now = until;
 	/* Who just runs on is booked too. */
-	list_for_each_entry(v, &s->pool.running, of_pool)
+	hlist_for_each_entry(v, &s->pool.running, of_pool)
 		book(vcpu_of(v));
 }
 

@@ -8,6 +8,7 @@
 
 #define container_of(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
 #define unlikely(x)		(x)
+#define noinline		__attribute__((noinline))
 #define READ_ONCE(x)		(x)
 #define WRITE_ONCE(x, v)	((x) = (v))
 
