@@ -326,7 +326,7 @@ static int slow_work(struct lhv_vcpu *vcpu)
 
 		if (signal_pending(current))
 			return exit_intr(vcpu);
-		if (unlikely(lhv_host_work_waits())) {
+		if (unlikely(lhv_host_work_waits()) && !lhv_gate_waits(vcpu)) {
 			lhv_steal_preempted(vcpu);
 			if (lhv_host_handle_work())
 				return exit_intr(vcpu);

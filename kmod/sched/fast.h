@@ -40,6 +40,17 @@ static __always_inline bool lhv_gate_admit(struct lhv_vcpu *vcpu)
 	return true;
 }
 
+/** lhv_gate_waits() - it lost its slot: its thread is about to give the CPU away anyway */
+static __always_inline bool lhv_gate_waits(const struct lhv_vcpu *vcpu)
+{
+	u8 state;
+
+	if (!static_branch_unlikely(&lhv_sched_on))
+		return false;
+	state = READ_ONCE(vcpu->sched.core.state);
+	return state == LHV_SCHED_WAITING || state == LHV_SCHED_PARKED;
+}
+
 /** lhv_gate_on() - it enters the atomic tier. Preemption off, interrupts on */
 static __always_inline void lhv_gate_on(struct lhv_vcpu *vcpu)
 {

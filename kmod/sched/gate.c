@@ -602,7 +602,6 @@ static bool ask(struct lhv_vcpu *vcpu)
 bool lhv_gate_admit_slow(struct lhv_vcpu *vcpu)
 {
 	struct lhv_vcpu_sched *s = &vcpu->sched;
-	u8 state;
 
 	if (s->look) {
 		s->look = false;
@@ -610,8 +609,7 @@ bool lhv_gate_admit_slow(struct lhv_vcpu *vcpu)
 	} else if (!READ_ONCE(READ_ONCE(s->core.vm->pool)->ops)) {
 		return true;	/* when that changes, LHV_REQ_GATE is set */
 	}
-	state = READ_ONCE(s->core.state);
-	if (state == LHV_SCHED_WAITING || state == LHV_SCHED_PARKED)
+	if (lhv_gate_waits(vcpu))
 		stop_counting(s);	/* others have seen to the rest */
 	else if (ask(vcpu))
 		return true;
