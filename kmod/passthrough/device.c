@@ -12,7 +12,6 @@
 #include <linux/delay.h>
 #include <linux/module.h>
 #include <linux/netdevice.h>
-#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "host/iommu.h"
@@ -576,7 +575,6 @@ gone:
 	pci_disable_device(pdev);
 }
 
-/* 1: the VM's memory has to be pinned first, for @fresh. */
 static int attach(struct lhv_device *dev, struct lhv_vm *vm, bool force, struct lhv_dma **fresh,
 		  char *why)
 {
@@ -618,12 +616,22 @@ err_group:
 	return ret;
 }
 
-static int try_attach(struct lhv_vm *vm, struct pci_dev *pdev, bool force, struct lhv_dma **fresh,
-		      char *why)
+/**
+ * lhv_device_give() - give a device to a VM, whose memory may have to be pinned first
+ * @vm: the VM; its slots_lock is held, and lhv_devices_lock
+ * @pdev: the device
+ * @force: even if it can't be reset
+ * @fresh: all memory of the VM, pinned; NULL: not yet. NULL on return: taken
+ * @why: what a refusal says
+ *
+ * Return: 0, -errno, or 1: the VM's memory has to be pinned first.
+ */
+int lhv_device_give(struct lhv_vm *vm, struct pci_dev *pdev, bool force, struct lhv_dma **fresh,
+		    char *why)
 {
 	struct lhv_device *dev;
 
-	guard(mutex)(&lhv_devices_lock);
+	lockdep_assert_held(&lhv_devices_lock);
 	WRITE_ONCE(vm->had_device, true);
 	smp_mb();	/* before we look whether it ends; pairs with lhv_passthrough_revoke()'s */
 	dev = find(pdev);
@@ -640,59 +648,6 @@ static int try_attach(struct lhv_vm *vm, struct pci_dev *pdev, bool force, struc
 		return -ESHUTDOWN;
 	}
 	return attach(dev, vm, force, fresh, why);
-}
-
-/* A VMM can hold slots_lock for ever, and while a request waits no netlink family can come or go. */
-static int lock_slots(struct lhv_vm *vm, char *why)
-{
-	int tries = LOCK_TRIES;
-
-	while (!mutex_trylock(&vm->mem.slots_lock)) {
-		if (!--tries) {
-			strscpy(why, "its memory is being changed or pinned: try again", LHV_WHY_MAX);
-			return -EAGAIN;
-		}
-		usleep_range(LOCK_PAUSE_US, 2 * LOCK_PAUSE_US);
-	}
-	return 0;
-}
-
-/**
- * lhv_device_attach() - give a device to a VM
- * @vm: the VM; the caller has a reference
- * @pdev: the device
- * @force: even if it can't be reset
- * @why: what a refusal says
- *
- * Context: process; sleeps for as long as it takes to pin the VM's memory, without any lock that
- * others need to take a device away. Return: 0 or -errno.
- */
-int lhv_device_attach(struct lhv_vm *vm, struct pci_dev *pdev, bool force, char *why)
-{
-	struct lhv_dma *fresh = NULL;
-	int ret;
-
-	/* Given back outside of the locks: the last one to do so comes to lhv_passthrough_revoke(). */
-	if (!mmget_not_zero(vm->mm)) {
-		strscpy(why, "the process of this VM has ended", LHV_WHY_MAX);
-		return -ESHUTDOWN;
-	}
-	ret = lock_slots(vm, why);
-	if (ret)
-		goto out;
-	ret = try_attach(vm, pdev, force, &fresh, why);
-	/* Its first device. No other one comes before slots_lock is released. */
-	if (ret > 0) {
-		fresh = lhv_dma_pin(vm, why);
-		ret = PTR_ERR_OR_ZERO(fresh);
-		if (!ret)
-			ret = try_attach(vm, pdev, force, &fresh, why);
-		lhv_dma_free(fresh);
-	}
-	mutex_unlock(&vm->mem.slots_lock);
-out:
-	mmput(vm->mm);
-	return ret;
 }
 
 /* ---- and back ---- */
@@ -762,9 +717,9 @@ void lhv_passthrough_revoke(struct lhv_vm *vm)
 
 	/*
 	 * What ends the VM was made known before: killed, its process gone, its last reference too.
-	 * Either lhv_device_attach() sees that, or we see what it has said.
+	 * Either lhv_device_give() sees that, or we see what it has said.
 	 */
-	smp_mb();	/* pairs with lhv_device_attach()'s */
+	smp_mb();	/* pairs with lhv_device_give()'s */
 	if (!READ_ONCE(vm->had_device))
 		return;
 	mutex_lock(&lhv_devices_lock);
@@ -807,11 +762,16 @@ int lhv_passthrough_init(void)
 	ret = lhv_dma_init();
 	if (ret)
 		goto err_bars;
-	ret = bus_register_notifier(&pci_bus_type, &bus_notifier);
+	ret = lhv_attach_init();
 	if (ret)
 		goto err_dma;
+	ret = bus_register_notifier(&pci_bus_type, &bus_notifier);
+	if (ret)
+		goto err_attach;
 	return 0;
 
+err_attach:
+	lhv_attach_exit();
 err_dma:
 	lhv_dma_exit();
 err_bars:
@@ -823,6 +783,7 @@ err_bars:
 void lhv_passthrough_exit(void)
 {
 	bus_unregister_notifier(&pci_bus_type, &bus_notifier);
+	lhv_attach_exit();
 	lhv_dma_exit();
 	lhv_bars_exit();
 }

@@ -80,6 +80,12 @@ extern struct list_head lhv_devices;
 
 void lhv_device_put(struct lhv_device *dev);
 int lhv_device_try_reset(struct lhv_device *dev);
+int lhv_device_give(struct lhv_vm *vm, struct pci_dev *pdev, bool force, struct lhv_dma **fresh,
+		    char *why);
+
+/* attach.c */
+int lhv_attach_init(void);
+void lhv_attach_exit(void);
 
 /* irq.c: setup_lock is held. */
 int lhv_device_set_irq(struct lhv_device *dev, const struct lhv_device_irq *arg);
@@ -106,7 +112,7 @@ int lhv_bars_reset(struct lhv_device *dev);
  */
 int lhv_dma_init(void);
 void lhv_dma_exit(void);
-struct lhv_dma *lhv_dma_pin(struct lhv_vm *vm, char *why);
+struct lhv_dma *lhv_dma_pin(struct lhv_vm *vm, const bool *given_up, char *why);
 int lhv_dma_attach(struct lhv_vm *vm, struct lhv_device *dev, bool first, struct lhv_dma **fresh,
 		   char *why);
 struct lhv_dma *lhv_dma_detach(struct lhv_vm *vm, struct lhv_device *dev, bool last_of_group);

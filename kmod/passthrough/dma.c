@@ -27,11 +27,6 @@
 
 /* Pages to pin at once, with mmap_lock held for so long; to unpin, before others get the CPU. */
 #define PIN_BATCH	512UL
-/*
- * Attaching a device holds up whoever adds a netlink family: so long may a VM's memory take to come,
- * and as long again for each GiB of it (from a slow disk, say). Looked at between batches.
- */
-#define PIN_TIME	(20 * HZ)
 /* Of one struct dma_range: its list of pages takes 2 MiB then. */
 #define RANGE_PAGES	(SZ_1G >> PAGE_SHIFT)
 
@@ -155,15 +150,13 @@ static unsigned long unpin_ranges(struct list_head *ranges)
 }
 
 static int pin_pages(struct lhv_vm *vm, struct dma_range *r, unsigned long hva,
-		     const unsigned long *until)
+		     const bool *given_up)
 {
 	long n;
 
 	while (r->pinned < r->npages) {
-		if (fatal_signal_pending(current))
+		if (fatal_signal_pending(current) || (given_up && READ_ONCE(*given_up)))
 			return -EINTR;
-		if (until && time_after(jiffies, *until))
-			return -EAGAIN;
 		n = mmap_read_lock_killable(vm->mm);
 		if (n)
 			return n;
@@ -180,7 +173,7 @@ static int pin_pages(struct lhv_vm *vm, struct dma_range *r, unsigned long hva,
 }
 
 static int pin_range(struct lhv_vm *vm, const struct lhv_slot *slot, unsigned long first,
-		     struct list_head *to, const unsigned long *until)
+		     struct list_head *to, const bool *given_up)
 {
 	unsigned long n = min_t(unsigned long, slot->npages - first, RANGE_PAGES);
 	struct dma_range *r;
@@ -198,23 +191,23 @@ static int pin_range(struct lhv_vm *vm, const struct lhv_slot *slot, unsigned lo
 	r->gfn = slot->base_gfn + first;
 	r->npages = n;
 	list_add(&r->link, to);
-	return pin_pages(vm, r, slot->hva + (first << PAGE_SHIFT), until);
+	return pin_pages(vm, r, slot->hva + (first << PAGE_SHIFT), given_up);
 }
 
 /*
  * Its pages are put on @to; some of them also on failure. Waits for the VMM's memory, so without
- * any lock that somebody needs who takes a device away. @until: in jiffies, or NULL: it may take
- * for ever.
+ * any lock that somebody needs who takes a device away. @given_up: looked at between two batches;
+ * NULL: it may take for ever.
  */
 static int pin_slot(struct lhv_vm *vm, const struct lhv_slot *slot, struct list_head *to,
-		    const unsigned long *until)
+		    const bool *given_up)
 {
 	unsigned long first;
 	int ret = 0;
 
 	lockdep_assert_held(&vm->mem.slots_lock);
 	for (first = 0; !ret && first < slot->npages; first += RANGE_PAGES)
-		ret = pin_range(vm, slot, first, to, until);
+		ret = pin_range(vm, slot, first, to, given_up);
 	return ret;
 }
 
@@ -456,9 +449,9 @@ void lhv_dma_free(struct lhv_dma *dma)
 		queue_work(uncharge_wq, &dma->uncharge);
 }
 
-static int pin_slots(struct lhv_vm *vm, struct lhv_dma *dma, unsigned long *npages, char *why)
+static int pin_slots(struct lhv_vm *vm, struct lhv_dma *dma, const bool *given_up,
+		     unsigned long *npages, char *why)
 {
-	unsigned long until = jiffies + PIN_TIME;
 	struct lhv_slot *slot;
 	unsigned long id;
 	int ret = 0;
@@ -470,16 +463,11 @@ static int pin_slots(struct lhv_vm *vm, struct lhv_dma *dma, unsigned long *npag
 		/* Over the limit: go on counting, to say what it would take. */
 		if (ret)
 			continue;
-		until += slot->npages * PIN_TIME / (SZ_1G >> PAGE_SHIFT);
-		ret = pin_slot(vm, slot, &dma->ranges, &until);
+		ret = pin_slot(vm, slot, &dma->ranges, given_up);
 		if (!ret || ret == -EDQUOT)
 			continue;
-		if (ret == -EAGAIN)
-			strscpy(why, "its VMM's memory comes too slowly: try again", LHV_WHY_MAX);
-		else
-			scnprintf(why, LHV_WHY_MAX,
-				  "memory of the VM at %#llx can't be pinned (error %d)",
-				  slot->base_gfn << PAGE_SHIFT, ret);
+		scnprintf(why, LHV_WHY_MAX, "memory of the VM at %#llx can't be pinned (error %d)",
+			  slot->base_gfn << PAGE_SHIFT, ret);
 		return ret;
 	}
 	return ret;
@@ -488,14 +476,15 @@ static int pin_slots(struct lhv_vm *vm, struct lhv_dma *dma, unsigned long *npag
 /**
  * lhv_dma_pin() - pin all memory of a VM
  * @vm: the VM
+ * @given_up: becomes true when nobody is interested any more; looked at between two batches
  * @why: what a refusal says
  *
- * Waits for the VMM's memory, and for its mmap_lock: under slots_lock alone. Gives up between two
- * batches if that takes too long; a page that never comes (userfaultfd, FUSE) is waited for.
+ * Waits for the VMM's memory, and for its mmap_lock: under slots_lock alone. For a page that never
+ * comes (userfaultfd, FUSE) for ever.
  *
  * Return: for lhv_dma_attach(), or to be freed; or ERR_PTR.
  */
-struct lhv_dma *lhv_dma_pin(struct lhv_vm *vm, char *why)
+struct lhv_dma *lhv_dma_pin(struct lhv_vm *vm, const bool *given_up, char *why)
 {
 	struct lhv_dma *dma = kzalloc(sizeof(*dma), GFP_KERNEL_ACCOUNT);
 	unsigned long npages = 0;
@@ -510,7 +499,7 @@ struct lhv_dma *lhv_dma_pin(struct lhv_vm *vm, char *why)
 	dma->mm = vm->mm;
 	INIT_LIST_HEAD(&dma->ranges);
 	INIT_WORK(&dma->uncharge, uncharge_later);
-	ret = pin_slots(vm, dma, &npages, why);
+	ret = pin_slots(vm, dma, given_up, &npages, why);
 	if (!ret)
 		return dma;
 	lhv_dma_free(dma);

@@ -269,7 +269,7 @@ uint64_t sum(const void *p, size_t size)
 
 /* ---- what the kernel counts ---- */
 
-static long number_in(const char *path, const char *name)
+long number_in(const char *path, const char *name)
 {
 	char line[256];
 	size_t len = strlen(name);

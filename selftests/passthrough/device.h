@@ -105,6 +105,8 @@ void *shared_memory(size_t size);
 uint64_t host_physical(const void *p);
 uint64_t sum(const void *p, size_t size);
 
+/* The number behind @name in a file of lines; -1: there is none. */
+long number_in(const char *path, const char *name);
 /* Kilobytes that count as locked by process @pid (0: this one). */
 long locked_kb(pid_t pid);
 bool none_locked(pid_t pid);

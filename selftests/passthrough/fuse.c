@@ -20,7 +20,7 @@
 #define DIR		"/tmp/fuse"
 #define SLOW_GPA	(8 * RAM)
 #define AT_ONCE_MS	10000	/* for what must not wait */
-#define TOO_SLOW_MS	21000	/* for memory of a few pages */
+#define TOO_SLOW_MS	20000	/* for memory of a few pages */
 #define FIRST_FILE	2	/* nodes: "a", and so on; each a page long */
 
 /* ---- the file system: reads are held until somebody says so ---- */
@@ -154,20 +154,29 @@ static void ended_well(pid_t pid)
 	CHECK_EQ(status, 0);
 }
 
-/* If not, the file system gives in, or this could not even end. */
-static void ends_at_once(struct server *s, pid_t pid, const char *what)
+/* Its status. If not, the file system gives in, or this could not even end. */
+static int status_within(struct server *s, pid_t pid, int ms, const char *what)
 {
-	int status, ms;
+	int status;
 
-	for (ms = 0; ms < AT_ONCE_MS; ms += 10) {
-		if (waitpid(pid, &status, WNOHANG) == pid) {
-			CHECK_EQ(status, 0);
-			return;
-		}
+	for (; ms > 0; ms -= 10) {
+		if (waitpid(pid, &status, WNOHANG) == pid)
+			return status;
 		nap(10);
 	}
 	let_go(s);
 	FAIL("%s waits for the VMM", what);
+}
+
+static void ends_at_once(struct server *s, pid_t pid, const char *what)
+{
+	CHECK_EQ(status_within(s, pid, AT_ONCE_MS, what), 0);
+}
+
+static void dies_at_once(struct server *s, pid_t pid, const char *what)
+{
+	kill(pid, SIGKILL);
+	CHECK_EQ(status_within(s, pid, AT_ONCE_MS, what), SIGKILL);
 }
 
 static pid_t command(int cmd, const char *address, uint64_t vm)
@@ -223,6 +232,7 @@ static void run_vmm(const struct vmm *v, int up, const char *name)
 	fd = CHECK_OK(open(path, O_RDONLY));
 	p = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
 	CHECK(p != MAP_FAILED);
+	close(fd);	/* while the file system answers */
 	slot.userspace_addr = (uintptr_t)p;
 	said[0] = vm_id(vm->fd);
 	said[1] = slot.userspace_addr;
@@ -347,41 +357,83 @@ TEST(memory_that_does_not_come)
 	stop_server(&s);
 }
 
-/* Its first page takes longer than all of it may: whoever attaches a device does not wait for more. */
-TEST(memory_that_comes_slowly, .timeout = 120)
+/* A VMM whose page has become the guest's, and that nobody has touched yet. */
+static struct vmm start_slow_vmm(const char *name)
+{
+	struct vmm v;
+	int up;
+	char c;
+
+	v = start_vmm(name, &up);
+	CHECK_EQ(write(v.tell[1], "", 1), 1);
+	CHECK_EQ(read(up, &c, 1), 1);
+	close(up);
+	return v;
+}
+
+static void await_pins(long n)
+{
+	uint64_t end;
+
+	for (end = now_ns() + 5000000000ULL; pins() != n; nap(1))
+		CHECK(now_ns() < end);
+}
+
+/* Attaching, refused because the memory takes too long. */
+static pid_t too_slow(const char *address, uint64_t vm)
+{
+	pid_t pid = CHECK_OK(fork());
+
+	if (!pid) {
+		struct nl *nl = nl_open();
+
+		REFUSED(nl, device_cmd(nl, LHV_CMD_DEVICE_ATTACH, address, vm, true), EAGAIN,
+			"too slowly");
+		_exit(0);
+	}
+	return pid;
+}
+
+/*
+ * The file system never answers. As long as somebody asks, no netlink family can come or go: so he
+ * does not for ever, and can be killed. What was pinned in vain is given back.
+ */
+TEST(memory_that_never_comes, .timeout = 120)
 {
 	const char *edu = find_edu(0);
 	struct server s = start_server();
 	struct nl *nl = nl_open();
-	struct vmm v;
+	struct vmm a, b;
 	long before;
-	int up, i;
 	pid_t pid;
-	char c;
 
 	take(nl, edu);
-	v = start_vmm("a", &up);
-	for (i = 0; i < 2; i++) {
-		CHECK_EQ(write(v.tell[1], "", 1), 1);
-		CHECK_EQ(read(up, &c, 1), 1);
-	}
 	before = pins();
-	pid = CHECK_OK(fork());
-	if (!pid) {
-		nl = nl_open();
-		REFUSED(nl, device_cmd(nl, LHV_CMD_DEVICE_ATTACH, edu, v.id, true), EAGAIN,
-			"too slowly");
-		_exit(0);
-	}
+	a = start_slow_vmm("a");
+	pid = command(LHV_CMD_DEVICE_ATTACH, edu, a.id);
 	wait_held(&s);
-	nap(TOO_SLOW_MS);
+	dies_at_once(&s, pid, "who attaches and is killed");
+	REFUSED(nl, device_cmd(nl, LHV_CMD_DEVICE_ATTACH, edu, a.id, true), EAGAIN, "try again");
+	ends_at_once(&s, others_affairs(edu), "another VM's device");
 	let_go(&s);
-	ended_well(pid);
+	await_pins(before);
+	CHECK(none_locked(a.pid));
+	CHECK_EQ(device_cmd(nl, LHV_CMD_DEVICE_ATTACH, edu, a.id, true), 0);
+	CHECK_EQ(locked_kb(a.pid), (RAM + PAGE_SIZE) >> 10);
+	CHECK_EQ(device_cmd(nl, LHV_CMD_DEVICE_DETACH, edu, 0, false), 0);
+	kill(a.pid, SIGKILL);
+	CHECK_EQ(waitpid(a.pid, NULL, 0), a.pid);
 	CHECK_EQ(pins(), before);
-	CHECK(none_locked(v.pid));
-	CHECK_EQ(device_cmd(nl, LHV_CMD_DEVICE_ATTACH, edu, v.id, true), 0);
-	close(v.tell[1]);
-	ended_well(v.pid);
+
+	/* Nothing but the time ends it; the VMM's end does not need the page, either. */
+	b = start_slow_vmm("b");
+	pid = too_slow(edu, b.id);
+	wait_held(&s);
+	CHECK_EQ(status_within(&s, pid, TOO_SLOW_MS + AT_ONCE_MS, "who attaches"), 0);
+	dies_at_once(&s, b.pid, "the VMM");
+	ends_at_once(&s, others_affairs(edu), "another VM's device");
+	let_go(&s);
+	await_pins(before);
 	give_back(nl, edu);
 	stop_server(&s);
 }

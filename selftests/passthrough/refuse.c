@@ -2,6 +2,7 @@
 /* Who may have a device, and what of it. */
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/pci_regs.h>
 #include <net/if.h>
 #include <sys/mman.h>
@@ -18,6 +19,8 @@
 #define MIB		(1 << 20)
 #define NOBODY		1000
 #define USERS_MAX	128
+#define CGROUPS		"/tmp/cgroup"
+#define PAYER		CGROUPS "/vmm"
 
 /* A VM with 1 MiB. */
 static struct vm *small_vm(void)
@@ -531,5 +534,88 @@ TEST(limit)
 	CHECK_EQ(write(pipes[1], &c, 1), 1);
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
 	CHECK_EQ(status, 0);
+	give_back(nl, edu);
+}
+
+/* ---- who pays ---- */
+
+/* A VMM with so much memory, in a memory cgroup of its own. */
+static pid_t start_payer(int pipes[2], size_t ram, uint64_t *id)
+{
+	int up[2], down[2];
+	pid_t pid;
+	char c;
+
+	CHECK_OK(pipe(up));
+	CHECK_OK(pipe(down));
+	pid = CHECK_OK(fork());
+	if (!pid) {
+		struct vm *vm;
+
+		close(down[1]);
+		write_to(PAYER "/cgroup.procs", "0");
+		vm = vm_create(0);
+		vm_ram(vm, ram);
+		memset(vm->ram, 1, ram);
+		*id = vm_id(vm->fd);
+		CHECK_EQ(write(up[1], id, sizeof(*id)), sizeof(*id));
+		_exit(read(down[0], &c, 1) != 0);
+	}
+	close(up[1]);
+	close(down[0]);
+	CHECK_EQ(read(up[0], id, sizeof(*id)), sizeof(*id));
+	pipes[0] = up[0];
+	pipes[1] = down[1];
+	return pid;
+}
+
+/* Bytes of kernel memory; page tables of the process apart. */
+static long paid(void)
+{
+	return number_in(PAYER "/memory.stat", "kernel") -
+	       number_in(PAYER "/memory.stat", "pagetables");
+}
+
+/* The statistics may lag behind by two seconds. */
+static void await_paid(long least, long most)
+{
+	uint64_t end;
+	long n;
+
+	for (end = now_ns() + 20000000000ULL; n = paid(), n < least || n > most; usleep(100000))
+		CHECK(now_ns() < end);
+}
+
+/* The VM's owner, not who attaches, has the list of its pages to pay: a 512th of them. */
+TEST(who_pays, .timeout = 60)
+{
+	const char *edu = find_edu(0);
+	const size_t ram = 128 * MIB;
+	struct nl *nl = nl_open();
+	int pipes[2], fd, status;
+	long before;
+	uint64_t id;
+	pid_t pid;
+
+	mkdir(CGROUPS, 0755);
+	if (access(CGROUPS "/cgroup.procs", F_OK) &&
+	    mount("cgroup2", CGROUPS, "cgroup2", 0, NULL))
+		test_skip("no cgroup2: %s", strerror(errno));
+	fd = open(CGROUPS "/cgroup.subtree_control", O_WRONLY);
+	if (fd < 0 || write(fd, "+memory", 7) != 7)
+		test_skip("no memory cgroup");
+	close(fd);
+	CHECK_OK(mkdir(PAYER, 0755));
+	take(nl, edu);
+	pid = start_payer(pipes, ram, &id);
+	before = paid();
+	CHECK_EQ(device_cmd(nl, LHV_CMD_DEVICE_ATTACH, edu, id, true), 0);
+	await_paid(before + ram / 512, LONG_MAX);
+	CHECK_EQ(device_cmd(nl, LHV_CMD_DEVICE_DETACH, edu, id, false), 0);
+	await_paid(0, before + ram / 1024);
+	close(pipes[1]);
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+	CHECK_OK(rmdir(PAYER));
 	give_back(nl, edu);
 }
