@@ -583,8 +583,10 @@ int lhv_vcpu_run(struct lhv_vcpu *vcpu)
 	enum lhv_next next = LHV_RESUME;
 	int ret;
 
-	if (READ_ONCE(vcpu->vm->bugged))
+	if (READ_ONCE(vcpu->vm->bugged)) {
+		lhv_gate_leave(vcpu, -EIO);
 		return -EIO;
+	}
 	if (unlikely(vcpu->manage.thread != task_pid(current))) {
 		lhv_usage_new_thread(vcpu);
 		lhv_gate_new_thread(vcpu);

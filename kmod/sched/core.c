@@ -153,7 +153,7 @@ static __always_inline void change_state(struct lhv_sched_vcpu *v, u8 from, u8 t
 	if (from == LHV_SCHED_RUNNING) {
 		vm->nr_running--;
 		pool->nr_busy--;
-		hlist_del_init(&v->of_pool);
+		list_del_init(&v->of_pool);
 	} else if (from == LHV_SCHED_WAITING) {
 		vm->fig.wait += since(v, now);
 		vm->nr_waiting--;
@@ -167,7 +167,7 @@ static __always_inline void change_state(struct lhv_sched_vcpu *v, u8 from, u8 t
 	if (to == LHV_SCHED_RUNNING) {
 		vm->nr_running++;
 		pool->nr_busy++;
-		hlist_add_head(&v->of_pool, &pool->running);
+		list_add_tail(&v->of_pool, &pool->running);
 	} else if (to == LHV_SCHED_WAITING) {
 		vm->nr_waiting++;
 		if (!pool->nr_waiting++ && pool->host->contended)
@@ -427,6 +427,7 @@ void lhv_sched_pool_init(struct lhv_sched_pool *pool, const struct lhv_sched_hos
 	pool->nr_slots = nr_slots;
 	pool->quantum = LHV_SCHED_QUANTUM;
 	INIT_LIST_HEAD(&pool->vms);
+	INIT_LIST_HEAD(&pool->running);
 }
 
 /**
@@ -457,7 +458,7 @@ void lhv_sched_pool_set_slots(struct lhv_sched_pool *pool, u32 nr_slots, u64 now
 		return;
 	/* Who has one too many finds out at the gate. */
 	if (pool->nr_busy > nr_slots) {
-		hlist_for_each_entry(v, &pool->running, of_pool)
+		list_for_each_entry(v, &pool->running, of_pool)
 			pool->host->kick(pool, v);
 	}
 	dispatch(pool, now);
@@ -641,6 +642,7 @@ void lhv_sched_vcpu_add(struct lhv_sched_vm *vm, struct lhv_sched_vcpu *v)
 {
 	memset(v, 0, sizeof(*v));
 	v->vm = vm;
+	INIT_LIST_HEAD(&v->of_pool);
 	list_add_tail(&v->of_vm, &vm->vcpus);
 	vm->nr_vcpus++;
 	if (vm->pool->ops && vm->pool->ops->vcpu_insert)

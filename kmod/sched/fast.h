@@ -71,9 +71,8 @@ static __always_inline void lhv_gate_off(struct lhv_vcpu *vcpu)
 static __always_inline void lhv_gate_linger(struct lhv_vcpu *vcpu)
 {
 	if (static_branch_unlikely(&lhv_sched_on) &&
-	    READ_ONCE(READ_ONCE(vcpu->vm->sched.pool)->nr_waiting) &&
-	    (!raw_cpu_read(lhv_slices.soon) ||
-	     READ_ONCE(vcpu->sched.core.state) != LHV_SCHED_RUNNING))
+	    (lhv_gate_waits(vcpu) || (READ_ONCE(READ_ONCE(vcpu->vm->sched.pool)->nr_waiting) &&
+				      !raw_cpu_read(lhv_slices.soon))))
 		lhv_gate_linger_slow(vcpu);
 }
 

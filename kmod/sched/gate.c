@@ -192,7 +192,7 @@ again:
 	if (!pool->core.ops || !pool->core.nr_waiting)
 		return;
 	n = 0;
-	hlist_for_each_entry(v, &pool->core.running, of_pool) {
+	list_for_each_entry(v, &pool->core.running, of_pool) {
 		if (n++ == SLEEPERS)
 			return;
 		if (sleeps(vcpu_of(v), now) || (v->resched && !READ_ONCE(vcpu_of(v)->atomic))) {
@@ -217,15 +217,14 @@ static void take_idle(struct lhv_sched_vcpu *v, u64 now)
 static enum hrtimer_restart watch_fired(struct hrtimer *timer)
 {
 	struct lhv_pool *pool = container_of(timer, struct lhv_pool, watch);
-	struct lhv_sched_vcpu *v;
-	struct hlist_node *next;
+	struct lhv_sched_vcpu *v, *next;
 	unsigned long flags;
 	u64 now;
 
 	raw_spin_lock_irqsave(&pool->lock, flags);
 	now = ktime_get_ns();
-	/* Who gets a slot comes to the head of the list; nobody but @v leaves it. */
-	hlist_for_each_entry_safe(v, next, &pool->core.running, of_pool) {
+	/* Who gets a slot comes to the end of the list; nobody but @v leaves it. */
+	list_for_each_entry_safe(v, next, &pool->core.running, of_pool) {
 		if (!pool->core.nr_waiting)
 			break;
 		take_idle(v, now);
@@ -252,8 +251,10 @@ static struct lhv_vcpu *newest(const struct lhv_pool *pool, u64 now)
 {
 	struct lhv_sched_vcpu *v;
 
-	v = hlist_entry_safe(pool->core.running.first, struct lhv_sched_vcpu, of_pool);
-	return v && v->since == now ? vcpu_of(v) : NULL;
+	if (list_empty(&pool->core.running))
+		return NULL;
+	v = list_last_entry(&pool->core.running, struct lhv_sched_vcpu, of_pool);
+	return v->since == now ? vcpu_of(v) : NULL;
 }
 
 /*
@@ -296,8 +297,13 @@ static u64 look_at(struct lhv_slice *slice)
 		goto out;
 	/* It is elsewhere, where it arms another timer, or nowhere. */
 	if (s->task != current) {
-		if (pool->core.nr_waiting && sleeps(vcpu, now))
+		/* Its CPU was gone, and has come back meanwhile. */
+		if (slice != this_cpu_ptr(&lhv_slices))
+			lhv_request(vcpu, LHV_REQ_GATE);
+		else if (pool->core.nr_waiting && sleeps(vcpu, now))
 			take_slot(vcpu, now);
+		else if (pool->core.nr_waiting && now <= s->core.since + LINGER)
+			left = LINGER;	/* too early to tell */
 		goto out;
 	}
 	catch_up(s);
@@ -614,6 +620,7 @@ bool lhv_gate_admit_slow(struct lhv_vcpu *vcpu)
 	else if (ask(vcpu))
 		return true;
 
+	lhv_steal_preempted(vcpu);
 	WRITE_ONCE(vcpu->manage.state, LHV_VCPU_STATE_QUEUED);
 	rcuwait_wait_event(&vcpu->wait, may_stop_waiting(vcpu), TASK_INTERRUPTIBLE);
 	WRITE_ONCE(vcpu->manage.state, LHV_VCPU_STATE_RUNNING);
@@ -647,6 +654,7 @@ void lhv_gate_vcpu_init(struct lhv_vcpu *vcpu)
 	struct lhv_vcpu_sched *s = &vcpu->sched;
 
 	INIT_LIST_HEAD(&s->core.of_vm);
+	INIT_LIST_HEAD(&s->core.of_pool);
 }
 
 /* It is about to be published; vm->lock is held. */

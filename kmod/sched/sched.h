@@ -165,7 +165,7 @@ struct lhv_sched_vm {
 struct lhv_sched_vcpu {
 	struct lhv_sched_vm *vm;
 	struct list_head of_vm;
-	struct hlist_node of_pool;
+	struct list_head of_pool;
 	u8 state;
 	bool resched;
 	bool answered;
@@ -186,7 +186,7 @@ struct lhv_sched_vcpu {
  * @nr_waiting: vCPUs that are WAITING
  * @quantum: the administrator's idea of a slice
  * @vms: all VMs
- * @running: vCPUs that are RUNNING, the newest first
+ * @running: vCPUs that are RUNNING, the newest last
  * @parked: the core's, by time
  * @since: when @ops came
  * @seq: the queue's
@@ -197,8 +197,7 @@ struct lhv_sched_pool {
 	const struct lhv_sched_host *host;
 	u32 nr_slots, nr_busy, nr_waiting;
 	u64 quantum;
-	struct list_head vms;
-	struct hlist_head running;
+	struct list_head vms, running;
 	struct lhv_sched_queue parked;
 	u64 since;
 	u64 seq;

@@ -309,7 +309,7 @@ void sim_run(struct sim *s, u64 until)
 	}
 	s->now = until;
 	/* Who just runs on is booked too. */
-	hlist_for_each_entry(v, &s->pool.running, of_pool)
+	list_for_each_entry(v, &s->pool.running, of_pool)
 		book(vcpu_of(v));
 }
 

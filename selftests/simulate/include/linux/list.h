@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Lists by the kernel's names. */
+/* Doubly linked lists by the kernel's names. */
 #ifndef SIM_LIST_H
 #define SIM_LIST_H
 
@@ -42,36 +42,5 @@ static inline void list_del_init(struct list_head *item)
 	for (pos = list_entry((list)->next, __typeof__(*pos), member);	\
 	     &pos->member != (list);					\
 	     pos = list_entry(pos->member.next, __typeof__(*pos), member))
-
-struct hlist_node {
-	struct hlist_node *next, **pprev;
-};
-
-struct hlist_head {
-	struct hlist_node *first;
-};
-
-static inline void hlist_add_head(struct hlist_node *item, struct hlist_head *list)
-{
-	item->next = list->first;
-	item->pprev = &list->first;
-	if (item->next)
-		item->next->pprev = &item->next;
-	list->first = item;
-}
-
-static inline void hlist_del_init(struct hlist_node *item)
-{
-	*item->pprev = item->next;
-	if (item->next)
-		item->next->pprev = item->pprev;
-	item->pprev = NULL;
-}
-
-#define hlist_entry_safe(p, type, member) ((p) ? container_of(p, type, member) : NULL)
-#define hlist_for_each_entry(pos, list, member)					\
-	for (pos = hlist_entry_safe((list)->first, __typeof__(*pos), member);	\
-	     pos;								\
-	     pos = hlist_entry_safe(pos->member.next, __typeof__(*pos), member))
 
 #endif
