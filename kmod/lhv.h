@@ -57,6 +57,7 @@ struct lhv_vcpu;
 #define LHV_VCPU_PAGES		3
 
 #define LHV_MAX_VCPUS		1024	/* and ids are below it */
+#define LHV_VCPU_TABLE		64	/* vCPUs of a VM in one table */
 #define LHV_MAX_GPA_BITS	52
 
 /** enum lhv_next - what the run loop does after an exit was handled */
@@ -241,7 +242,7 @@ struct lhv_vm {
 	bool bugged;		/* A no vCPU runs any more */
 
 	int nr_vcpus;		/* L; read with smp_load_acquire */
-	struct lhv_vcpu *vcpus[LHV_MAX_VCPUS]; /* S entries below nr_vcpus never change */
+	struct lhv_vcpu **vcpus[LHV_MAX_VCPUS / LHV_VCPU_TABLE]; /* L see lhv_vcpu_at() */
 
 	struct lhv_mem mem;	/* mem/: slots, second-stage tables, notifier */
 	struct lhv_bus pio_bus;	/* bus/ */
@@ -307,8 +308,14 @@ static inline int lhv_nr_vcpus(struct lhv_vm *vm)
 	return smp_load_acquire(&vm->nr_vcpus);	/* pairs with the release in lhv_vcpu_create() */
 }
 
+/* One that the caller has seen counted. Neither it nor its table goes or moves before the VM. */
+static inline struct lhv_vcpu *lhv_vcpu_at(const struct lhv_vm *vm, unsigned int idx)
+{
+	return vm->vcpus[idx / LHV_VCPU_TABLE][idx % LHV_VCPU_TABLE];
+}
+
 #define lhv_for_each_vcpu(i, v, vm)					\
-	for (i = 0; i < lhv_nr_vcpus(vm) && ((v) = (vm)->vcpus[i], 1); i++)
+	for (i = 0; i < lhv_nr_vcpus(vm) && ((v) = lhv_vcpu_at(vm, i), 1); i++)
 
 struct lhv_vcpu *lhv_vcpu_by_id(struct lhv_vm *vm, u32 id);
 

@@ -68,6 +68,17 @@ void lhv_vcpu_reset(struct lhv_vcpu *vcpu, bool init)
 		lhv_lapic_reset(vcpu, init);
 }
 
+/* In the VM's tables; stays there for the next one if this vCPU is not to be. */
+static int make_place(struct lhv_vcpu *vcpu)
+{
+	struct lhv_vcpu ***table = &vcpu->vm->vcpus[vcpu->idx / LHV_VCPU_TABLE];
+
+	lockdep_assert_held(&vcpu->vm->lock);
+	if (!*table)
+		*table = kcalloc(LHV_VCPU_TABLE, sizeof(**table), GFP_KERNEL_ACCOUNT);
+	return *table ? 0 : -ENOMEM;
+}
+
 /**
  * lhv_vcpu_create() - a new vCPU, built privately and then published
  * @vm: the VM
@@ -105,7 +116,9 @@ struct lhv_vcpu *lhv_vcpu_create(struct lhv_vm *vm, u32 id)
 		goto err_unlock;
 	vcpu->idx = vm->nr_vcpus;
 
-	ret = alloc_pages_for_user(vcpu);
+	ret = make_place(vcpu);
+	if (!ret)
+		ret = alloc_pages_for_user(vcpu);
 	if (!ret)
 		ret = lhv_dirty_ring_create(vcpu);
 	if (!ret)
@@ -124,7 +137,7 @@ struct lhv_vcpu *lhv_vcpu_create(struct lhv_vm *vm, u32 id)
 		lhv_request_self(vcpu, LHV_REQ_STARTED);
 
 	lhv_gate_vcpu_add(vcpu);
-	vm->vcpus[vcpu->idx] = vcpu;
+	vm->vcpus[vcpu->idx / LHV_VCPU_TABLE][vcpu->idx % LHV_VCPU_TABLE] = vcpu;
 	/* Whoever sees the count sees the vCPU. */
 	smp_store_release(&vm->nr_vcpus, vm->nr_vcpus + 1);
 	lhv_lapic_published(vm);

@@ -38,7 +38,9 @@ static void destroy(struct lhv_vm *vm)
 	lhv_irq_destroy_vm(vm);
 	lhv_mem_destroy(vm);
 	for (i = 0; i < vm->nr_vcpus; i++)
-		lhv_vcpu_destroy(vm->vcpus[i]);
+		lhv_vcpu_destroy(lhv_vcpu_at(vm, i));
+	for (i = 0; i < ARRAY_SIZE(vm->vcpus); i++)
+		kfree(vm->vcpus[i]);
 	lhv_pools_vm_destroy(vm);
 	lhv_bus_destroy_vm(vm);
 	lhv_backend->vm_destroy(vm);

@@ -48,7 +48,7 @@ void lhv_apic_map_rebuild(struct lhv_vm *vm)
 			WRITE_ONCE(map->phys[id], NULL);
 	}
 	for (i = 0; i < nr; i++) {
-		vcpu = vm->vcpus[i];
+		vcpu = lhv_vcpu_at(vm, i);
 		if (!vcpu->lapic || !lhv_lapic_hw_enabled(vcpu->lapic))
 			continue;
 		all_x2 &= lhv_lapic_x2(vcpu->lapic);

@@ -31,14 +31,15 @@ int lhv_irq_init_vm(struct lhv_vm *vm)
 void lhv_irq_destroy_vm(struct lhv_vm *vm)
 {
 	struct lhv_irqchip *irq = &vm->irq;
+	struct lhv_vcpu *vcpu;
 	int i;
 
 	if (!irq->apic_map)
 		return;
 	/* An interrupt of theirs looks at the IOAPIC. */
-	for (i = 0; i < vm->nr_vcpus; i++) {
-		if (vm->vcpus[i]->lapic)
-			lhv_lapic_timer_stop(vm->vcpus[i]->lapic);
+	lhv_for_each_vcpu(i, vcpu, vm) {
+		if (vcpu->lapic)
+			lhv_lapic_timer_stop(vcpu->lapic);
 	}
 	lhv_irqfd_destroy_all(vm);
 	mutex_lock(&vm->lock);

@@ -478,7 +478,8 @@ static int dump_vcpus(struct sk_buff *skb, struct netlink_callback *cb, struct n
 			for (; d->vcpu < lhv_nr_vcpus(vm); d->vcpu++) {
 				head = lhv_nl_dump_head(skb, cb, cmd);
 				if (!head || lhv_nl_dump_end(skb, head,
-							     put(skb, vm->vcpus[d->vcpu], &view)))
+							     put(skb, lhv_vcpu_at(vm, d->vcpu),
+								 &view)))
 					goto full;
 			}
 		}

@@ -13,7 +13,7 @@ static int ioapic_init(struct kunit *test)
 	f.vm = NULL;
 	fixture_init(test, &f, true, 2);
 	for (i = 0; i < f.nr; i++)
-		fixture_enable(f.vm->vcpus[i]);
+		fixture_enable(lhv_vcpu_at(f.vm, i));
 	return 0;
 }
 
@@ -61,7 +61,7 @@ static void register_file(struct kunit *test)
 
 static void edge(struct kunit *test)
 {
-	struct lhv_vcpu *vcpu = f.vm->vcpus[1];
+	struct lhv_vcpu *vcpu = lhv_vcpu_at(f.vm, 1);
 
 	KUNIT_EXPECT_EQ(test, line(20, 1), -1);	/* masked */
 	line(20, 0);
@@ -79,7 +79,7 @@ static void edge(struct kunit *test)
 
 static void level(struct kunit *test)
 {
-	struct lhv_vcpu *vcpu = f.vm->vcpus[1];
+	struct lhv_vcpu *vcpu = lhv_vcpu_at(f.vm, 1);
 
 	set_rte(21, TO_CPU1 | LEVEL | MASKED | 0x41);
 	line(21, 1);
@@ -108,7 +108,7 @@ static void level(struct kunit *test)
 /* An edge of the same vector is answered by its own EOI, and the level by its own. */
 static void shared_vector(struct kunit *test)
 {
-	struct lhv_vcpu *vcpu = f.vm->vcpus[1];
+	struct lhv_vcpu *vcpu = lhv_vcpu_at(f.vm, 1);
 
 	set_rte(20, 0x41);
 	set_rte(21, TO_CPU1 | LEVEL | 0x41);
@@ -116,8 +116,8 @@ static void shared_vector(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, lhv_irq_ack(vcpu), 0x41);
 	line(21, 0);
 	line(20, 1);
-	KUNIT_EXPECT_EQ(test, lhv_irq_ack(f.vm->vcpus[0]), 0x41);
-	apic_write(f.vm->vcpus[0], APIC_EOI, 0);
+	KUNIT_EXPECT_EQ(test, lhv_irq_ack(lhv_vcpu_at(f.vm, 0)), 0x41);
+	apic_write(lhv_vcpu_at(f.vm, 0), APIC_EOI, 0);
 	KUNIT_EXPECT_EQ(test, get_rte(21) & REMOTE_IRR, REMOTE_IRR);
 	apic_write(vcpu, APIC_EOI, 0);
 	KUNIT_EXPECT_EQ(test, get_rte(21) & REMOTE_IRR, 0);
@@ -125,7 +125,7 @@ static void shared_vector(struct kunit *test)
 
 static void pic_route(struct kunit *test)
 {
-	struct lhv_vcpu *bsp = f.vm->vcpus[0];
+	struct lhv_vcpu *bsp = lhv_vcpu_at(f.vm, 0);
 	struct kvm_irqchip *chip = kunit_kzalloc(test, sizeof(*chip), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, chip);
@@ -136,7 +136,7 @@ static void pic_route(struct kunit *test)
 	/* GSI 4 goes to the 8259 as well, and LINT0 of the BSP is open. */
 	KUNIT_EXPECT_EQ(test, line(4, 1), 1);
 	KUNIT_EXPECT_TRUE(test, test_bit(LHV_REQ_EVENT, &bsp->pending));
-	KUNIT_EXPECT_FALSE(test, lhv_irq_pending(f.vm->vcpus[1]));
+	KUNIT_EXPECT_FALSE(test, lhv_irq_pending(lhv_vcpu_at(f.vm, 1)));
 	KUNIT_EXPECT_EQ(test, lhv_irq_ack(bsp), 0x24);
 	lhv_irqchip_get(f.vm, chip);
 	KUNIT_EXPECT_EQ(test, chip->chip.pic.isr, BIT(4));
@@ -154,13 +154,13 @@ static void msi(struct kunit *test)
 	struct kvm_msi m = { .address_lo = APIC_DEFAULT_PHYS_BASE, .data = 0x56 };
 
 	KUNIT_EXPECT_EQ(test, lhv_irq_msi(f.vm, &m), 1);
-	KUNIT_EXPECT_EQ(test, lhv_irq_ack(f.vm->vcpus[0]), 0x56);
+	KUNIT_EXPECT_EQ(test, lhv_irq_ack(lhv_vcpu_at(f.vm, 0)), 0x56);
 	m.flags = KVM_MSI_VALID_DEVID;
 	KUNIT_EXPECT_EQ(test, lhv_irq_msi(f.vm, &m), -EINVAL);
 
 	KUNIT_EXPECT_EQ(test, lhv_routing_set(f.vm, &e, 1, 0), 0);
 	KUNIT_EXPECT_EQ(test, line(100, 1), 1);
-	KUNIT_EXPECT_EQ(test, lhv_irq_ack(f.vm->vcpus[1]), 0x55);
+	KUNIT_EXPECT_EQ(test, lhv_irq_ack(lhv_vcpu_at(f.vm, 1)), 0x55);
 	KUNIT_EXPECT_EQ(test, line(100, 0), -1);
 	/* The default routes are gone, and nothing lies beyond. */
 	KUNIT_EXPECT_EQ(test, line(4, 1), -1);
@@ -224,7 +224,7 @@ static void routing_checks(struct kunit *test)
 static void state(struct kunit *test)
 {
 	struct kvm_irqchip *chip = kunit_kzalloc(test, sizeof(*chip), GFP_KERNEL);
-	struct lhv_vcpu *vcpu = f.vm->vcpus[1];
+	struct lhv_vcpu *vcpu = lhv_vcpu_at(f.vm, 1);
 
 	KUNIT_ASSERT_NOT_NULL(test, chip);
 	set_rte(22, TO_CPU1 | LEVEL | 0x66);
@@ -261,7 +261,7 @@ static bool wait_for_irq(struct lhv_vcpu *vcpu)
 static void pit_ticks(struct kunit *test)
 {
 	struct kvm_pit_config config = { .flags = KVM_PIT_SPEAKER_DUMMY };
-	struct lhv_vcpu *vcpu = f.vm->vcpus[0];
+	struct lhv_vcpu *vcpu = lhv_vcpu_at(f.vm, 0);
 	u8 val;
 	int i;
 

@@ -17,6 +17,7 @@ static inline void fixture_add_vcpu(struct kunit *test, struct irq_fixture *f, u
 	struct lhv_vcpu *vcpu = kunit_kzalloc(test, sizeof(*vcpu), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, vcpu);
+	KUNIT_ASSERT_LT(test, f->nr, LHV_VCPU_TABLE);
 	vcpu->vm = f->vm;
 	vcpu->id = id;
 	vcpu->idx = f->nr;
@@ -25,7 +26,7 @@ static inline void fixture_add_vcpu(struct kunit *test, struct irq_fixture *f, u
 	vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
 	KUNIT_ASSERT_EQ(test, lhv_lapic_create(vcpu), 0);
 	lhv_lapic_reset(vcpu, false);
-	f->vm->vcpus[f->nr++] = vcpu;
+	f->vm->vcpus[0][f->nr++] = vcpu;
 	f->vm->nr_vcpus = f->nr;
 }
 
@@ -38,6 +39,8 @@ static inline void fixture_init(struct kunit *test, struct irq_fixture *f, bool 
 	KUNIT_ASSERT_NOT_NULL(test, vm);
 	f->vm = vm;
 	f->nr = 0;
+	vm->vcpus[0] = kunit_kcalloc(test, LHV_VCPU_TABLE, sizeof(**vm->vcpus), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, vm->vcpus[0]);
 	mutex_init(&vm->lock);
 	KUNIT_ASSERT_EQ(test, init_srcu_struct(&vm->srcu), 0);
 	KUNIT_ASSERT_EQ(test, lhv_bus_init_vm(vm), 0);
@@ -58,7 +61,7 @@ static inline void fixture_exit(struct irq_fixture *f)
 		return;
 	lhv_irq_destroy_vm(f->vm);
 	for (i = 0; i < f->nr; i++)
-		lhv_lapic_destroy(f->vm->vcpus[i]);
+		lhv_lapic_destroy(lhv_vcpu_at(f->vm, i));
 	lhv_bus_destroy_vm(f->vm);
 	cleanup_srcu_struct(&f->vm->srcu);
 }

@@ -14,7 +14,7 @@ static int lapic_init(struct kunit *test)
 	f.vm = NULL;
 	fixture_init(test, &f, false, 4);
 	for (int i = 0; i < f.nr; i++)
-		fixture_enable(f.vm->vcpus[i]);
+		fixture_enable(lhv_vcpu_at(f.vm, i));
 	return 0;
 }
 
@@ -25,7 +25,7 @@ static void lapic_exit(struct kunit *test)
 
 static struct lhv_vcpu *cpu(int i)
 {
-	return f.vm->vcpus[i];
+	return lhv_vcpu_at(f.vm, i);
 }
 
 static int send(u32 dest, u16 mode, u8 vector, bool logical, bool level)
