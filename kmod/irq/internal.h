@@ -69,14 +69,6 @@ struct lhv_apic_msg {
 	bool logical, level, lowest;
 };
 
-struct lhv_apic_map {
-	raw_spinlock_t lock;		/* writers */
-	int nr_vcpus;			/* A vCPUs that the map knows */
-	bool irregular;			/* A an id is taken twice: ask every APIC */
-	bool all_x2apic;		/* A */
-	struct lhv_lapic *phys[LHV_MAX_VCPUS + 1]; /* A NULL: nobody */
-};
-
 /* From @src (an IPI) or NULL. >0: how many took it, 0: coalesced, -1: nobody did. Any context. */
 int lhv_apic_deliver(struct lhv_vm *vm, struct lhv_lapic *src, const struct lhv_apic_msg *msg);
 

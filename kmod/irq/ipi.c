@@ -29,11 +29,48 @@ static u32 physical_id(const struct lhv_lapic *l)
 }
 
 /* See lapic.h. */
+int lhv_apic_map_extend(struct lhv_vm *vm, u32 id)
+{
+	struct lhv_lapic ***table = &vm->irq.map.phys[id / LHV_APIC_TABLE], **new;
+
+	lockdep_assert_held(&vm->lock);
+	if (*table)
+		return 0;
+	new = kcalloc(LHV_APIC_TABLE, sizeof(*new), GFP_KERNEL_ACCOUNT);
+	if (!new)
+		return -ENOMEM;
+	/* Whoever sees the table sees it empty. */
+	smp_store_release(table, new);
+	return 0;
+}
+
+/* @id: below LHV_MAX_VCPUS, under speculation, too */
+static struct lhv_lapic *look_up(const struct lhv_apic_map *map, u32 id)
+{
+	struct lhv_lapic **table = READ_ONCE(map->phys[id / LHV_APIC_TABLE]);
+
+	return table ? READ_ONCE(table[id % LHV_APIC_TABLE]) : NULL;
+}
+
+static void vacate(struct lhv_lapic **table, u32 first)
+{
+	u32 i;
+
+	for (i = 0; i < LHV_APIC_TABLE; i++) {
+		struct lhv_lapic *l = table[i];
+
+		if (l && (!lhv_lapic_hw_enabled(l) || physical_id(l) != first + i))
+			WRITE_ONCE(table[i], NULL);
+	}
+}
+
+/* See lapic.h. */
 void lhv_apic_map_rebuild(struct lhv_vm *vm)
 {
-	struct lhv_apic_map *map = vm->irq.apic_map;
+	struct lhv_apic_map *map = &vm->irq.map;
 	int i, nr = lhv_nr_vcpus(vm);
 	bool irregular = false, all_x2 = true;
+	struct lhv_lapic **place, **table;
 	struct lhv_vcpu *vcpu;
 	unsigned int id;
 	unsigned long flags;
@@ -41,11 +78,11 @@ void lhv_apic_map_rebuild(struct lhv_vm *vm)
 	raw_spin_lock_irqsave(&map->lock, flags);
 
 	/* Vacate what changed first; whoever looks meanwhile finds the old or the new. */
-	for (id = 0; id < ARRAY_SIZE(map->phys); id++) {
-		struct lhv_lapic *l = map->phys[id];
-
-		if (l && (!lhv_lapic_hw_enabled(l) || physical_id(l) != id))
-			WRITE_ONCE(map->phys[id], NULL);
+	for (i = 0; i < ARRAY_SIZE(map->phys); i++) {
+		/* Another one may come meanwhile, for a vCPU that is not published yet. */
+		table = READ_ONCE(map->phys[i]);
+		if (table)
+			vacate(table, i * LHV_APIC_TABLE);
 	}
 	for (i = 0; i < nr; i++) {
 		vcpu = lhv_vcpu_at(vm, i);
@@ -53,10 +90,11 @@ void lhv_apic_map_rebuild(struct lhv_vm *vm)
 			continue;
 		all_x2 &= lhv_lapic_x2(vcpu->lapic);
 		id = physical_id(vcpu->lapic);
-		if (map->phys[id] && map->phys[id] != vcpu->lapic)
+		place = &map->phys[id / LHV_APIC_TABLE][id % LHV_APIC_TABLE];
+		if (*place && *place != vcpu->lapic)
 			irregular = true;
 		else
-			WRITE_ONCE(map->phys[id], vcpu->lapic);
+			WRITE_ONCE(*place, vcpu->lapic);
 	}
 	WRITE_ONCE(map->irregular, irregular);
 	WRITE_ONCE(map->all_x2apic, all_x2);
@@ -137,7 +175,7 @@ static void add_result(int *sum, int one)
 		*sum = max(*sum, 0) + one;
 }
 
-static int deliver_x2apic_cluster(struct lhv_apic_map *map, const struct lhv_apic_msg *msg)
+static int deliver_x2apic_cluster(const struct lhv_apic_map *map, const struct lhv_apic_msg *msg)
 {
 	unsigned long members = msg->dest & 0xffff;
 	unsigned int bit, id;
@@ -147,9 +185,9 @@ static int deliver_x2apic_cluster(struct lhv_apic_map *map, const struct lhv_api
 		struct lhv_lapic *l;
 
 		id = (msg->dest >> 16) * 16 + bit;
-		if (id >= ARRAY_SIZE(map->phys))
+		if (id >= LHV_MAX_VCPUS)
 			break;
-		l = READ_ONCE(map->phys[array_index_nospec(id, ARRAY_SIZE(map->phys))]);
+		l = look_up(map, array_index_nospec(id, LHV_MAX_VCPUS));
 		if (l)
 			add_result(&sum, lhv_lapic_accept(l, msg));
 	}
@@ -158,7 +196,7 @@ static int deliver_x2apic_cluster(struct lhv_apic_map *map, const struct lhv_api
 
 int lhv_apic_deliver(struct lhv_vm *vm, struct lhv_lapic *src, const struct lhv_apic_msg *msg)
 {
-	struct lhv_apic_map *map = vm->irq.apic_map;
+	struct lhv_apic_map *map = &vm->irq.map;
 	struct lhv_vcpu *vcpu;
 	int i, sum = -1;
 
@@ -167,7 +205,7 @@ int lhv_apic_deliver(struct lhv_vm *vm, struct lhv_lapic *src, const struct lhv_
 
 	if (!msg->logical && msg->dest < LHV_XAPIC_BROADCAST && !READ_ONCE(map->irregular)) {
 		u32 id = array_index_nospec(msg->dest, LHV_XAPIC_BROADCAST);
-		struct lhv_lapic *l = READ_ONCE(map->phys[id]);
+		struct lhv_lapic *l = look_up(map, id);
 
 		return l ? lhv_lapic_accept(l, msg) : -1;
 	}

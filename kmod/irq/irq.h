@@ -25,7 +25,7 @@
 enum lhv_irqchip_mode { LHV_IRQCHIP_NONE, LHV_IRQCHIP_KERNEL, LHV_IRQCHIP_SPLIT };
 
 struct lhv_routing;	/* immutable table, published by SRCU */
-struct lhv_apic_map;
+struct lhv_lapic;
 struct lhv_ioapic;
 struct lhv_pic;
 struct lhv_pit;
@@ -51,6 +51,19 @@ struct lhv_posted {
 #define LHV_POSTED_ON		0
 #define LHV_POSTED_OFFSET	0x800
 
+/* APIC ids in one table: the first is all that xAPIC has, which guests choose from. */
+#define LHV_APIC_TABLE		256
+
+/* Physical APIC id -> LAPIC */
+struct lhv_apic_map {
+	raw_spinlock_t lock;		/* writers */
+	int nr_vcpus;			/* A vCPUs that the map knows */
+	bool irregular;			/* A an id is taken twice: ask every APIC */
+	bool all_x2apic;		/* A */
+	/* A NULL: no vCPU can have such an id; or nobody has it. Tables stay until the VM ends. */
+	struct lhv_lapic **phys[LHV_MAX_VCPUS / LHV_APIC_TABLE];
+};
+
 struct lhv_irqchip {
 	struct mutex lock;		/* writers of routing and irqfds */
 	enum lhv_irqchip_mode mode;	/* A set once, released after all is built */
@@ -69,7 +82,8 @@ struct lhv_irqchip {
 	bool x2apic_ids;		/* L KVM_CAP_X2APIC_API */
 	bool x2apic_no_broadcast_quirk;	/* L likewise */
 	u32 bus_cycle_ns;		/* I once there is a vCPU: KVM_CAP_X86_APIC_BUS_CYCLES_NS */
-	struct lhv_apic_map *apic_map;	/* I physical APIC id -> LAPIC; has its own lock */
+	struct lhv_apic_map map;
+	bool initialized;		/* @srcu is there */
 };
 
 bool lhv_has_lapic(const struct lhv_vm *vm);	/* KERNEL or SPLIT */

@@ -8,23 +8,15 @@
 int lhv_irq_init_vm(struct lhv_vm *vm)
 {
 	struct lhv_irqchip *irq = &vm->irq;
-	int ret;
 
 	mutex_init(&irq->lock);
 	INIT_LIST_HEAD(&irq->irqfds);
 	INIT_LIST_HEAD(&irq->resamplers);
 	INIT_LIST_HEAD(&irq->acks);
 	irq->bus_cycle_ns = LHV_APIC_BUS_CYCLE_NS;
-	irq->apic_map = kzalloc(sizeof(*irq->apic_map), GFP_KERNEL_ACCOUNT);
-	if (!irq->apic_map)
-		return -ENOMEM;
-	raw_spin_lock_init(&irq->apic_map->lock);
-	ret = init_srcu_struct(&irq->srcu);
-	if (ret) {
-		kfree(irq->apic_map);
-		irq->apic_map = NULL;
-	}
-	return ret;
+	raw_spin_lock_init(&irq->map.lock);
+	irq->initialized = !init_srcu_struct(&irq->srcu);
+	return irq->initialized ? 0 : -ENOMEM;
 }
 
 /* See irq.h. */
@@ -34,8 +26,9 @@ void lhv_irq_destroy_vm(struct lhv_vm *vm)
 	struct lhv_vcpu *vcpu;
 	int i;
 
-	if (!irq->apic_map)
+	if (!irq->initialized)
 		return;
+	irq->initialized = false;
 	/* An interrupt of theirs looks at the IOAPIC. */
 	lhv_for_each_vcpu(i, vcpu, vm) {
 		if (vcpu->lapic)
@@ -49,8 +42,10 @@ void lhv_irq_destroy_vm(struct lhv_vm *vm)
 	mutex_unlock(&vm->lock);
 	lhv_routing_free(vm);
 	cleanup_srcu_struct(&irq->srcu);
-	kfree(irq->apic_map);
-	irq->apic_map = NULL;
+	for (i = 0; i < ARRAY_SIZE(irq->map.phys); i++) {
+		kfree(irq->map.phys[i]);
+		irq->map.phys[i] = NULL;
+	}
 }
 
 int lhv_irqchip_create(struct lhv_vm *vm)
@@ -63,6 +58,9 @@ int lhv_irqchip_create(struct lhv_vm *vm)
 	/* A vCPU is born with its LAPIC or without. */
 	if (vm->nr_vcpus)
 		return -EINVAL;
+	ret = lhv_apic_map_extend(vm, 0);
+	if (ret)
+		return ret;
 	ret = lhv_pic_create(vm);
 	if (ret)
 		return ret;
@@ -87,11 +85,16 @@ err_pic:
 
 int lhv_irqchip_create_split(struct lhv_vm *vm, u32 pins)
 {
+	int ret;
+
 	lockdep_assert_held(&vm->lock);
 	if (pins > LHV_MAX_ROUTES)
 		return -EINVAL;
 	if (vm->irq.mode != LHV_IRQCHIP_NONE || vm->nr_vcpus)
 		return -EEXIST;
+	ret = lhv_apic_map_extend(vm, 0);
+	if (ret)
+		return ret;
 	/* As above. */
 	smp_store_release(&vm->irq.mode, LHV_IRQCHIP_SPLIT);
 	return 0;

@@ -820,7 +820,11 @@ void lhv_lapic_reset(struct lhv_vcpu *vcpu, bool init)
 int lhv_lapic_create(struct lhv_vcpu *vcpu)
 {
 	struct lhv_lapic *l;
+	int ret;
 
+	ret = lhv_apic_map_extend(vcpu->vm, vcpu->id);
+	if (ret)
+		return ret;
 	l = kzalloc(sizeof(*l), GFP_KERNEL_ACCOUNT);
 	if (!l)
 		return -ENOMEM;

@@ -51,7 +51,9 @@ void lhv_pv_eoi_offer(struct lhv_lapic *l, u8 vector, bool nested);
 /* An error for the ESR, and its interrupt. Any context. */
 void lhv_lapic_error(struct lhv_lapic *l, u32 bit);
 
-/* ipi.c: a vCPU came, or its APIC's id or mode changed. Any context. */
+/* ipi.c: room for an APIC with this id. vm->lock is held. */
+int lhv_apic_map_extend(struct lhv_vm *vm, u32 id);
+/* a vCPU came, or its APIC's id or mode changed. Any context. */
 void lhv_apic_map_rebuild(struct lhv_vm *vm);
 /* The ICR was written: @dest as the mode of @l has it. The vCPU's own thread. */
 void lhv_apic_send_ipi(struct lhv_lapic *l, u32 icr, u32 dest);

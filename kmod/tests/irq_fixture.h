@@ -15,6 +15,7 @@ struct irq_fixture {
 static inline void fixture_add_vcpu(struct kunit *test, struct irq_fixture *f, u32 id)
 {
 	struct lhv_vcpu *vcpu = kunit_kzalloc(test, sizeof(*vcpu), GFP_KERNEL);
+	int ret;
 
 	KUNIT_ASSERT_NOT_NULL(test, vcpu);
 	KUNIT_ASSERT_LT(test, f->nr, LHV_VCPU_TABLE);
@@ -24,7 +25,10 @@ static inline void fixture_add_vcpu(struct kunit *test, struct irq_fixture *f, u
 	vcpu->ev.user_irq = -1;
 	rcuwait_init(&vcpu->wait);
 	vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
-	KUNIT_ASSERT_EQ(test, lhv_lapic_create(vcpu), 0);
+	mutex_lock(&f->vm->lock);
+	ret = lhv_lapic_create(vcpu);
+	mutex_unlock(&f->vm->lock);
+	KUNIT_ASSERT_EQ(test, ret, 0);
 	lhv_lapic_reset(vcpu, false);
 	f->vm->vcpus[0][f->nr++] = vcpu;
 	f->vm->nr_vcpus = f->nr;
