@@ -7,7 +7,7 @@
 #include "mem/slots.h"
 #include "mem/tdp.h"
 
-#define LHV_FIRST_SLOTS		32	/* room to begin with */
+#define LHV_FIRST_SLOTS		31	/* room to begin with; in 1 KiB, and doubled in 2 */
 
 /**
  * lhv_mem_flush() - return when no TLB knows more than the tables do
