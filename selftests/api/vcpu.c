@@ -58,13 +58,18 @@ TEST(boot_cpu_id)
 	CHECK_ERR(ioctl(vm->fd, KVM_SET_BOOT_CPU_ID, 1), EBUSY);
 }
 
-TEST(create_vcpus_max)
+/* More than one table of ours holds, and the highest id; all of them are found again. */
+TEST(create_many_vcpus)
 {
 	struct vm *vm = vm_create(VM_IRQCHIP);
 	int i;
 
-	for (i = 0; i < 64; i++)
+	for (i = 0; i < 130; i++)
 		CHECK_OK(ioctl(vm->fd, KVM_CREATE_VCPU, i));
+	CHECK_OK(ioctl(vm->fd, KVM_CREATE_VCPU, 1023));
+	CHECK_ERR(ioctl(vm->fd, KVM_CREATE_VCPU, 1023), EEXIST);
+	for (i = 0; i < 130; i++)
+		CHECK_ERR(ioctl(vm->fd, KVM_CREATE_VCPU, i), EEXIST);
 }
 
 TEST(reset_state)
