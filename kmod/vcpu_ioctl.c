@@ -283,7 +283,8 @@ static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	struct lhv_vcpu *vcpu = file->private_data;
 	long ret;
 
-	if (vcpu->vm->mm != current->mm || READ_ONCE(vcpu->vm->bugged))
+	/* KVM_RUN looks by itself, and gives back what the vCPU has. */
+	if (vcpu->vm->mm != current->mm || (cmd != KVM_RUN && READ_ONCE(vcpu->vm->bugged)))
 		return -EIO;
 	/* What is none of ours (isatty()) does not wait for the guest. */
 	if (_IOC_TYPE(cmd) != KVMIO)

@@ -197,6 +197,43 @@ TEST(errand_burns)
 	on_errand("rr", false);
 }
 
+static volatile bool dead;
+
+/* On an errand its VM is killed; its thread does not believe that. */
+static void *stubborn(void *arg)
+{
+	struct vcpu *v = arg;
+
+	CHECK_OK(ioctl(v->fd, KVM_RUN, 0));
+	CHECK_EQ(v->run->exit_reason, KVM_EXIT_IO);
+	pthread_barrier_wait(&left);
+	while (!dead)
+		;
+	while (!home)
+		CHECK(ioctl(v->fd, KVM_RUN, 0) < 0 && errno == EIO);
+	return NULL;
+}
+
+TEST(errand_killed)
+{
+	struct vm *a;
+	pthread_t t;
+
+	sched_setup("fcfs", 1);
+	CHECK(!pthread_barrier_init(&left, NULL, 2));
+	a = machine(0);
+	*(volatile uint64_t *)guest_ptr(a, &g_go) = 1;
+	CHECK(!pthread_create(&t, NULL, stubborn, machine_vcpu(a, g_errand)));
+	pthread_barrier_wait(&left);
+	CHECK_EQ(pool_get("default", LHV_A_POOL_BUSY), 1);
+	CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_KILL, vm_id(a->fd)), 0);
+	dead = true;
+	while (pool_get("default", LHV_A_POOL_BUSY))
+		sleep_ms(1);
+	home = true;
+	CHECK(!pthread_join(t, NULL));
+}
+
 static volatile bool hog_stops;
 
 static void *hog(void *arg)
