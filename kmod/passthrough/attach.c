@@ -2,16 +2,17 @@
 /*
  * lhv passthrough/ - who asks for a device to be attached, and how long he waits for that.
  *
- * All memory of the VM is pinned, and a VMM can have that take for ever: a page comes from
- * userfaultfd, or from a file system in userspace. Some of those waits nothing ends, not even
- * SIGKILL; and while a netlink request waits no family of the host's can come or go, and behind one
- * that would no request of any family gets on. So a worker does it, and who asked waits for the
- * worker: not for ever, and not when he is killed. The worker goes on then until that page is
- * there, and gives everything back.
+ * All memory of the VM is pinned, and a VMM can have that take for ever: a page comes from a file
+ * system in userspace. Some waits nothing ends, not even SIGKILL (that of an mm's last user for its
+ * AIO is another one); and while a netlink request waits no family of the host's can come or go,
+ * and behind one that would no request of any family gets on. So a worker does it, and who asked
+ * waits for the worker: not for ever, and not when he is killed. The worker goes on then until that
+ * page is there, and gives everything back.
  */
 #include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/memcontrol.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/sched/mm.h>
@@ -192,9 +193,10 @@ static bool give_up(struct attachment *a)
  */
 int lhv_device_attach(struct lhv_vm *vm, struct pci_dev *pdev, bool force, char *why)
 {
-	u64 pages = READ_ONCE(vm->mem.slot_pages);
+	/* More than the host has can't be pinned. */
+	u64 pages = min_t(u64, READ_ONCE(vm->mem.slot_pages), totalram_pages());
 	struct attachment *a = new_attachment(vm, pdev, force);
-	bool given_up;
+	bool given_up, done;
 	long ret;
 
 	if (!a) {
@@ -205,12 +207,14 @@ int lhv_device_attach(struct lhv_vm *vm, struct pci_dev *pdev, bool force, char 
 	ret = wait_for_completion_killable_timeout(&a->done, PIN_TIME + pages * PIN_TIME /
 						   (SZ_1G >> PAGE_SHIFT));
 	given_up = ret <= 0 && give_up(a);
+	done = ret > 0 || wait_for_completion_timeout(&a->done, NOTICE_TIME);
 	/* A VMM that attaches its own device has then left nothing behind when it has died. */
-	if (!given_up || wait_for_completion_timeout(&a->done, NOTICE_TIME))
+	if (done)
 		flush_work(&a->work);
 	if (!given_up) {
-		ret = a->ret;
-		strscpy(why, a->why, LHV_WHY_MAX);
+		ret = done ? a->ret : 0;
+		if (done)
+			strscpy(why, a->why, LHV_WHY_MAX);
 	} else if (ret) {
 		ret = -EINTR;
 	} else {

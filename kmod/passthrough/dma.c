@@ -480,7 +480,7 @@ static int pin_slots(struct lhv_vm *vm, struct lhv_dma *dma, const bool *given_u
  * @why: what a refusal says
  *
  * Waits for the VMM's memory, and for its mmap_lock: under slots_lock alone. For a page that never
- * comes (userfaultfd, FUSE) for ever.
+ * comes (FUSE) for ever.
  *
  * Return: for lhv_dma_attach(), or to be freed; or ERR_PTR.
  */
