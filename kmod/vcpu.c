@@ -102,6 +102,7 @@ struct lhv_vcpu *lhv_vcpu_create(struct lhv_vm *vm, u32 id)
 	vcpu->id = id;
 	vcpu->cpu = -1;
 	vcpu->quiescent = jiffies;
+	vcpu->mem.code = vcpu->mem.code_pages;
 	lhv_usage_init(vcpu);
 	lhv_gate_vcpu_init(vcpu);
 	mutex_init(&vcpu->lock);

@@ -91,10 +91,25 @@ enum lhv_feature {
 struct lhv_cpuid_table;		/* cpuid.c */
 
 /**
- * struct lhv_emul - the emulated instruction that waits for the VMM (emulate.c)
+ * struct lhv_decoded - an instruction that was carried out, and may well be again
  * @insn: decoded instruction
+ * @rip: where it was
  * @bytes: those it was decoded from, and those behind it
- * @known: all of @bytes are there, and that is what they mean
+ * @known: all of @bytes were there, and that is what they mean
+ */
+struct lhv_decoded {
+	struct lhv_insn insn;
+	u64 rip;
+	u8 bytes[LHV_INSN_MAX];
+	bool known;
+};
+
+#define LHV_DECODED	8
+
+/**
+ * struct lhv_emul - the emulated instruction that waits for the VMM (emulate.c)
+ * @last: the instruction, one of @decoded
+ * @decoded: the last ones, by a hash of RIP: a driver goes to its device from a few places
  * @rip: where it is
  * @gpa, @access: the fault that led here
  * @waiting: the VMM or the slow tier has to come first, then it is run again
@@ -104,9 +119,8 @@ struct lhv_cpuid_table;		/* cpuid.c */
  * @log: device accesses made so far, so that none is made twice
  */
 struct lhv_emul {
-	struct lhv_insn insn;		/* O */
-	u8 bytes[LHV_INSN_MAX];		/* O */
-	bool known;			/* O */
+	struct lhv_decoded *last;	/* O */
+	struct lhv_decoded decoded[LHV_DECODED]; /* O */
 	u64 rip;			/* O */
 	gpa_t gpa;			/* O */
 	u32 access;			/* O */
@@ -375,7 +389,7 @@ int lhv_fetch_insn(struct lhv_vcpu *vcpu, u8 buf[15], unsigned int *len, struct 
  * (LHV_SLEEP; LHV_RESUME with a fault queued; LHV_EXIT_USER, undecodable).
  */
 bool lhv_decode_at_rip(struct lhv_vcpu *vcpu, struct lhv_insn *insn, enum lhv_next *next);
-/* The same for vcpu->cpu_state.emul.insn, which often is the one that it was last time. */
+/* The same for vcpu->cpu_state.emul.last, which often was there before. */
 bool lhv_decode_emul(struct lhv_vcpu *vcpu, enum lhv_next *next);
 enum lhv_insn_mode lhv_insn_mode(struct lhv_vcpu *vcpu);	/* what CS says */
 u64 lhv_linear_rip(struct lhv_vcpu *vcpu);

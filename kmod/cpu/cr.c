@@ -511,6 +511,7 @@ int lhv_cpu_create(struct lhv_vcpu *vcpu)
 {
 	struct lhv_cpu *cpu = &vcpu->cpu_state;
 
+	cpu->emul.last = cpu->emul.decoded;
 	cpu->fpu = lhv_host_fpu_alloc();
 	if (!cpu->fpu)
 		return -ENOMEM;

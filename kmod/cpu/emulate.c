@@ -585,8 +585,8 @@ static enum lhv_next hold(struct emu *e, int err, enum lhv_next (*complete)(stru
 static enum lhv_next run(struct lhv_vcpu *vcpu)
 {
 	struct lhv_emul *s = &vcpu->cpu_state.emul;
-	struct emu e = { .vcpu = vcpu, .state = s, .insn = &s->insn };
-	int ret = s->insn.form == LHV_FORM_STR ? emulate_string(&e) : emulate_one(&e);
+	struct emu e = { .vcpu = vcpu, .state = s, .insn = &s->last->insn };
+	int ret = s->last->insn.form == LHV_FORM_STR ? emulate_string(&e) : emulate_one(&e);
 
 	return ret ? hold(&e, ret, answered) : finish(&e);
 }
@@ -598,7 +598,7 @@ static enum lhv_next run(struct lhv_vcpu *vcpu)
  */
 static bool is_plain_mov(const struct lhv_vcpu *vcpu, gpa_t gpa, u32 access)
 {
-	const struct lhv_insn *insn = &vcpu->cpu_state.emul.insn;
+	const struct lhv_insn *insn = &vcpu->cpu_state.emul.last->insn;
 
 	return insn->op >= LHV_OP_MOV && insn->op <= LHV_OP_MOVBE && insn->flags & LHV_INSN_MEM &&
 	       insn->mode == LHV_MODE_64 && insn->seg != LHV_FS && insn->seg != LHV_GS &&
@@ -613,7 +613,7 @@ static enum lhv_next plain_mov(struct lhv_vcpu *vcpu, gpa_t gpa);
 static enum lhv_next plain_mov_answered(struct lhv_vcpu *vcpu)
 {
 	struct lhv_emul *s = &vcpu->cpu_state.emul;
-	struct emu e = { .vcpu = vcpu, .state = s, .insn = &s->insn };
+	struct emu e = { .vcpu = vcpu, .state = s, .insn = &s->last->insn };
 	enum lhv_next next = lhv_mmio_complete(vcpu);
 	u64 val;
 
@@ -634,19 +634,19 @@ static enum lhv_next plain_mov_answered(struct lhv_vcpu *vcpu)
 static enum lhv_next plain_mov(struct lhv_vcpu *vcpu, gpa_t gpa)
 {
 	struct lhv_emul *s = &vcpu->cpu_state.emul;
-	struct emu e = { .vcpu = vcpu, .state = s, .insn = &s->insn };
+	struct emu e = { .vcpu = vcpu, .state = s, .insn = &s->last->insn };
 	u64 val = 0;
 	int ret;
 
-	if (s->insn.form == LHV_FORM_RM) {
-		ret = lhv_mmio_read(vcpu, gpa, &val, s->insn.mem_size);
+	if (s->last->insn.form == LHV_FORM_RM) {
+		ret = lhv_mmio_read(vcpu, gpa, &val, s->last->insn.mem_size);
 		if (ret)
 			return hold(&e, ret, plain_mov_answered);
 		mov_loaded(&e, val);
 		return finish(&e);
 	}
 	val = mov_to_store(&e);
-	ret = lhv_mmio_write(vcpu, gpa, &val, s->insn.mem_size);
+	ret = lhv_mmio_write(vcpu, gpa, &val, s->last->insn.mem_size);
 	if (ret && ret != -EINPROGRESS)
 		return hold(&e, ret, NULL);
 	e.posted = ret;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* lhv cpu/ - from RIP to a decoded instruction, and from a logical to a linear address. */
+#include <linux/hash.h>
+#include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/string.h>
 
@@ -131,30 +133,35 @@ static __always_inline bool same_bytes(const u8 a[LHV_INSN_MAX], const u8 b[LHV_
 	return a0 == b0 && a1 == b1;
 }
 
-static bool decoded_already(struct lhv_vcpu *vcpu)
+static bool is_as_it_was(struct lhv_vcpu *vcpu, const struct lhv_decoded *d)
 {
-	const struct lhv_emul *s = &vcpu->cpu_state.emul;
 	u64 base, lin = vcpu->rip;
 	enum lhv_insn_mode mode = static_call(lhv_get_code)(vcpu, &base);
 
-	if (!s->known || s->insn.mode != mode)
+	if (!d->known || d->rip != lin || d->insn.mode != mode)
 		return false;
 	if (vcpu->exit.nr_bytes)
-		return vcpu->exit.nr_bytes == LHV_INSN_MAX && same_bytes(vcpu->exit.bytes, s->bytes);
+		return vcpu->exit.nr_bytes == LHV_INSN_MAX && same_bytes(vcpu->exit.bytes, d->bytes);
 	if (mode != LHV_MODE_64)
 		lin = (u32)(base + lin);
-	return lhv_code_is(vcpu, lin, lhv_access_user(vcpu), s->bytes);
+	return lhv_code_is(vcpu, lin, lhv_access_user(vcpu), d->bytes);
 }
 
 bool lhv_decode_emul(struct lhv_vcpu *vcpu, enum lhv_next *next)
 {
 	struct lhv_emul *s = &vcpu->cpu_state.emul;
+	struct lhv_decoded *d = s->last;
 	bool all = false, ret;
 
-	if (decoded_already(vcpu))
+	if (unlikely(d->rip != vcpu->rip)) {
+		d = &s->decoded[hash_64(vcpu->rip, ilog2(LHV_DECODED))];
+		s->last = d;
+	}
+	if (is_as_it_was(vcpu, d))
 		return true;
-	ret = decode_at_rip(vcpu, &s->insn, s->bytes, &all, next);
-	s->known = ret && all;
+	d->rip = vcpu->rip;
+	ret = decode_at_rip(vcpu, &d->insn, d->bytes, &all, next);
+	d->known = ret && all;
 	return ret;
 }
 

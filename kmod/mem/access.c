@@ -311,7 +311,7 @@ static noinline int find_code(struct lhv_vcpu *vcpu, struct lhv_code_page *code,
 int lhv_read_code(struct lhv_vcpu *vcpu, u64 lin, void *data, unsigned int len, u32 user,
 		  struct lhv_fault *fault)
 {
-	struct lhv_code_page *code = &vcpu->mem.code;
+	struct lhv_code_page *code = lhv_code_page(&vcpu->mem, lin);
 	int ret = 0, idx = srcu_read_lock(&vcpu->vm->srcu);
 
 	if (unlikely(!still_there(vcpu, code, lin, user)))
@@ -328,7 +328,7 @@ int lhv_read_code(struct lhv_vcpu *vcpu, u64 lin, void *data, unsigned int len, 
 bool lhv_code_is(struct lhv_vcpu *vcpu, u64 lin, u32 user, const u8 *bytes)
 {
 	const unsigned int last = LHV_INSN_MAX - sizeof(u64);
-	const struct lhv_code_page *code = &vcpu->mem.code;
+	const struct lhv_code_page *code = lhv_code_page(&vcpu->mem, lin);
 	u64 first_word, last_word, is;
 	const void __user *at;
 	bool same = false;

@@ -105,8 +105,8 @@ struct lhv_mem {
  * @len: bytes of an entry
  * @entry: where each lies in the VMM, and what it was
  *
- * A guest that exits at one place after the other does so from few pages: as long as
- * none of this has changed another walk would come to the same end.
+ * A guest exits from few pages: as long as none of this has changed another walk would come to the
+ * same end.
  */
 struct lhv_code_page {
 	const void __user *page;
@@ -150,14 +150,25 @@ enum lhv_fault_kind {
 	LHV_NR_FAULT_KINDS
 };
 
+#define LHV_CODE_PAGES	4
+
 struct lhv_vcpu_mem {
-	struct lhv_code_page code;	/* O */
+	struct lhv_code_page *code;	/* O the last one of @code_pages */
+	struct lhv_code_page code_pages[LHV_CODE_PAGES]; /* O by their addresses */
 	unsigned int slot_hint;		/* O index of the last slot hit; re-checked */
 	struct lhv_tdp_cache cache;	/* O zeroed tables, filled before mmu_lock is taken */
 	struct lhv_dirty_ring ring;
 	u64 faults[LHV_NR_FAULT_KINDS];	/* O */
 	u64 mmio_faults;		/* O */
 };
+
+/* The one that may know the page of @lin; to be checked, and filled in, by whoever asks. */
+static __always_inline struct lhv_code_page *lhv_code_page(struct lhv_vcpu_mem *mem, u64 lin)
+{
+	if (unlikely(mem->code->lin != (lin & PAGE_MASK)))
+		mem->code = &mem->code_pages[(lin >> PAGE_SHIFT) % LHV_CODE_PAGES];
+	return mem->code;
+}
 
 /**
  * struct lhv_fault - a guest page fault that an emulated access met
@@ -249,11 +260,11 @@ int lhv_read_gva(struct lhv_vcpu *vcpu, u64 gva, void *data, unsigned int len, u
 		 gpa_t *gpa, struct lhv_fault *fault);
 /*
  * The same for instruction bytes that lie within one page. @user: LHV_ACC_USER or 0. The page
- * is vcpu->mem.code afterwards.
+ * is lhv_code_page() afterwards.
  */
 int lhv_read_code(struct lhv_vcpu *vcpu, u64 lin, void *data, unsigned int len, u32 user,
 		  struct lhv_fault *fault);
-/* Would lhv_read_code() read these 15 bytes now, from the page that it read last? */
+/* Would lhv_read_code() read these 15 bytes now, from a page that it knows? */
 bool lhv_code_is(struct lhv_vcpu *vcpu, u64 lin, u32 user, const u8 *bytes);
 int lhv_write_gva(struct lhv_vcpu *vcpu, u64 gva, const void *data, unsigned int len, u32 access,
 		  gpa_t *gpa, struct lhv_fault *fault);
