@@ -109,7 +109,7 @@ struct lhv_decoded {
 /**
  * struct lhv_emul - the emulated instruction that waits for the VMM (emulate.c)
  * @last: the instruction, one of @decoded
- * @decoded: the last ones, by a hash of RIP: a driver goes to its device from a few places
+ * @decoded: the last ones, by RIP: a driver goes to its device from a few places
  * @rip: where it is
  * @gpa, @access: the fault that led here
  * @waiting: the VMM or the slow tier has to come first, then it is run again

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 /* lhv cpu/ - from RIP to a decoded instruction, and from a logical to a linear address. */
-#include <linux/hash.h>
-#include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/string.h>
 
@@ -154,7 +152,8 @@ bool lhv_decode_emul(struct lhv_vcpu *vcpu, enum lhv_next *next)
 	bool all = false, ret;
 
 	if (unlikely(d->rip != vcpu->rip)) {
-		d = &s->decoded[hash_64(vcpu->rip, ilog2(LHV_DECODED))];
+		/* Functions are aligned. */
+		d = &s->decoded[(vcpu->rip ^ vcpu->rip >> 4) % LHV_DECODED];
 		s->last = d;
 	}
 	if (is_as_it_was(vcpu, d))

@@ -517,6 +517,7 @@ static void emulate(const struct machine *before, const u8 *memory, unsigned int
 
 	memcpy((void *)BASE, memory, SIZE);
 	memset(&vcpu, 0, sizeof(vcpu));
+	vcpu.cpu_state.emul.last = vcpu.cpu_state.emul.decoded;
 	vcpu.vm = &vm;
 	memset(&request, 0, sizeof(request));
 	memcpy(vcpu.regs, before->regs, sizeof(vcpu.regs));

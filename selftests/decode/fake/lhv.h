@@ -88,10 +88,18 @@ struct xregs_state {
 	} header;
 };
 
-struct lhv_emul {
+struct lhv_decoded {
 	struct lhv_insn insn;
+	u64 rip;
 	u8 bytes[LHV_INSN_MAX];
 	bool known;
+};
+
+#define LHV_DECODED	8
+
+struct lhv_emul {
+	struct lhv_decoded *last;
+	struct lhv_decoded decoded[LHV_DECODED];
 	u64 rip;
 	gpa_t gpa;
 	u32 access;
