@@ -44,7 +44,7 @@ static const struct plain_form plain_forms[LHV_NR_EXIT_REASONS] = {
 static unsigned int plain_length(struct lhv_vcpu *vcpu)
 {
 	const struct plain_form *form = &plain_forms[vcpu->exit.reason];
-	const struct lhv_code_page *code;
+	const struct lhv_code_page *code = vcpu->mem.code;
 	u64 base, lin;
 	u32 bytes;
 	int ret;
@@ -52,9 +52,8 @@ static unsigned int plain_length(struct lhv_vcpu *vcpu)
 	lin = vcpu->rip;
 	if (unlikely(static_call(lhv_get_code)(vcpu, &base) != LHV_MODE_64))
 		lin = (u32)(base + lin);
-	code = lhv_code_page(&vcpu->mem, lin);
-	if (!code->page || code->lin != (lin & PAGE_MASK) || code->cr0 != vcpu->cr0 || code->cr4 != vcpu->cr4 ||
-	    code->efer != vcpu->efer || code->cr3 != static_call(lhv_get_cr3)(vcpu) ||
+	if (!code->page || code->lin != (lin & PAGE_MASK) || code->cr0 != vcpu->cr0 ||
+	    code->cr4 != vcpu->cr4 || code->efer != vcpu->efer || code->cr3 != static_call(lhv_get_cr3)(vcpu) ||
 	    offset_in_page(lin) > PAGE_SIZE - sizeof(bytes))
 		return 0;
 	pagefault_disable();
@@ -63,7 +62,7 @@ static unsigned int plain_length(struct lhv_vcpu *vcpu)
 	return !ret && (bytes & form->mask) == form->bytes ? form->len : 0;
 }
 
-/* Leaves the page where lhv_code_page() finds it. */
+/* Leaves the page in vcpu->mem.code. */
 static noinline unsigned int decoded_length(struct lhv_vcpu *vcpu, enum lhv_next *next)
 {
 	struct lhv_insn insn;

@@ -258,14 +258,28 @@ int lhv_gva_to_gpa(struct lhv_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa,
 	return ret;
 }
 
-/* Would a walk for @lin find @code again? Under vm->srcu. */
-static __always_inline bool still_there(struct lhv_vcpu *vcpu, const struct lhv_code_page *code, u64 lin, u32 user)
+/* See mem.h. */
+struct lhv_code_page *lhv_other_code_page(struct lhv_vcpu_mem *mem, u64 lin)
+{
+	struct lhv_code_page *code = &mem->code_pages[(lin >> PAGE_SHIFT) % LHV_CODE_PAGES];
+
+	if (code->lin != (lin & PAGE_MASK)) {
+		code->lin = lin & PAGE_MASK;
+		code->page = NULL;
+	}
+	mem->code = code;
+	return code;
+}
+
+/* Would a walk find @code again? Under vm->srcu. */
+static __always_inline bool still_there(struct lhv_vcpu *vcpu, const struct lhv_code_page *code,
+					u32 user)
 {
 	bool same = true;
 	u64 entry;
 	int i;
 
-	if (!code->page || code->lin != (lin & PAGE_MASK) || code->user != !!user ||
+	if (!code->page || code->user != !!user ||
 	    code->cr0 != vcpu->cr0 || code->cr4 != vcpu->cr4 || code->efer != vcpu->efer ||
 	    code->cr3 != guest_cr3(vcpu) || code->nr > ARRAY_SIZE(code->entry) ||
 	    /* The slots' version is read before what depends on it, and written after it. */
@@ -299,7 +313,6 @@ static noinline int find_code(struct lhv_vcpu *vcpu, struct lhv_code_page *code,
 	code->page = user_ptr(vcpu->vm, &vcpu->mem.slot_hint, gpa & PAGE_MASK, false, &slot);
 	if (!code->page)
 		return -ENXIO;
-	code->lin = lin & PAGE_MASK;
 	code->user = user;
 	code->cr0 = vcpu->cr0;
 	code->cr3 = guest_cr3(vcpu);
@@ -314,7 +327,7 @@ int lhv_read_code(struct lhv_vcpu *vcpu, u64 lin, void *data, unsigned int len, 
 	struct lhv_code_page *code = lhv_code_page(&vcpu->mem, lin);
 	int ret = 0, idx = srcu_read_lock(&vcpu->vm->srcu);
 
-	if (unlikely(!still_there(vcpu, code, lin, user)))
+	if (unlikely(!still_there(vcpu, code, user)))
 		ret = find_code(vcpu, code, lin, user, fault);
 	if (!ret) {
 		ret = copy_in(data, code->page + offset_in_page(lin), len, vcpu->atomic);
@@ -339,7 +352,7 @@ bool lhv_code_is(struct lhv_vcpu *vcpu, u64 lin, u32 user, const u8 *bytes)
 	memcpy(&first_word, bytes, sizeof(u64));
 	memcpy(&last_word, bytes + last, sizeof(u64));
 	idx = srcu_read_lock(&vcpu->vm->srcu);
-	if (likely(still_there(vcpu, code, lin, user))) {
+	if (likely(still_there(vcpu, code, user))) {
 		at = code->page + offset_in_page(lin);
 		if (vcpu->atomic)
 			pagefault_disable();

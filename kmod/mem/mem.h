@@ -162,12 +162,14 @@ struct lhv_vcpu_mem {
 	u64 mmio_faults;		/* O */
 };
 
-/* The one that may know the page of @lin; to be checked, and filled in, by whoever asks. */
+struct lhv_code_page *lhv_other_code_page(struct lhv_vcpu_mem *mem, u64 lin);
+
+/* The page of @lin; who asks has to see whether it is known, and still right. */
 static __always_inline struct lhv_code_page *lhv_code_page(struct lhv_vcpu_mem *mem, u64 lin)
 {
-	if (unlikely(mem->code->lin != (lin & PAGE_MASK)))
-		mem->code = &mem->code_pages[(lin >> PAGE_SHIFT) % LHV_CODE_PAGES];
-	return mem->code;
+	struct lhv_code_page *code = mem->code;
+
+	return likely(code->lin == (lin & PAGE_MASK)) ? code : lhv_other_code_page(mem, lin);
 }
 
 /**
