@@ -6,9 +6,9 @@
  * in the kernel and on a short errand in its VMM, and all that time is charged. Whether it was
  * there all the time its counters of context switches tell: where they have moved, only what
  * had passed when it left the atomic tier is charged. A timer per CPU interrupts the guest, so that
- * an entry that nobody wants to prevent costs not one instruction. It fires no later than the slice
- * ends of who is there, but may fire earlier: then it looks what is left. To arm it for each one
- * who comes would cost more than all the rest of his way in.
+ * an entry that nobody wants to prevent costs not one instruction. It fires no later than SWITCH after
+ * the slice of who is there ends, but may fire earlier: then it looks what is left. To arm it for each
+ * one who comes would cost more than all the rest of his way in.
  *
  * How a slot gets back:
  *	the slice is over	the timer: its handler queues the vCPU anew and gives the slot to
