@@ -700,6 +700,33 @@ TEST(self_modifying_code)
 	vcpu_done(machine_vcpu(machine_extra(0, MIB, map_memory(MIB, PAGE_SIZE)), g_self_modify));
 }
 
+/* MMIO from many places, whose code changes: what was remembered of it is not what is there. */
+static void g_mmio_code_changes(void)
+{
+	static const uint8_t low[] = { 0x8b, 0x03, 0xc3 };		/* mov (%rbx), %eax; ret */
+	static const uint8_t high[] = { 0x8b, 0x43, 0x04, 0xc3 };	/* mov 4(%rbx), %eax; ret */
+	uint64_t round, place, v, k;
+
+	*(volatile uint64_t *)MMIO_DEV = 0x8877665544332211;
+	for (round = 0; round < 6; round++)
+		for (place = 0; place < 12; place++) {
+			volatile uint8_t *c = (uint8_t *)GUEST_EXTRA + place * PAGE_SIZE + place * 16;
+			bool is_high = round & 2;
+
+			for (k = 0; k < sizeof(high); k++)
+				c[k] = is_high ? high[k] : low[k % sizeof(low)];
+			asm volatile("call *%1" : "=a"(v) : "r"(c), "b"(MMIO_DEV) : "memory");
+			G_EQ(v, is_high ? 0x88776655 : 0x44332211);
+		}
+	g_done();
+}
+
+TEST(mmio_code_changes)
+{
+	vcpu_done(machine_vcpu(machine_extra(0, MIB, map_memory(MIB, PAGE_SIZE)),
+			       g_mmio_code_changes));
+}
+
 /* Beyond any slot and beyond the CPU's addresses */
 
 static void g_beyond(void)
