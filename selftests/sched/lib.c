@@ -115,10 +115,11 @@ void sched_setup(const char *policy, uint32_t slots)
 
 void crew_start(struct crew *c, int vcpus, guest_fn fn)
 {
-	crew_start_in(c, machine(0), vcpus, fn);
+	crew_make(c, machine(0), vcpus, fn);
+	crew_go(c);
 }
 
-void crew_start_in(struct crew *c, struct vm *vm, int vcpus, guest_fn fn)
+void crew_make(struct crew *c, struct vm *vm, int vcpus, guest_fn fn)
 {
 	int i;
 
@@ -127,7 +128,15 @@ void crew_start_in(struct crew *c, struct vm *vm, int vcpus, guest_fn fn)
 	c->id = vm_id(c->vm->fd);
 	c->n = vcpus;
 	for (i = 0; i < vcpus; i++)
-		runner_start(&c->runner[i], machine_vcpu(c->vm, fn));
+		machine_vcpu(c->vm, fn);
+}
+
+void crew_go(struct crew *c)
+{
+	int i;
+
+	for (i = 0; i < c->n; i++)
+		runner_start(&c->runner[i], &c->vm->vcpus[i]);
 }
 
 uint64_t crew_work(const struct crew *c)

@@ -537,9 +537,10 @@ TEST(naps_do_not_poll)
 	sched_setup("none", 1);
 	/* An emulated nap is longer than the default. */
 	CHECK_EQ(set_parameter("halt_poll_max_ns", "20000000"), 0);
-	crew_start_in(&c, machine(VM_IRQCHIP), 1, g_nap);
+	crew_make(&c, machine(VM_IRQCHIP), 1, g_nap);
 	fd = CHECK_OK(ioctl(c.vm->vcpus[0].fd, KVM_GET_STATS_FD, 0));
 	stats_open(fd, &stats);
+	crew_go(&c);
 	while (!stats_get(fd, &stats, "halt_attempted_poll"))
 		sleep_ms(1);
 	CHECK_EQ(pool_set("default", "rr", -1, NULL), 0);

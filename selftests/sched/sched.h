@@ -32,7 +32,9 @@ int sched_move(uint64_t id, int pool, int attr, uint64_t value, int attr2, uint6
 uint64_t sched_get(uint64_t id, int attr);
 
 void crew_start(struct crew *c, int vcpus, guest_fn fn);
-void crew_start_in(struct crew *c, struct vm *vm, int vcpus, guest_fn fn);
+/* The same in two steps: what asks a vCPU once it runs waits until it stops. */
+void crew_make(struct crew *c, struct vm *vm, int vcpus, guest_fn fn);
+void crew_go(struct crew *c);
 uint64_t crew_work(const struct crew *c);
 /* Kills the VM and waits for its threads: each got EIO. */
 void crew_end(struct crew *c);
