@@ -25,6 +25,7 @@
 #include <linux/percpu.h>
 #include <linux/sched/clock.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/stat.h>
 #include <linux/signal.h>
 #include <linux/smp.h>
 #include <linux/vtime.h>
@@ -169,7 +170,8 @@ static bool has_event(struct lhv_vcpu *vcpu)
 /* True when one came. */
 static bool poll_for_event(struct lhv_vcpu *vcpu, u64 end)
 {
-	while (!need_resched() && !signal_pending(current)) {
+	/* Under lazy preemption need_resched() says late that another task wants this CPU. */
+	while (single_task_running() && !need_resched() && !signal_pending(current)) {
 		if (has_event(vcpu))
 			return true;
 		if (local_clock() >= end)
