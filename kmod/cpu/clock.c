@@ -78,11 +78,6 @@ bool lhv_host_tsc_stable(void)
 	return lhv_host_tsc_invariant() || (host_trusts_tsc && !check_tsc_unstable());
 }
 
-u32 lhv_host_tsc_khz(void)
-{
-	return tsc_khz ?: cpu_khz ?: USEC_PER_SEC;
-}
-
 /**
  * lhv_tsc_scale() - factors from cycles to nanoseconds, as pvclock wants them
  * @khz: cycles per millisecond, not 0

@@ -18,6 +18,7 @@
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
 #include <asm/trapnr.h>
+#include <asm/tsc.h>
 
 #include "decode.h"
 
@@ -338,7 +339,12 @@ struct lhv_clock {
 
 bool lhv_host_tsc_invariant(void);
 bool lhv_host_tsc_stable(void);
-u32 lhv_host_tsc_khz(void);
+
+static inline u32 lhv_host_tsc_khz(void)
+{
+	return tsc_khz ?: cpu_khz ?: USEC_PER_SEC;
+}
+
 void lhv_clock_init_vm(struct lhv_vm *vm);
 u64 lhv_guest_tsc(struct lhv_vcpu *vcpu, u64 host_tsc);
 u64 lhv_tsc_to_ns(struct lhv_vcpu *vcpu, u64 cycles);

@@ -191,7 +191,7 @@ static void park(struct lhv_sched_vcpu *v, u64 until, u64 now)
 	until = min(until, now + LHV_SCHED_FAR);
 	change_state(v, v->state, LHV_SCHED_PARKED, now);
 	v->until = until;
-	lhv_sched_queue_add(&pool->parked, pool, v, until);
+	lhv_sched_queue_add(&pool->parked, v, until);
 	if (lhv_sched_queue_first(&pool->parked) == v)
 		arm(pool);
 }

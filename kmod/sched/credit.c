@@ -40,7 +40,7 @@ static void queue(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, bool wo
 	struct credit_pool *p = POOL(pool);
 
 	lhv_fair_settle(v, &p->fair, VM(v->vm), VCPU(v), woke);
-	lhv_sched_queue_add(&p->waiting, pool, v, VCPU(v)->vtime);
+	lhv_sched_queue_add(&p->waiting, v, VCPU(v)->vtime);
 }
 
 static u64 credit_wake(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
@@ -79,7 +79,7 @@ static struct lhv_sched_vcpu *credit_pick(struct lhv_sched_pool *pool, u64 now)
 	if (!v)
 		return NULL;
 	lhv_fair_picked(&p->fair, v);
-	lhv_sched_queue_add(&p->running, pool, v, VCPU(v)->vtime);
+	lhv_sched_queue_add(&p->running, v, VCPU(v)->vtime);
 	return v;
 }
 

@@ -184,7 +184,7 @@ static void queue_rest(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, bo
 
 	e->rest = true;
 	lhv_fair_settle(v, &p->fair, &VM(v->vm)->fair, &e->fair, woke);
-	lhv_sched_queue_add(&p->rest, pool, v, e->fair.vtime);
+	lhv_sched_queue_add(&p->rest, v, e->fair.vtime);
 }
 
 /* With its budget and deadline right: queue it, or say until when it has to wait. */
@@ -195,7 +195,7 @@ static u64 queue(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, bool wok
 
 	if (reserved(v) && e->budget > (s64)TOO_LITTLE) {
 		e->rest = false;
-		lhv_sched_queue_add(&p->waiting, pool, v, e->deadline);
+		lhv_sched_queue_add(&p->waiting, v, e->deadline);
 		return 0;
 	}
 	if (reserved(v) && !v->vm->attrs.hybrid)
@@ -260,13 +260,13 @@ static struct lhv_sched_vcpu *edf_pick(struct lhv_sched_pool *pool, u64 now)
 		/* Waited past its deadline: the promise was not kept, and a new period began. */
 		check_kept(v, now);
 		replenish(v, now);
-		lhv_sched_queue_add(&p->running, pool, v, VCPU(v)->deadline);
+		lhv_sched_queue_add(&p->running, v, VCPU(v)->deadline);
 		return v;
 	}
 	v = lhv_sched_queue_pop(&p->rest);
 	if (v) {
 		lhv_fair_picked(&p->fair, v);
-		lhv_sched_queue_add(&p->running, pool, v, BACKGROUND);
+		lhv_sched_queue_add(&p->running, v, BACKGROUND);
 	}
 	return v;
 }

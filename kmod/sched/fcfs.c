@@ -13,7 +13,7 @@ struct fcfs_pool {
 static u64 fcfs_wake(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
 {
 	/* In the order of waking up, so that who was parked or had to give way is not last. */
-	lhv_sched_queue_add(&POOL(pool)->waiting, pool, v, v->woken);
+	lhv_sched_queue_add(&POOL(pool)->waiting, v, v->woken);
 	return 0;
 }
 

@@ -35,7 +35,6 @@ struct gang_vm {
 	struct lhv_sched_queue *queue;	/* the one it is in, or NULL */
 	u64 vtime;
 	u64 since;			/* admitted, or queued, then */
-	u64 seq;
 	u64 floor;			/* progress of who was last picked, at most */
 	bool admitted;
 };
@@ -53,7 +52,7 @@ static bool vm_less(struct rb_node *a, const struct rb_node *b)
 	struct gang_vm *x = VM(rb_entry(a, struct lhv_sched_vm, node));
 	struct gang_vm *y = VM(rb_entry((struct rb_node *)b, struct lhv_sched_vm, node));
 
-	return x->vtime != y->vtime ? lhv_sched_before(x->vtime, y->vtime) : x->seq < y->seq;
+	return lhv_sched_before(x->vtime, y->vtime);
 }
 
 static void vm_dequeue(struct lhv_sched_vm *vm)
@@ -71,21 +70,27 @@ static void vm_enqueue(struct lhv_sched_vm *vm, struct lhv_sched_queue *queue)
 	lhv_sched_queue_insert(queue, &vm->node, vm_less);
 }
 
+/* What @ns of all its vCPUs are in virtual time. */
+static u64 turn(const struct lhv_sched_vm *vm, u64 ns)
+{
+	return div_u64(ns * LHV_SCHED_WEIGHT * vm->nr_vcpus, vm->attrs.weight);
+}
+
 /* For a turn. Who slept has saved a little, who ran alone is ahead by a turn at most. */
 static void vm_wait(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm, u64 now)
 {
 	struct gang_pool *p = POOL(pool);
 	struct gang_vm *g = VM(vm);
-	s64 lead, ahead;
+	s64 ahead = g->vtime - p->vtime;
 
 	if (g->queue)
 		return;
-	lead = div_u64((pool->quantum + LHV_SCHED_QUANTUM) * LHV_SCHED_WEIGHT * vm->nr_vcpus,
-		       vm->attrs.weight);
-	ahead = g->vtime - p->vtime;
-	g->vtime = p->vtime + clamp_t(s64, ahead, -(s64)LHV_SCHED_QUANTUM, lead);
+	if (ahead > 0)
+		ahead = min_t(u64, ahead, turn(vm, pool->quantum + LHV_SCHED_QUANTUM));
+	else
+		ahead = max(ahead, -(s64)LHV_SCHED_QUANTUM);
+	g->vtime = p->vtime + ahead;
 	g->since = now;
-	g->seq = pool->seq++;
 	vm_enqueue(vm, &p->vms);
 }
 
@@ -119,7 +124,7 @@ static u64 gang_wake(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 
 
 	/* Neither sleep nor time alone makes it the only one that runs, or that waits. */
 	*progress = clamp(*progress, g->floor - min(g->floor, SKEW), g->floor + pool->quantum + SKEW);
-	lhv_sched_queue_add(&g->waiting, pool, v, *progress);
+	lhv_sched_queue_add(&g->waiting, v, *progress);
 	if (!g->admitted)
 		vm_wait(pool, v->vm, now);
 	else if (!g->queue)

@@ -40,6 +40,7 @@
 #define SWITCH		(10 * LHV_SCHED_US)	/* from one thread to the next; more or less */
 #define STARVED		(20 * LHV_SCHED_MS)
 #define SLEEPERS	16			/* so many slots are tried for one */
+#define NOT_COUNTED	(~0ULL)			/* no thread has switched so often */
 
 DEFINE_STATIC_KEY_FALSE(lhv_sched_on);
 DEFINE_PER_CPU(struct lhv_slice, lhv_slices);
@@ -131,7 +132,7 @@ static void stop_counting(struct lhv_vcpu_sched *s)
 	/* Not later than @now, and not before the last switch. */
 	barrier();
 	count(s, lhv_gate_switches() == s->switches ? now : s->left_at, 0);
-	s->switches = ~0ULL;
+	s->switches = NOT_COUNTED;
 }
 
 /* Under the pool's lock. */
@@ -176,6 +177,21 @@ static bool starved(struct lhv_vcpu *vcpu, u64 now)
 	return now > vcpu->sched.core.since + STARVED && idle_ns(vcpu) > STARVED;
 }
 
+/* Somebody who has a slot and does not use it, or should give it back and is not in the guest. */
+static __always_inline struct lhv_sched_vcpu *find_unused(struct lhv_pool *pool, u64 now)
+{
+	struct lhv_sched_vcpu *v;
+	int n = 0;
+
+	list_for_each_entry(v, &pool->core.running, of_pool) {
+		if (n++ == SLEEPERS)
+			break;
+		if (!READ_ONCE(vcpu_of(v)->atomic) && (v->resched || sleeps(vcpu_of(v), now)))
+			return v;
+	}
+	return NULL;
+}
+
 /**
  * lhv_gate_reclaim() - somebody may have begun to wait: who sleeps, or was told, loses its slot
  * @pool: the pool
@@ -186,19 +202,13 @@ static bool starved(struct lhv_vcpu *vcpu, u64 now)
 void lhv_gate_reclaim(struct lhv_pool *pool, u64 now)
 {
 	struct lhv_sched_vcpu *v;
-	int n;
 
-again:
-	if (!pool->core.ops || !pool->core.nr_waiting)
-		return;
-	n = 0;
-	list_for_each_entry(v, &pool->core.running, of_pool) {
-		if (n++ == SLEEPERS)
+	/* Each time from the start: the list is another one then. */
+	while (pool->core.ops && pool->core.nr_waiting) {
+		v = find_unused(pool, now);
+		if (!v)
 			return;
-		if (sleeps(vcpu_of(v), now) || (v->resched && !READ_ONCE(vcpu_of(v)->atomic))) {
-			take_slot(vcpu_of(v), now);
-			goto again;	/* the list is another one now */
-		}
+		take_slot(vcpu_of(v), now);
 	}
 }
 
@@ -390,14 +400,13 @@ void lhv_gate_on_slow(struct lhv_vcpu *vcpu)
 {
 	struct lhv_vcpu_sched *s = &vcpu->sched;
 	bool begins = !READ_ONCE(s->counted);
-	unsigned long flags;
 
 	/* Somebody has sent it elsewhere. */
 	if (unlikely(s->pinned && !cpumask_test_cpu(smp_processor_id(), s->bound_cpus)))
 		lhv_request_self(vcpu, LHV_REQ_GATE);
 	if (READ_ONCE(s->core.state) != LHV_SCHED_RUNNING)
 		return;
-	local_irq_save(flags);
+	local_irq_disable();
 	if (begins) {
 		s->switches = lhv_gate_switches();
 		WRITE_ONCE(s->counted, rdtsc());
@@ -407,7 +416,7 @@ void lhv_gate_on_slow(struct lhv_vcpu *vcpu)
 	}
 	if (begins || this_cpu_read(lhv_slices.vcpu) != vcpu)
 		arm_slice(vcpu, s->slice_left, false);
-	local_irq_restore(flags);
+	local_irq_enable();
 }
 
 /* See lhv_gate_linger(): somebody waits. */
@@ -566,7 +575,7 @@ static bool decide(struct lhv_pool *pool, struct lhv_vcpu_sched *s, u64 now)
 			lhv_sched_requeue(&s->core, now);
 	} else if (s->core.state == LHV_SCHED_OUT) {
 		lhv_sched_want(&s->core, now);
-		if (s->core.state == LHV_SCHED_WAITING)
+		if (s->core.state == LHV_SCHED_WAITING && find_unused(pool, now))
 			lhv_gate_reclaim(pool, now);
 	}
 	return s->core.state == LHV_SCHED_RUNNING;
@@ -586,21 +595,24 @@ static bool ask(struct lhv_vcpu *vcpu)
 {
 	struct lhv_vcpu_sched *s = &vcpu->sched;
 	struct lhv_pool *pool;
-	unsigned long flags;
 	bool in = true;
 	u64 now;
 
-	pool = lhv_gate_lock(&vcpu->vm->sched, &flags);
+	local_irq_disable();
+	pool = lock_pool(&vcpu->vm->sched);
 	if (pool->core.ops) {
 		now = ktime_get_ns();
-		/* What was counted without a policy is nobody's. */
-		if (s->core.state == LHV_SCHED_OUT)
+		if (s->core.state == LHV_SCHED_OUT) {
+			/* What was counted without a policy is nobody's. */
 			WRITE_ONCE(s->counted, 0);
-		stop_counting(s);
+			s->switches = NOT_COUNTED;
+		} else {
+			stop_counting(s);
+		}
 		charge(s, now);
 		in = decide(pool, s, now);
 	}
-	lhv_gate_unlock(pool, flags);
+	raw_spin_unlock_irq(&pool->lock);
 	return in;
 }
 
@@ -632,19 +644,19 @@ void lhv_gate_enough_slow(struct lhv_vcpu *vcpu)
 {
 	struct lhv_vcpu_sched *s = &vcpu->sched;
 	struct lhv_pool *pool;
-	unsigned long flags;
 	u64 now;
 
 	if (READ_ONCE(s->core.state) == LHV_SCHED_OUT)
 		return;
-	pool = lhv_gate_lock(&vcpu->vm->sched, &flags);
+	local_irq_disable();
+	pool = lock_pool(&vcpu->vm->sched);
 	stop_counting(s);
 	if (pool->core.ops) {
 		now = ktime_get_ns();
 		charge(s, now);
 		lhv_sched_enough(&s->core, now);
 	}
-	lhv_gate_unlock(pool, flags);
+	raw_spin_unlock_irq(&pool->lock);
 }
 
 /* ---- lives ---- */

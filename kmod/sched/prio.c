@@ -36,7 +36,7 @@ static u32 below_top(const struct lhv_sched_vcpu *v)
 
 static void prio_queue(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
 {
-	lhv_sched_queue_add(&POOL(pool)->waiting, pool, v, now + below_top(v) * AGEING);
+	lhv_sched_queue_add(&POOL(pool)->waiting, v, now + below_top(v) * AGEING);
 }
 
 /* Of those that run, and do not make room for somebody else already; if it is weaker than @v. */
@@ -95,7 +95,7 @@ static struct lhv_sched_vcpu *prio_pick(struct lhv_sched_pool *pool, u64 now)
 
 	if (v) {
 		VCPU(v)->challenged = false;
-		lhv_sched_queue_add(&POOL(pool)->running, pool, v, below_top(v));
+		lhv_sched_queue_add(&POOL(pool)->running, v, below_top(v));
 	}
 	return v;
 }

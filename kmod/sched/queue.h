@@ -31,10 +31,10 @@ static inline bool lhv_sched_queue_less(struct rb_node *a, const struct rb_node 
 	const struct lhv_sched_vcpu *x = rb_entry(a, struct lhv_sched_vcpu, node);
 	const struct lhv_sched_vcpu *y = rb_entry(b, struct lhv_sched_vcpu, node);
 
-	return x->key != y->key ? lhv_sched_before(x->key, y->key) : x->seq < y->seq;
+	return lhv_sched_before(x->key, y->key);
 }
 
-/* Who comes last as a rule comes at the end, and a queue of one is no tree yet. */
+/* Behind its equals. Who comes last as a rule comes at the end, and a queue of one is no tree yet. */
 static __always_inline void lhv_sched_queue_insert(struct lhv_sched_queue *queue,
 						   struct rb_node *node,
 						   bool (*less)(struct rb_node *,
@@ -81,11 +81,10 @@ static __always_inline void lhv_sched_queue_remove(struct lhv_sched_queue *queue
 	rb_erase(node, &queue->root);
 }
 
-static inline void lhv_sched_queue_add(struct lhv_sched_queue *queue, struct lhv_sched_pool *pool,
-				       struct lhv_sched_vcpu *v, u64 key)
+static inline void lhv_sched_queue_add(struct lhv_sched_queue *queue, struct lhv_sched_vcpu *v,
+				       u64 key)
 {
 	v->key = key;
-	v->seq = pool->seq++;
 	lhv_sched_queue_insert(queue, &v->node, lhv_sched_queue_less);
 }
 

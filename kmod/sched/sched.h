@@ -158,7 +158,6 @@ struct lhv_sched_vm {
  * @woken: when it last came from OUT
  * @until: PARKED: until when
  * @key: the queue's (queue.h): orders it in one queue at a time
- * @seq: the queue's: who came first among equals
  * @node: the core's while PARKED, else the policy's
  * @priv: the policy's, zero before vcpu_insert
  */
@@ -171,7 +170,7 @@ struct lhv_sched_vcpu {
 	bool answered;
 	u64 ran, burst, owed;
 	u64 since, woken, until;
-	u64 key, seq;
+	u64 key;
 
 	struct rb_node node;
 	u64 priv[LHV_SCHED_PRIV];
@@ -189,7 +188,6 @@ struct lhv_sched_vcpu {
  * @running: vCPUs that are RUNNING, the newest last
  * @parked: the core's, by time
  * @since: when @ops came
- * @seq: the queue's
  * @priv: the policy's, zero before the first VM is added
  */
 struct lhv_sched_pool {
@@ -200,7 +198,6 @@ struct lhv_sched_pool {
 	struct list_head vms, running;
 	struct lhv_sched_queue parked;
 	u64 since;
-	u64 seq;
 
 	u64 priv[LHV_SCHED_PRIV];
 };

@@ -39,7 +39,7 @@ static u64 remaining(const struct lhv_sched_vcpu *v)
 
 static u64 sjf_wake(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
 {
-	lhv_sched_queue_add(&POOL(pool)->waiting, pool, v, remaining(v) + v->woken / AGEING);
+	lhv_sched_queue_add(&POOL(pool)->waiting, v, remaining(v) + v->woken / AGEING);
 	return 0;
 }
 
