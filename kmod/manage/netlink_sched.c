@@ -25,15 +25,16 @@ int lhv_put_sched(struct sk_buff *skb, struct lhv_vm *vm)
 	struct lhv_sched_attrs attrs;
 	struct lhv_pool *pool;
 	unsigned long flags;
-	u64 since;
+	u64 since, now;
 	u32 id;
 
 	if (!nest)
 		return -EMSGSIZE;
 	pool = lhv_gate_lock(&vm->sched, &flags);
-	fig = vm->sched.fig;
+	now = ktime_get_ns();
+	lhv_sched_figures(&vm->sched, now, &fig);
 	attrs = vm->sched.attrs;
-	since = pool->core.ops ? ktime_get_ns() - pool->core.since : 0;
+	since = pool->core.ops ? now - pool->core.since : 0;
 	id = pool->id;
 	lhv_gate_unlock(pool, flags);
 	if (nla_put_u32(skb, LHV_A_SCHED_POOL, id) ||

@@ -75,11 +75,23 @@ u64 lhv_sched_percentile(const u32 *hist, unsigned int per_mille)
 	return hist_value(i);
 }
 
+static u64 since(const struct lhv_sched_vcpu *v, u64 now)
+{
+	return now > v->since ? now - v->since : 0;
+}
+
+/* CPU time by weight since the pool's mix last changed. */
+static u64 share(const struct lhv_sched_vm *vm)
+{
+	return vm->mix == vm->pool->mix ? div_u64(vm->fig.run - vm->run_before, vm->attrs.weight) : 0;
+}
+
 /**
  * lhv_sched_jain() - Jain's index of fairness
  * @pool: the pool
  *
- * Of CPU time by weight, over the VMs that ran. Return: millionths; 1000000 is fair.
+ * Of CPU time by weight since the policy, a weight or which VMs there are last changed, over the VMs that
+ * ran or wait for it. Return: millionths; 1000000 is fair.
  */
 u32 lhv_sched_jain(const struct lhv_sched_pool *pool)
 {
@@ -90,12 +102,12 @@ u32 lhv_sched_jain(const struct lhv_sched_pool *pool)
 
 	/* Scaled to 20 bits, so that the squares of thousands of VMs fit. */
 	list_for_each_entry(vm, &pool->vms, of_pool)
-		most = max(most, div_u64(vm->fig.run, vm->attrs.weight));
+		most = max(most, share(vm));
 	shift = ilog2(most) - 19;
 	list_for_each_entry(vm, &pool->vms, of_pool) {
-		if (!vm->fig.run)
+		x = share(vm);
+		if (!x && !vm->nr_waiting)
 			continue;
-		x = div_u64(vm->fig.run, vm->attrs.weight);
 		x = shift > 0 ? x >> shift : x << -shift;
 		sum += x;
 		squares += x * x;
@@ -105,6 +117,25 @@ u32 lhv_sched_jain(const struct lhv_sched_pool *pool)
 		return 1000000;
 	/* sum * sum / (n * squares) */
 	return div64_u64(div64_u64(sum, n) * sum, max(div_u64(squares, 1000000), 1ULL));
+}
+
+/**
+ * lhv_sched_figures() - a VM's, with the waits that have not ended
+ * @vm: the VM
+ * @now: the time
+ * @fig: for them
+ */
+void lhv_sched_figures(const struct lhv_sched_vm *vm, u64 now, struct lhv_sched_figures *fig)
+{
+	const struct lhv_sched_vcpu *v;
+
+	*fig = vm->fig;
+	list_for_each_entry(v, &vm->vcpus, of_vm) {
+		if (v->state == LHV_SCHED_WAITING)
+			fig->wait += since(v, now);
+		else if (v->state == LHV_SCHED_PARKED)
+			fig->throttled += since(v, now);
+	}
 }
 
 /* ---- caps ---- */
@@ -138,11 +169,6 @@ static __always_inline u64 capped(struct lhv_sched_vm *vm, u64 now)
 }
 
 /* ---- states ---- */
-
-static u64 since(const struct lhv_sched_vcpu *v, u64 now)
-{
-	return now > v->since ? now - v->since : 0;
-}
 
 /* @from is its state: a constant where that is known, as @to is. */
 static __always_inline void change_state(struct lhv_sched_vcpu *v, u8 from, u8 to, u64 now)
@@ -228,6 +254,10 @@ void lhv_sched_charge(struct lhv_sched_vcpu *v, u64 ns, u64 now)
 	}
 	v->ran += ns;
 	v->burst += ns;
+	if (unlikely(vm->mix != pool->mix)) {
+		vm->mix = pool->mix;
+		vm->run_before = vm->fig.run;
+	}
 	vm->fig.run += ns;
 	if (vm->attrs.cap) {
 		capped(vm, now);	/* what was due comes first */
@@ -255,18 +285,12 @@ static __always_inline u64 time_left(struct lhv_sched_vcpu *v, u64 now)
 static void grant(struct lhv_sched_vcpu *v, u64 now)
 {
 	struct lhv_sched_vm *vm = v->vm;
-	u64 owed = v->owed, ns;
+	u64 owed = v->owed;
 
 	change_state(v, LHV_SCHED_WAITING, LHV_SCHED_RUNNING, now);
 	v->ran = 0;
 	v->resched = false;
 	vm->fig.slices++;
-	if (!v->answered) {
-		v->answered = true;
-		ns = now > v->woken ? now - v->woken : 0;
-		vm->fig.response += ns;
-		vm->fig.latency[hist_bucket(ns)]++;
-	}
 	if (owed) {
 		v->owed = 0;
 		lhv_sched_charge(v, owed, now);
@@ -325,6 +349,23 @@ void lhv_sched_want(struct lhv_sched_vcpu *v, u64 now)
 	v->vm->fig.wakeups++;
 	wake(v, LHV_SCHED_OUT, now);
 	dispatch(v->vm->pool, now);
+}
+
+/**
+ * lhv_sched_entered() - it is in the guest, or was: for the first time since it woke?
+ * @v: the vCPU, in any state
+ * @when: it was when it entered
+ */
+void lhv_sched_entered(struct lhv_sched_vcpu *v, u64 when)
+{
+	struct lhv_sched_figures *fig = &v->vm->fig;
+	u64 ns = when > v->woken ? when - v->woken : 0;
+
+	if (v->answered)
+		return;
+	v->answered = true;
+	fig->response += ns;
+	fig->latency[hist_bucket(ns)]++;
 }
 
 /**
@@ -538,6 +579,7 @@ void lhv_sched_pool_set_policy(struct lhv_sched_pool *pool, const struct lhv_sch
 	memset(pool->priv, 0, sizeof(pool->priv));
 	WRITE_ONCE(pool->ops, ops);
 	pool->since = now;
+	pool->mix++;
 	list_for_each_entry(vm, &pool->vms, of_pool) {
 		if (ops)
 			vm_plug(vm, now);
@@ -565,6 +607,7 @@ void lhv_sched_vm_join(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm, u64
 {
 	WRITE_ONCE(vm->pool, pool);
 	list_add_tail(&vm->of_pool, &pool->vms);
+	pool->mix++;
 	if (pool->ops) {
 		vm_plug(vm, now);
 		dispatch(pool, now);
@@ -579,6 +622,7 @@ void lhv_sched_vm_part(struct lhv_sched_vm *vm, u64 now)
 	if (vm->pool->ops)
 		vm_unplug(vm, now);
 	list_del_init(&vm->of_pool);
+	vm->pool->mix++;
 	if (vm->pool->ops)
 		dispatch(vm->pool, now);
 }
@@ -631,6 +675,8 @@ void lhv_sched_vm_set(struct lhv_sched_vm *vm, const struct lhv_sched_attrs *att
 {
 	if (vm->pool->ops)
 		vm_unplug(vm, now);
+	if (attrs->weight != vm->attrs.weight)
+		vm->pool->mix++;
 	lhv_sched_vm_note(vm, attrs, now);
 	if (vm->pool->ops) {
 		vm_plug(vm, now);

@@ -50,7 +50,9 @@ void lhv_sched_requeue(struct lhv_sched_vcpu *v, u64 now);
 void lhv_sched_charge(struct lhv_sched_vcpu *v, u64 ns, u64 now);
 void lhv_sched_idled(struct lhv_sched_vcpu *v, u64 ns, u64 now);
 u64 lhv_sched_left(struct lhv_sched_vcpu *v, u64 now);
+void lhv_sched_entered(struct lhv_sched_vcpu *v, u64 when);
 
+void lhv_sched_figures(const struct lhv_sched_vm *vm, u64 now, struct lhv_sched_figures *fig);
 u64 lhv_sched_percentile(const u32 *hist, unsigned int per_mille);
 u32 lhv_sched_jain(const struct lhv_sched_pool *pool);
 

@@ -135,13 +135,22 @@ static void stop_counting(struct lhv_vcpu_sched *s)
 	s->switches = NOT_COUNTED;
 }
 
+static noinline void charge_ticks(struct lhv_vcpu_sched *s, u64 ticks, u64 now)
+{
+	u64 began = READ_ONCE(s->began);
+
+	if (!s->core.answered && began)
+		lhv_sched_entered(&s->core, now - min(now, tsc_to_ns(rdtsc() - began)));
+	lhv_sched_charge(&s->core, tsc_to_ns(ticks), now);
+}
+
 /* Under the pool's lock. */
-static void charge(struct lhv_vcpu_sched *s, u64 now)
+static __always_inline void charge(struct lhv_vcpu_sched *s, u64 now)
 {
 	u64 ticks = atomic64_xchg(&s->uncharged, 0);
 
 	if (ticks)
-		lhv_sched_charge(&s->core, tsc_to_ns(ticks), now);
+		charge_ticks(s, ticks, now);
 }
 
 /* ---- slots of threads that do not use them ---- */
@@ -410,6 +419,8 @@ void lhv_gate_on_slow(struct lhv_vcpu *vcpu)
 	if (begins) {
 		s->switches = lhv_gate_switches();
 		WRITE_ONCE(s->counted, rdtsc());
+		if (!s->began)
+			WRITE_ONCE(s->began, s->counted);
 	} else {
 		catch_up(s);
 		s->slice_left -= min(s->slice_left, tsc_to_ns(atomic64_read(&s->uncharged)));
@@ -605,6 +616,7 @@ static bool ask(struct lhv_vcpu *vcpu)
 		if (s->core.state == LHV_SCHED_OUT) {
 			/* What was counted without a policy is nobody's. */
 			WRITE_ONCE(s->counted, 0);
+			WRITE_ONCE(s->began, 0);
 			s->switches = NOT_COUNTED;
 		} else {
 			stop_counting(s);

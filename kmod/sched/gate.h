@@ -66,6 +66,7 @@ struct lhv_pool {
  *
  * @core: P
  * @task: P the vCPU's thread, with a reference
+ * @began: T when it entered the guest for the first time since it wanted a slot; 0, it has not
  * @counted: A its time on a CPU is counted from here on; 0, it is not
  * @uncharged: A counted, and not yet charged
  * @left_at: T when it last left the atomic tier
@@ -80,6 +81,7 @@ struct lhv_pool {
 struct lhv_vcpu_sched {
 	struct lhv_sched_vcpu core;
 	struct task_struct *task;
+	u64 began;
 	u64 counted;
 	atomic64_t uncharged;
 	u64 left_at;

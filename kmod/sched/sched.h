@@ -88,11 +88,11 @@ struct lhv_sched_attrs {
  * @throttled: parked
  * @slices: slots given
  * @wakeups: times that a vCPU came to want a slot
- * @response: sum over wake-ups of the time until the slot
+ * @response: sum over wake-ups of the time until it was in the guest
  * @bursts: times that a vCPU had enough
  * @turnaround: sum over bursts of the time from wake-up to end
  * @misses: periods in which a reservation was not kept
- * @latency: wake-up to slot, LHV_SCHED_HIST_SUB buckets per power of two
+ * @latency: wake-up to entry, LHV_SCHED_HIST_SUB buckets per power of two
  */
 struct lhv_sched_figures {
 	u64 run, wait, throttled, slices;
@@ -124,6 +124,8 @@ struct lhv_sched_queue {
  * @fig: the core's; a policy may count @fig.misses
  * @cap_budget: what is left of the cap's period; may be a debt
  * @cap_refill: when the next period begins
+ * @run_before: of @fig.run, before @mix
+ * @mix: the pool's, when it last ran
  * @id: for @dump and the simulator's reports
  * @node: the policy's
  * @priv: the policy's, zero before vm_add
@@ -137,6 +139,8 @@ struct lhv_sched_vm {
 	struct lhv_sched_figures fig;
 	s64 cap_budget;
 	u64 cap_refill;
+	u64 run_before;
+	u32 mix;
 	u64 id;
 
 	struct rb_node node;
@@ -150,7 +154,7 @@ struct lhv_sched_vm {
  * @of_pool: in the pool's @running while it is RUNNING
  * @state: enum lhv_sched_state
  * @resched: it was told to give its slot back
- * @answered: it had a slot since it woke
+ * @answered: it was in the guest since it woke
  * @ran: CPU time since it got its slot, as far as it is charged
  * @burst: CPU time since it woke, likewise
  * @owed: CPU time that came to light when it had no slot any more
@@ -188,6 +192,7 @@ struct lhv_sched_vcpu {
  * @running: vCPUs that are RUNNING, the newest last
  * @parked: the core's, by time
  * @since: when @ops came
+ * @mix: counts changes of policy, weights and VMs
  * @priv: the policy's, zero before the first VM is added
  */
 struct lhv_sched_pool {
@@ -198,6 +203,7 @@ struct lhv_sched_pool {
 	struct list_head vms, running;
 	struct lhv_sched_queue parked;
 	u64 since;
+	u32 mix;
 
 	u64 priv[LHV_SCHED_PRIV];
 };

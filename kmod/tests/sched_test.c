@@ -32,6 +32,7 @@ static struct world {
 static void granted(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 left,
 		    u64 now)
 {
+	lhv_sched_entered(v, now);
 }
 
 static void kick(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v)
@@ -455,6 +456,39 @@ static void wraps(struct kunit *test)
 	KUNIT_EXPECT_GT(test, w->vm[1].fig.run, 90 * MS);
 }
 
+/* Who waits for ever has waited, and it is not fair; a change of the mix counts from there. */
+static void starved_vm(struct kunit *test)
+{
+	struct lhv_sched_figures *fig = kunit_kzalloc(test, sizeof(*fig), GFP_KERNEL);
+	struct lhv_sched_attrs attrs = w->vm[1].attrs;
+
+	KUNIT_ASSERT_NOT_NULL(test, fig);
+	lhv_sched_pool_set_slots(&w->pool, 1, w->now);
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_fcfs, w->now);
+	want(0);
+	want(1);
+	pass(10 * MS);
+	KUNIT_EXPECT_EQ(test, lhv_sched_jain(&w->pool), 500000);
+	lhv_sched_figures(&w->vm[1], w->now, fig);
+	KUNIT_EXPECT_EQ(test, fig->wait, 10 * MS);
+	KUNIT_EXPECT_EQ(test, fig->run, 0);
+	pass(5 * MS);
+	lhv_sched_figures(&w->vm[1], w->now, fig);
+	KUNIT_EXPECT_EQ(test, fig->wait, 15 * MS);
+
+	enough(0);
+	pass(10 * MS);
+	KUNIT_EXPECT_LT(test, lhv_sched_jain(&w->pool), 1000000);
+	attrs.weight *= 4;
+	lhv_sched_vm_set(&w->vm[1], &attrs, w->now);
+	want(0);
+	pass(10 * MS);
+	enough(1);
+	pass(10 * MS);
+	/* 10 ms each, but one weighs four: (1 + 4)^2 / (2 * (1 + 16)) */
+	KUNIT_EXPECT_EQ(test, lhv_sched_jain(&w->pool) / 1000, 735);
+}
+
 static void percentiles(struct kunit *test)
 {
 	struct lhv_sched_figures *fig = &w->vm[0].fig;
@@ -495,6 +529,7 @@ static struct kunit_case sched_cases[] = {
 	KUNIT_CASE(edf_keeps_promises),
 	KUNIT_CASE(edf_debt),
 	KUNIT_CASE(wraps),
+	KUNIT_CASE(starved_vm),
 	KUNIT_CASE(percentiles),
 	{}
 };

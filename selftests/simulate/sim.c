@@ -154,6 +154,7 @@ static void gate(struct sim_vcpu *v)
 		return;
 	}
 	v->began = s->now;
+	lhv_sched_entered(&v->s, s->now);
 	plan(v);
 }
 

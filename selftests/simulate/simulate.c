@@ -63,8 +63,9 @@ static struct sums sum_up(struct sim *s)
 
 	memset(hist, 0, sizeof(hist));
 	for (i = 0; i < s->nr_vms; i++) {
-		const struct lhv_sched_figures *f = &s->vms[i].s.fig;
+		struct lhv_sched_figures is, *f = &is;
 
+		lhv_sched_figures(&s->vms[i].s, s->now, f);
 		t.run += f->run;
 		t.wait += f->wait;
 		t.response += f->response;
