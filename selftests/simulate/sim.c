@@ -4,7 +4,17 @@
 
 #include "sim.h"
 
+#define SHORTEST_LOOK	(20 * LHV_SCHED_US)	/* what is left of a cap is never cut finer */
+
 enum { EV_STRETCH, EV_SLICE, EV_WAKE, EV_GATE, EV_TIMER };
+
+static void must(bool ok, const char *what)
+{
+	if (ok)
+		return;
+	fprintf(stderr, "simulate: invariant broken: %s\n", what);
+	exit(1);
+}
 
 /* ---- random numbers and events ---- */
 
@@ -64,6 +74,65 @@ static struct sim_vcpu *vcpu_of(struct lhv_sched_vcpu *v)
 	return container_of(v, struct sim_vcpu, s);
 }
 
+/* ---- caps: what a VM really ran in each period ---- */
+
+static u64 quota(const struct sim_vm *vm)
+{
+	return LHV_SCHED_CAP_PERIOD / 1000 * vm->s.attrs.cap;
+}
+
+/*
+ * The most that a VM may run in one period beyond its quota, if all slices end in time. A slice is
+ * cut to what is left of the quota, divided by those of the VM that run; what they run is taken
+ * from it when their slices end. So when one sees next to nothing left, others may have begun with
+ * the whole, a half, a third, ... of it before them.
+ */
+u64 sim_cap_bound(const struct sim_vm *vm)
+{
+	u64 bound = vm->n * SHORTEST_LOOK;
+	unsigned int i;
+
+	for (i = 1; i < vm->n; i++)
+		bound += quota(vm) / i;
+	return bound;
+}
+
+/* A cap, or who may run, has changed: what ran and is not charged yet comes on top. */
+static void cap_anew(struct sim *s, struct sim_vm *vm)
+{
+	s64 debt = -vm->s.cap_budget;
+	u64 uncharged = 0;
+	unsigned int i;
+
+	for (i = 0; i < vm->n; i++) {
+		const struct sim_vcpu *v = &vm->vcpus[i];
+
+		uncharged += v->s.owed + (v->began ? s->now - v->began : 0);
+	}
+	vm->cap.beyond = max(sim_cap_bound(vm), debt > 0 ? (u64)debt : 0) + uncharged;
+}
+
+static void count_capped(struct sim *s, struct sim_vm *vm, u64 from, u64 to)
+{
+	struct sim_cap *cap = &vm->cap;
+	u64 end, i, *used;
+
+	for (from = max(from, cap->since); from < to; from = end) {
+		i = (from - cap->since) / LHV_SCHED_CAP_PERIOD;
+		end = min(to, cap->since + (i + 1) * LHV_SCHED_CAP_PERIOD);
+		used = &cap->used[i % SIM_CAP_PERIODS];
+		if (cap->index[i % SIM_CAP_PERIODS] != i) {
+			cap->index[i % SIM_CAP_PERIODS] = i;
+			*used = 0;
+		}
+		*used += end - from;
+		cap->ran += end - from;
+		if (*used > quota(vm))
+			s->overrun = max(s->overrun, *used - quota(vm));
+		must(*used <= quota(vm) + cap->beyond, "a cap exceeded by more than its bound");
+	}
+}
+
 /* Book the CPU time until now. */
 static void book(struct sim_vcpu *v)
 {
@@ -77,8 +146,8 @@ static void book(struct sim_vcpu *v)
 		v->left -= min(ns, v->left);
 	s->busy += ns;
 	lhv_sched_charge(&v->s, ns, s->now);
-	if (v->vm->s.attrs.cap && v->vm->s.cap_budget < 0)
-		s->overrun = max(s->overrun, (u64)-v->vm->s.cap_budget);
+	if (v->vm->s.attrs.cap)
+		count_capped(s, v->vm, s->now - ns, s->now);
 }
 
 /* It is on a CPU: when does its stretch end, when its slice? */
@@ -275,8 +344,35 @@ static void watch_gangs(struct sim *s, u64 until)
 	s->watched = until;
 }
 
+/* Somebody waits for a slot, and one is free. Who is parked does not wait. */
+static bool in_vain(const struct sim *s)
+{
+	const struct lhv_sched_pool *pool = &s->pool;
+	u32 free = pool->nr_slots - pool->nr_busy;
+	bool too_wide = false;
+	unsigned int i;
+
+	if (!pool->ops || !pool->nr_waiting || pool->nr_busy >= pool->nr_slots)
+		return false;
+	if (pool->ops != &lhv_sched_gang)
+		return true;
+	/* Kept free for all of a VM that needs more, but never from one that runs already. */
+	for (i = 0; i < s->nr_vms; i++) {
+		const struct lhv_sched_vm *vm = &s->vms[i].s;
+
+		if (!vm->nr_waiting)
+			continue;
+		if (vm->nr_running)
+			return true;
+		too_wide |= min(vm->nr_waiting, pool->nr_slots) > free;
+	}
+	return !too_wide;
+}
+
 void sim_run(struct sim *s, u64 until)
 {
+	/* For gangs all VMs have to be looked at. */
+	bool often = s->nr_vms <= 64;
 	struct lhv_sched_vcpu *v;
 	struct event e;
 
@@ -284,6 +380,9 @@ void sim_run(struct sim *s, u64 until)
 		e = next_event(s);
 		if (s->watch_gangs && e.when > s->watched)
 			watch_gangs(s, e.when);
+		/* Nothing more happens at this time. */
+		if (e.when > s->now && (often || s->pool.ops != &lhv_sched_gang))
+			must(!in_vain(s), "a slot is free while somebody waits");
 		s->now = max(s->now, e.when);
 		if (e.what == EV_TIMER) {
 			if (e.serial == s->timer_serial)
@@ -364,12 +463,27 @@ int sim_policy(struct sim *s, const struct lhv_sched_ops *ops)
 	if (ops->init && ops->init(&s->pool, why))
 		return -1;
 	lhv_sched_pool_set_policy(&s->pool, ops, s->now);
+	for (i = 0; i < s->nr_vms; i++)
+		cap_anew(s, &s->vms[i]);
 	for (i = 0; first && i < s->nr_vms; i++)
 		for (j = 0; j < s->vms[i].n; j++)
 			if (s->vms[i].vcpus[j].start != SIM_NEVER)
 				post(s, &s->vms[i].vcpus[j], EV_WAKE, 0,
 				     s->now + s->vms[i].vcpus[j].start);
 	return 0;
+}
+
+/* The policy has agreed. */
+void sim_attrs(struct sim *s, struct sim_vm *vm, const struct lhv_sched_attrs *attrs)
+{
+	bool changed = attrs->cap != vm->s.attrs.cap;
+
+	lhv_sched_vm_set(&vm->s, attrs, s->now);
+	if (changed) {
+		memset(&vm->cap, 0, sizeof(vm->cap));
+		vm->cap.since = s->now;
+	}
+	cap_anew(s, vm);
 }
 
 void sim_free(struct sim *s)
@@ -382,20 +496,15 @@ void sim_free(struct sim *s)
 	free(s->heap);
 }
 
-static void must(bool ok, const char *what)
-{
-	if (ok)
-		return;
-	fprintf(stderr, "simulate: invariant broken: %s\n", what);
-	exit(1);
-}
-
 void sim_check(struct sim *s)
 {
 	u32 running = 0, waiting = 0, vm_running, vm_waiting;
 	unsigned int i, j;
+	u64 periods;
 
 	for (i = 0; i < s->nr_vms; i++) {
+		const struct sim_vm *vm = &s->vms[i];
+
 		vm_running = vm_waiting = 0;
 		for (j = 0; j < s->vms[i].n; j++) {
 			struct sim_vcpu *v = &s->vms[i].vcpus[j];
@@ -403,8 +512,11 @@ void sim_check(struct sim *s)
 			vm_running += v->s.state == LHV_SCHED_RUNNING;
 			vm_waiting += v->s.state == LHV_SCHED_WAITING;
 			must((v->s.state == LHV_SCHED_OUT) == v->asleep, "asleep is OUT");
-			must(!v->began || v->s.state == LHV_SCHED_RUNNING, "on a CPU without a slot");
+			must(!v->began == (v->s.state != LHV_SCHED_RUNNING), "on a CPU is RUNNING");
 		}
+		periods = 1 + (s->now - vm->cap.since) / LHV_SCHED_CAP_PERIOD;
+		must(!vm->s.attrs.cap || vm->cap.ran <= periods * quota(vm) + vm->cap.beyond,
+		     "a cap's debt is repaid");
 		must(vm_running == s->vms[i].s.nr_running, "a VM's running vCPUs");
 		must(vm_waiting == s->vms[i].s.nr_waiting, "a VM's waiting vCPUs");
 		running += vm_running;
@@ -413,4 +525,5 @@ void sim_check(struct sim *s)
 	must(running == s->pool.nr_busy, "busy slots");
 	must(waiting == s->pool.nr_waiting, "waiting vCPUs");
 	must(running <= s->pool.nr_slots, "more run than there are slots");
+	must(!in_vain(s), "a slot is free while somebody waits");
 }

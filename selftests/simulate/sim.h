@@ -5,7 +5,8 @@
  *
  * What it is for: to see what a policy does with any number of CPUs and vCPUs, the same
  *	in each run. What enters: a machine with VMs and what their vCPUs do. What leaves:
- *	the figures that the core keeps, and work done. It must not know how a policy works.
+ *	the figures that the core keeps, and work done. It must not know how a policy works,
+ *	but what all of them promise: no slot is free in vain, no cap exceeded beyond its bound.
  */
 #ifndef SIM_H
 #define SIM_H
@@ -49,12 +50,27 @@ struct sim_vcpu {
 	u32 serial;
 };
 
+#define SIM_CAP_PERIODS	64
+
+/**
+ * struct sim_cap - what a VM with a cap really ran, counted apart from the core
+ * @since: it has the cap since then; its periods begin there
+ * @ran: in all of them
+ * @beyond: so much more than its quota it may run in one of them
+ * @used: in the last ones; @index: which these are
+ */
+struct sim_cap {
+	u64 since, ran, beyond;
+	u64 used[SIM_CAP_PERIODS], index[SIM_CAP_PERIODS];
+};
+
 struct sim_vm {
 	struct lhv_sched_vm s;
 	struct sim_vcpu *vcpus;
 	unsigned int n;
 	u64 tickets, serving;		/* of the VM's lock */
 	u64 both, any;			/* time that all of its ready vCPUs ran; that one did */
+	struct sim_cap cap;
 };
 
 struct event {
@@ -73,7 +89,7 @@ struct sim {
 	struct sim_vm *vms;
 	unsigned int nr_vms;
 	u64 busy, busy_since;		/* slot time used */
-	u64 overrun;			/* the most that a cap was exceeded by, ns */
+	u64 overrun;			/* the most that a cap was exceeded by in a period, ns */
 	u64 ops;			/* decisions taken */
 	bool watch_gangs;
 	u64 watched;
@@ -83,10 +99,12 @@ void sim_init(struct sim *s, u32 slots, unsigned int nr_vms);
 struct sim_vm *sim_vm(struct sim *s, unsigned int i, unsigned int nr_vcpus, enum job job,
 		      u64 length, u64 pause);
 int sim_policy(struct sim *s, const struct lhv_sched_ops *ops);
+void sim_attrs(struct sim *s, struct sim_vm *vm, const struct lhv_sched_attrs *attrs);
+u64 sim_cap_bound(const struct sim_vm *vm);
 void sim_run(struct sim *s, u64 until);
 void sim_free(struct sim *s);
 u64 sim_random(struct sim *s, u64 below);
-/* Ends the program if the core's and the machine's idea differ. */
+/* Ends the program if the core's and the machine's idea differ, or a promise was broken. */
 void sim_check(struct sim *s);
 
 #endif
