@@ -141,7 +141,10 @@ static void invariants(struct kunit *test)
 	}
 }
 
-/* With all of them always ready, all of them get on; under policies that promise it. */
+/*
+ * With all of them always ready, all of them get on; under policies that promise it: not fcfs and
+ * sjf, which let a job run to its end. With jobs that end: sched_load_test.c.
+ */
 static void nobody_starves(struct kunit *test)
 {
 	u64 before[VMS];
@@ -201,7 +204,7 @@ static void changes(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, w->pool.nr_busy, 0);
 }
 
-/* Over many periods the cap is kept; within one it is exceeded by a step at most. */
+/* Over many periods the cap is kept; within one it is exceeded by a step of each of the two. */
 static void cap(struct kunit *test)
 {
 	int step;

@@ -232,12 +232,12 @@ static void check_learned(struct sim *s, const char *name)
 	if (strcmp(name, "sjf"))
 		return;
 	learned_by[1] = brief;
-	/* 16 ms of waiting make up for one; then those that came before, of either kind, are done. */
+	/* 16 ms of waiting make up for one; then those that came before are done. */
 	expect(lengthy <= 16 * (40 - 2) + SHORT_JOBS * 2 + 3 * 40, name, "who is long ages");
 }
 
 /* What sjf has learned is as good as what somebody had said. */
-static void learned(void)
+static void learned_lengths(void)
 {
 	struct sim s;
 
@@ -739,7 +739,7 @@ int main(int argc, char **argv)
 	compare("40 jobs at once on one slot, 1 to 40 ms, lengths declared", setup_jobs, SEC, check_jobs);
 	textbook("%.3f | - | %.2f | %.2f | 40 | 82.0 %% | -", ms(least_turnaround(), JOBS) - 20.5,
 		 ms(least_turnaround(), JOBS) - 20.5, ms(least_turnaround(), JOBS));
-	learned();
+	learned_lengths();
 	compare("Weights 100, 200, 400 on one slot, all spinning, 1 s", setup_shares, SEC, check_shares);
 	textbook("shares 14.29 %% 28.57 %% 57.14 %% | - | - | - | - | 100.0 %% | 1.0000");
 	compare("64 equal vCPUs on 8 slots, all spinning, 10 s", setup_equal, 10 * SEC, check_equal);
