@@ -45,6 +45,7 @@ struct edf_vm {
 struct edf_vcpu {
 	u64 deadline;			/* end of the period */
 	s64 budget;			/* left of it */
+	u64 unused;			/* time with a slot, in it, that it was on no CPU */
 	struct lhv_fair fair;		/* of what it ran without budget */
 	u32 share;			/* of its reservation, as admitted */
 	bool refused;			/* there was no room for its reservation */
@@ -153,8 +154,12 @@ static void replenish(struct lhv_sched_vcpu *v, u64 now)
 		/* Periods follow each other, unless whole ones went by. */
 		e->deadline = now < e->deadline + a->period ? e->deadline + a->period :
 							      now + a->period;
-		/* A debt is a timer's delay, or what a starved thread idled: a period's at most. */
-		e->budget = clamp_t(s64, e->budget, -(s64)a->budget, 0) + a->budget;
+		/*
+		 * A debt is a timer's delay, or what a starved thread idled: a period's at most.
+		 * What was too little to run for is not lost.
+		 */
+		e->budget = clamp_t(s64, e->budget, -(s64)a->budget, TOO_LITTLE) + a->budget;
+		e->unused = 0;
 	}
 }
 
@@ -168,13 +173,30 @@ static bool exceeds_share(struct lhv_sched_vcpu *v, u64 now)
 				div_u64(e->deadline - now, 1000) * div_u64(a->budget, 1000);
 }
 
-/* It wanted to run all the time and did not get what it was promised. */
-static void check_kept(struct lhv_sched_vcpu *v, u64 now)
+/*
+ * Its period is over, and of its budget @left was left then: did it get what it was promised? For who
+ * slept in the period that is no other question: at its last wake-up it had no more than its share
+ * of what was left of the period, and since then it wanted to run. A slot whose thread slept, or got no
+ * CPU from the host, counts as got.
+ */
+static void check_kept(struct lhv_sched_vcpu *v, s64 left, u64 now)
 {
 	const struct edf_vcpu *e = VCPU(v);
 
-	if (now > e->deadline + TOO_LITTLE && e->budget > (s64)TOO_LITTLE)
-		v->vm->fig.misses++;
+	if (now >= e->deadline && left > (s64)(TOO_LITTLE + e->unused))
+		v->vm->fig.misses += 1 + div64_u64(now - e->deadline, v->vm->attrs.period);
+}
+
+/* The same of one that has a slot, since before its deadline. */
+static void check_running(struct lhv_sched_vcpu *v, u64 now)
+{
+	struct edf_vcpu *e = VCPU(v);
+
+	if (e->rest || !reserved(v))
+		return;
+	if (now > v->since + v->ran)
+		e->unused += now - v->since - v->ran;
+	check_kept(v, e->budget + (s64)(now - e->deadline), now);
 }
 
 static void queue_rest(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, bool woke)
@@ -213,11 +235,13 @@ static u64 edf_wake(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 n
 	struct edf_vcpu *e = VCPU(v);
 	struct lhv_sched_vcpu *last;
 	u64 until;
+	bool parked;
 
 	if (reserved(v)) {
+		/* Until its next period, by queue(): it goes on in that, though a timer is late. */
+		parked = v->until == e->deadline && v->woken != now;
 		replenish(v, now);
-		/* Who was only parked goes on in its periods. */
-		if (v->woken == now && exceeds_share(v, now)) {
+		if (!parked && exceeds_share(v, now)) {
 			e->deadline = now + a->period;
 			e->budget = a->budget;
 		}
@@ -234,21 +258,27 @@ static u64 edf_wake(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 n
 static u64 edf_yield(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
 {
 	lhv_sched_queue_del(&POOL(pool)->running, v);
-	if (reserved(v)) {
-		check_kept(v, now);
+	check_running(v, now);
+	if (reserved(v))
 		replenish(v, now);
-	}
 	return queue(pool, v, false);
 }
 
 static void edf_sleep(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
 {
 	struct edf_pool *p = POOL(pool);
+	struct edf_vcpu *e = VCPU(v);
 
-	if (v->state == LHV_SCHED_RUNNING)
+	if (v->state == LHV_SCHED_RUNNING) {
+		check_running(v, now);
 		lhv_sched_queue_del(&p->running, v);
-	else
-		lhv_sched_queue_del(VCPU(v)->rest ? &p->rest : &p->waiting, v);
+	} else if (e->rest) {
+		lhv_sched_queue_del(&p->rest, v);
+	} else {
+		check_kept(v, e->budget, now);
+		lhv_sched_queue_del(&p->waiting, v);
+	}
+	e->unused = 0;
 }
 
 static struct lhv_sched_vcpu *edf_pick(struct lhv_sched_pool *pool, u64 now)
@@ -258,7 +288,7 @@ static struct lhv_sched_vcpu *edf_pick(struct lhv_sched_pool *pool, u64 now)
 
 	if (v) {
 		/* Waited past its deadline: the promise was not kept, and a new period began. */
-		check_kept(v, now);
+		check_kept(v, VCPU(v)->budget, now);
 		replenish(v, now);
 		lhv_sched_queue_add(&p->running, v, VCPU(v)->deadline);
 		return v;

@@ -5,6 +5,7 @@
  * lists and trees.
  */
 #include <kunit/test.h>
+#include <linux/math64.h>
 #include <linux/prandom.h>
 #include <linux/string.h>
 
@@ -419,6 +420,82 @@ static void edf_keeps_promises(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, lhv_sched_edf.adjust(&w->pool, &w->vm[2], &attrs, why), -EBUSY);
 }
 
+/* Three that always want to run, as they are promised 47.5, 47.5 and 85 % of a CPU. */
+static const u64 spinner_period[] = { 10 * MS, 10 * MS, 11 * MS };
+static const u64 spinner_budget[] = { 4750 * LHV_SCHED_US, 4750 * LHV_SCHED_US, 9350 * LHV_SCHED_US };
+
+static void start_spinners(void)
+{
+	struct lhv_sched_attrs attrs = w->vm[0].attrs;
+	int i;
+
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
+	for (i = 0; i < 3; i++) {
+		lhv_sched_vcpu_del(&w->vcpu[i + VMS], w->now);
+		lhv_sched_vcpu_del(&w->vcpu[i + 2 * VMS], w->now);
+		attrs.period = spinner_period[i];
+		attrs.budget = spinner_budget[i];
+		lhv_sched_vm_set(&w->vm[i], &attrs, w->now);
+		want(i);
+	}
+}
+
+/* Who got less than his budget in a period was failed once, also who ran when it was over. */
+static void edf_counts_misses(struct kunit *test)
+{
+	const struct lhv_sched_figures *fig;
+	u64 begun, missed, short_of;
+	int i, slots;
+
+	start_spinners();
+	for (slots = 3; slots; slots--) {
+		w->pool.nr_slots = slots;
+		for (i = 0; i < 3; i++)
+			memset(&w->vm[i].fig, 0, sizeof(w->vm[i].fig));
+		begun = w->now;
+		while (w->now < begun + 1100 * MS)
+			pass(50 * LHV_SCHED_US);
+		for (i = missed = 0; i < 3; i++) {
+			fig = &w->vm[i].fig;
+			short_of = div_u64(1100 * MS, spinner_period[i]) * spinner_budget[i];
+			short_of -= min(short_of, fig->run);
+			missed += fig->misses;
+			/* One period more or less: they do not begin when this does. */
+			KUNIT_EXPECT_GE(test, (fig->misses + 1) * spinner_budget[i], short_of);
+			KUNIT_EXPECT_LE(test, fig->misses,
+					div_u64(1100 * MS, spinner_period[i]) + 1);
+		}
+		if (slots == 3)
+			KUNIT_EXPECT_EQ(test, missed, 0);
+		if (slots == 1)
+			KUNIT_EXPECT_GT(test, missed, 80);
+	}
+}
+
+/* Time with a slot that its thread did not use was not withheld from it. */
+static void edf_blames_nobody(struct kunit *test)
+{
+	struct lhv_sched_attrs attrs = w->vm[0].attrs;
+
+	attrs.period = 10 * MS;
+	attrs.budget = 5 * MS;
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
+	lhv_sched_vm_set(&w->vm[0], &attrs, w->now);
+	want(0);
+	pass(MS);
+	w->now += 6 * MS;		/* its VMM sleeps */
+	pass(MS);
+	pass(4 * MS);
+	KUNIT_EXPECT_EQ(test, w->vm[0].fig.misses, 0);
+	/* Nor is what it slept through. */
+	enough(0);
+	w->now += 25 * MS;
+	want(0);
+	pass(MS);
+	enough(0);
+	KUNIT_EXPECT_EQ(test, w->vm[0].fig.misses, 0);
+}
+
 /* What a starved thread idled is paid with one period. */
 static void edf_debt(struct kunit *test)
 {
@@ -531,6 +608,8 @@ static struct kunit_case sched_cases[] = {
 	KUNIT_CASE(each_waker_challenges_one),
 	KUNIT_CASE(edf_keeps_promises),
 	KUNIT_CASE(edf_debt),
+	KUNIT_CASE(edf_counts_misses),
+	KUNIT_CASE(edf_blames_nobody),
 	KUNIT_CASE(wraps),
 	KUNIT_CASE(starved_vm),
 	KUNIT_CASE(percentiles),
