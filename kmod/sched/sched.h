@@ -100,7 +100,7 @@ struct lhv_sched_figures {
 	u32 latency[LHV_SCHED_HIST];
 };
 
-#define LHV_SCHED_PRIV	12		/* u64 that a policy has in each object */
+#define LHV_SCHED_PRIV	16		/* u64 that a policy has in each object */
 
 /**
  * struct lhv_sched_queue - vCPUs in order, or VMs; empty when it is zero. See queue.h

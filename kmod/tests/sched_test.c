@@ -462,14 +462,116 @@ static void edf_counts_misses(struct kunit *test)
 			missed += fig->misses;
 			/* One period more or less: they do not begin when this does. */
 			KUNIT_EXPECT_GE(test, (fig->misses + 1) * spinner_budget[i], short_of);
-			KUNIT_EXPECT_LE(test, fig->misses,
-					div_u64(1100 * MS, spinner_period[i]) + 1);
+			KUNIT_EXPECT_LE(test, fig->misses, div_u64(1100 * MS, spinner_period[i]) + 1);
 		}
-		if (slots == 3)
+		/* Two are enough, if he who has no time left goes first. */
+		if (slots >= 2)
 			KUNIT_EXPECT_EQ(test, missed, 0);
 		if (slots == 1)
 			KUNIT_EXPECT_GT(test, missed, 80);
 	}
+}
+
+/*
+ * Random reservations: nobody waits with an earlier deadline than somebody has who runs. Who has no
+ * time left to wait, and who waited past his deadline, is before all others.
+ */
+static void edf_random(struct kunit *test)
+{
+	static const int percent[VMS] = { 40, 20, 10, 10, 5, 5 };	/* of each of three */
+	struct lhv_sched_attrs attrs = w->vm[0].attrs;
+	u64 latest, earliest;
+	int i, step;
+
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
+	for (i = 0; i < VMS; i++) {
+		attrs.period = (2 + random(30)) * MS;
+		attrs.budget = div_u64(attrs.period * percent[i], 100);
+		lhv_sched_vm_set(&w->vm[i], &attrs, w->now);
+	}
+	for (step = 0; step < 20000; step++) {
+		i = random(VCPUS);
+		if (w->wants[i] && !random(3))
+			enough(i);
+		else
+			want(i);
+		pass(random(MS));
+		/* Who is told to give way does. */
+		pass(0);
+		latest = 0;
+		earliest = w->now + 100 * MS;
+		for (i = 0; i < VCPUS; i++) {
+			if (w->vcpu[i].state == LHV_SCHED_RUNNING)
+				latest = max(latest, w->vcpu[i].key);
+			if (w->vcpu[i].state == LHV_SCHED_WAITING)
+				earliest = min(earliest, w->vcpu[i].key);
+		}
+		KUNIT_ASSERT_LE(test, latest, w->now + 32 * MS);
+		KUNIT_ASSERT_LE(test, latest, max(earliest, w->now));
+		check(test, true);
+	}
+}
+
+/* Slices that were given before it came end when it can wait no more. */
+static void edf_looks_in_time(struct kunit *test)
+{
+	struct lhv_sched_attrs attrs = w->vm[0].attrs;
+	int i;
+
+	w->pool.nr_slots = 2;
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
+	for (i = 0; i < 3; i++) {
+		lhv_sched_vcpu_del(&w->vcpu[i + VMS], w->now);
+		lhv_sched_vcpu_del(&w->vcpu[i + 2 * VMS], w->now);
+		attrs.period = (20 + i / 2) * MS;
+		attrs.budget = (10 + i / 2 * 6) * MS;
+		lhv_sched_vm_set(&w->vm[i], &attrs, w->now);
+		want(i);
+	}
+	KUNIT_EXPECT_TRUE(test, w->kicked[0] || w->kicked[1]);
+	KUNIT_EXPECT_FALSE(test, w->vcpu[0].resched || w->vcpu[1].resched);
+	/* 21 - 16 ms less what a switch takes */
+	KUNIT_EXPECT_LE(test, lhv_sched_left(&w->vcpu[0], w->now), 5 * MS);
+	pass(5 * MS);
+	pass(0);
+	KUNIT_EXPECT_EQ(test, w->vcpu[2].state, LHV_SCHED_RUNNING);
+}
+
+/* What a hybrid VM is promised comes in each period, however little it weighs for the rest. */
+static void edf_hybrid(struct kunit *test)
+{
+	struct lhv_sched_attrs attrs = w->vm[0].attrs;
+	int i;
+
+	w->pool.nr_slots = 1;
+	attrs.period = 10 * MS;
+	attrs.budget = 2 * MS;
+	attrs.weight = 1;
+	attrs.hybrid = true;
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
+	for (i = VMS; i < VCPUS; i += VMS)
+		lhv_sched_vcpu_del(&w->vcpu[i], w->now);
+	lhv_sched_vm_set(&w->vm[0], &attrs, w->now);
+	for (i = 0; i < VMS; i++)
+		want(i);
+	for (i = 0; i < 10000; i++)
+		pass(MS / 10);
+	KUNIT_EXPECT_EQ(test, w->vm[0].fig.misses, 0);
+	KUNIT_EXPECT_GE(test, w->vm[0].fig.run, 199 * MS);
+	KUNIT_EXPECT_LE(test, w->vm[0].fig.run, 210 * MS);
+}
+
+static void edf_status(struct kunit *test)
+{
+	struct lhv_sched_attrs attrs = w->vm[0].attrs;
+	char line[64];
+
+	attrs.period = 10 * MS;
+	attrs.budget = 3 * MS;
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
+	lhv_sched_vm_set(&w->vm[0], &attrs, w->now);
+	KUNIT_EXPECT_EQ(test, lhv_sched_edf.dump(&w->pool, line, sizeof(line)), strlen(line));
+	KUNIT_EXPECT_STREQ(test, line, "0.90 of 3 slots reserved");
 }
 
 /* Time with a slot that its thread did not use was not withheld from it. */
@@ -609,6 +711,10 @@ static struct kunit_case sched_cases[] = {
 	KUNIT_CASE(edf_keeps_promises),
 	KUNIT_CASE(edf_debt),
 	KUNIT_CASE(edf_counts_misses),
+	KUNIT_CASE(edf_random),
+	KUNIT_CASE(edf_looks_in_time),
+	KUNIT_CASE(edf_hybrid),
+	KUNIT_CASE(edf_status),
 	KUNIT_CASE(edf_blames_nobody),
 	KUNIT_CASE(wraps),
 	KUNIT_CASE(starved_vm),
