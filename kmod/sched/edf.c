@@ -19,7 +19,9 @@
  * deadline is missed. On several that is certain while they take no more than
  * slots - (slots - 1) * (the greatest of them), and seldom otherwise up to 0.9 of the slots: of 1,761
  * random sets with shares of up to 0.85 on 2, 4 and 8 slots two missed some (by deadlines alone, one in
- * four). Nearer to all of the slots more do, and count them. A vCPU that is made later, when there is no room any more or its VM has run already,
+ * four does). Nearer to all of the slots more do. All misses are counted.
+ *
+ * A vCPU that is made later, when there is no room any more or its VM has run already,
  * competes for what is left, like one without a reservation, until its VM is adjusted or joins anew: an
  * administrator promised something to the VM that was there.
  */

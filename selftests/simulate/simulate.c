@@ -561,6 +561,145 @@ static void check_periodic(struct sim *s, const char *name)
 	}
 }
 
+/* On several slots, nine tenths of them reserved, beside two that spin. */
+
+#define SETS	40
+
+/* As long as promised, but for what is too little for the policy to run it. */
+static struct sim_vm *reserved(struct sim *s, unsigned int i, u64 period, u64 budget, bool spins)
+{
+	struct sim_vm *vm = sim_vm(s, i, 1, spins ? JOB_SPIN : JOB_PERIODIC,
+				   budget - 20 * LHV_SCHED_US, period);
+
+	vm->s.attrs.period = period;
+	vm->s.attrs.budget = budget;
+	return vm;
+}
+
+/* One that needs nearly all of a slot, and shorter periods that would keep them all from it. */
+static unsigned int one_heavy(struct sim *s, u32 slots, bool spins)
+{
+	u64 light = (900 * slots - 850) * (10 * MS / 1000) / slots;
+	unsigned int i;
+
+	sim_init(s, slots, slots + 3);
+	for (i = 0; i < slots; i++)
+		reserved(s, i, 10 * MS, light, spins)->s.attrs.priority = 80;
+	reserved(s, i, 11 * MS, 11 * MS / 100 * 85, spins)->s.attrs.priority = 80;
+	return slots + 1;
+}
+
+/* Shares at random, in thousandths: together 900 per slot, none above 850. */
+static void draw_shares(struct sim *s, u32 slots, unsigned int n, unsigned int *share)
+{
+	unsigned int i, left;
+
+	do {
+		left = 900 * slots;
+		for (i = 0; i < n - 1 && left; i++) {
+			share[i] = 20 + sim_random(s, min(831U, 2 * left / (n - i)));
+			left -= min(share[i], left);
+		}
+		share[n - 1] = left;
+	} while (i < n - 1 || left < 20 || left > 850);
+}
+
+static unsigned int random_set(struct sim *s, u32 slots, u64 seed)
+{
+	static const unsigned int periods[] = { 3, 5, 7, 10, 11, 13, 20, 25, 30, 50, 100 };
+	unsigned int share[32], n, i;
+
+	sim_init(s, slots, 32);
+	s->random ^= seed * 0x9e3779b97f4a7c15ULL;
+	n = slots + 1 + sim_random(s, 2 * slots + 2);
+	draw_shares(s, slots, n, share);
+	for (i = 0; i < n; i++) {
+		u64 period = periods[sim_random(s, COUNT(periods))] * MS;
+
+		reserved(s, i, period, period / 1000 * share[i], false)->vcpus[0].start =
+			sim_random(s, 2) * sim_random(s, 50 * MS);
+	}
+	return n;
+}
+
+struct kept {
+	u64 jobs, late, misses;
+};
+
+static struct kept keep(struct sim *s, unsigned int n, const struct lhv_sched_ops *ops)
+{
+	struct kept k = { 0 };
+	unsigned int i;
+
+	for (i = n; i < n + 2; i++)
+		sim_vm(s, i, 1, JOB_SPIN, SEC, 0);
+	s->nr_vms = n + 2;
+	expect(!sim_policy(s, ops), ops->name, "nine tenths of the slots are admitted");
+	sim_run(s, MS + 5 * SEC);
+	sim_check(s);
+	for (i = 0; i < n; i++) {
+		k.jobs += s->vms[i].vcpus[0].work;
+		k.late += s->vms[i].vcpus[0].late;
+		k.misses += s->vms[i].s.fig.misses;
+	}
+	return k;
+}
+
+/* Always ready, each has what it was promised; what is not counted was kept. */
+static void check_kept(struct sim *s, unsigned int n, struct kept k)
+{
+	unsigned int i;
+
+	expect(!k.misses, "edf", "no reservation is missed");
+	for (i = 0; i < n; i++) {
+		const struct lhv_sched_attrs *a = &s->vms[i].s.attrs;
+
+		expect(s->vms[i].s.fig.run >= (5 * SEC / a->period - 1) * a->budget, "edf",
+		       "who always wants to run gets what it was promised");
+	}
+}
+
+static void several_slots(void)
+{
+	unsigned int i, n, set, bad, all_bad = 0, all = 0;
+	struct kept k;
+	struct sim s;
+	u32 slots;
+
+	printf("\n### Periodic, load 90 %% of 2, 4 and 8 slots, one job of 85 %%, beside two that spin, 5 s\n\n");
+	printf("| policy | 2 slots | 4 slots | 8 slots |\n|---|---|---|---|\n");
+	for (i = 0; i < COUNT(policies); i++) {
+		printf("| %s |", policies[i]->name);
+		for (slots = 2; slots <= 8; slots *= 2) {
+			k = keep(&s, one_heavy(&s, slots, false), policies[i]);
+			sim_free(&s);
+			printf(" %llu of %llu late |", k.late, k.jobs);
+			if (policies[i] != &lhv_sched_edf)
+				continue;
+			expect(!k.late && !k.misses && k.jobs > 1400, "edf", "of several slots none is late");
+			n = one_heavy(&s, slots, true);
+			check_kept(&s, n, keep(&s, n, policies[i]));
+			sim_free(&s);
+		}
+		printf("\n");
+	}
+	printf("| edf, sets at random with a late job |");
+	for (slots = 2; slots <= 8; slots *= 2) {
+		for (set = bad = 0; set < SETS; set++) {
+			n = random_set(&s, slots, set + 1);
+			k = keep(&s, n, &lhv_sched_edf);
+			bad += k.late || k.misses;
+			expect(!k.late || k.misses, "edf", "where a job is late a miss is counted");
+			sim_free(&s);
+		}
+		printf(" %u of %u |", bad, SETS);
+		all_bad += bad;
+		all += SETS;
+	}
+	printf("\n| *the best there is* | 0 late | 0 late | 0 late |\n");
+	expect(all_bad * 100 <= all, "edf", "of a hundred sets that fit one at most is not kept");
+}
+
 /* ---- caps ---- */
 
 /* @cap, in thousandths, on a VM of @n vCPUs beside one that spins; a slot for each of the @n. */
@@ -756,6 +895,7 @@ int main(int argc, char **argv)
 		compare(title, setup_periodic, 5 * SEC, check_periodic);
 		textbook("0 late up to a load of 100 %% | - | - | - | 370 | 100.0 %% | -");
 	}
+	several_slots();
 	caps("A cap of 25 % of a CPU on a VM of two spinning vCPUs, two slots, 100 periods",
 	     250, 2, JOB_SPIN);
 	caps("A cap of 150 % on a VM of eight vCPUs, bursts of 3 ms, eight slots, 100 periods",
