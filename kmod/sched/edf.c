@@ -187,10 +187,10 @@ static bool exceeds_share(struct lhv_sched_vcpu *v, u64 now)
 }
 
 /*
- * Its period is over, and of its budget @left was left then: did it get what it was promised? For who
- * slept in the period that is no other question: at its last wake-up it had no more than its share
- * of what was left of the period, and since then it wanted to run. A slot whose thread slept, or got no
- * CPU from the host, counts as got.
+ * Its period is over, and of its budget @left was left then: did it get what it was promised? For
+ * who slept in the period that is no other question: at its last wake-up it had no more than its
+ * share of what was left of the period, and since then it wanted to run. A slot whose thread slept,
+ * or got no CPU from the host, counts as got.
  */
 static void check_kept(struct lhv_sched_vcpu *v, s64 left, u64 now)
 {
@@ -292,7 +292,7 @@ static void displace(struct lhv_sched_pool *pool, const struct lhv_sched_vcpu *v
 		lhv_sched_resched(pool, last);
 }
 
-/* Its time has come: its next period begins, or there is none left in which it could do without a slot. */
+/* Its time has come: its next period begins, or it can do without a slot no longer. */
 static void promote(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
 {
 	struct edf_pool *p = POOL(pool);
@@ -310,7 +310,7 @@ static void promote(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 n
 	}
 }
 
-/* All whose time has come. @free slots are about to be given away. Return: how long until the next one's. */
+/* All whose time has come; @free slots wait for them. Return: for how long nobody has to look. */
 static u64 look(struct lhv_sched_pool *pool, u32 free, u64 now)
 {
 	struct edf_pool *p = POOL(pool);

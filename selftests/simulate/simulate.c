@@ -666,7 +666,8 @@ static void several_slots(void)
 	struct sim s;
 	u32 slots;
 
-	printf("\n### Periodic, load 90 %% of 2, 4 and 8 slots, one job of 85 %%, beside two that spin, 5 s\n\n");
+	printf("\n### Periodic, load 90 %% of 2, 4 and 8 slots, one job of 85 %%, beside two that spin, ");
+	printf("5 s\n\n");
 	printf("| policy | 2 slots | 4 slots | 8 slots |\n|---|---|---|---|\n");
 	for (i = 0; i < COUNT(policies); i++) {
 		printf("| %s |", policies[i]->name);
