@@ -24,7 +24,8 @@ _vmctl() {
 		list|show|status|stats)	words="-v --json $(_vmctl_vms)" ;;
 		sched)
 			case ${COMP_WORDS[2]} in
-			"$cur")	words="--json pool $(_vmctl_vms)" ;;
+			"$cur")	words="--json -s pool $(_vmctl_vms)" ;;
+			-*)	words="--json -s" ;;
 			pool)	words="create remove policy= cpus= slots= quantum=" ;;
 			*)	words="pool= weight= cap= priority= length= period= budget= hybrid=" ;;
 			esac ;;

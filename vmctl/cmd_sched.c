@@ -6,12 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
+#include "figures.h"
 #include "mgmt.h"
 #include "vmctl.h"
 
-#define BAR		20
 #define SETTINGS_MAX	16
+#define REMEDY_MAX	(LIST_MAX + 64)
 
 static const struct option json_options[] = {
 	{ "json", no_argument, NULL, 'j' },
@@ -20,77 +23,75 @@ static const struct option json_options[] = {
 
 /* ---- show ---- */
 
-/* Three digits and a unit. */
-static const char *duration(uint64_t ns, char buf[16])
+/* All VMs and what each got: of list.vm[i] figures[i]. */
+struct look {
+	struct pool_info pools[POOLS_MAX];
+	size_t npools;
+	struct vm_list list;
+	struct figures *figures;
+};
+
+static uint64_t pool_run(const struct look *l, uint32_t pool)
 {
-	static const char * const units[] = { "ns", "us", "ms", "s" };
-	double v = ns;
-	int u = 0;
-
-	while (v >= 1000 && u < 3) {
-		v /= 1000;
-		u++;
-	}
-	snprintf(buf, 16, v < 10 && u ? "%.1f%s" : "%.0f%s", v, units[u]);
-	return buf;
-}
-
-static uint64_t mean(uint64_t sum, uint64_t n)
-{
-	return n ? sum / n : 0;
-}
-
-static void print_vm(const struct vm_info *vm, uint64_t pool_run)
-{
-	const struct sched_info *s = &vm->sched;
-	char wait[16], resp[16], p99[16], cap[16] = "-", promise[40] = "-", bar[BAR + 1];
-	char a[16], b[16];
-	double share = pool_run ? (double)s->run / pool_run : 0;
-	int filled = share * BAR + .5;
-
-	memset(bar, '#', filled);
-	memset(bar + filled, '.', BAR - filled);
-	bar[BAR] = '\0';
-	if (s->cap)
-		snprintf(cap, sizeof(cap), "%.1f%%", s->cap / 10.0);
-	if (s->period)
-		snprintf(promise, sizeof(promise), "%s/%s%s", duration(s->budget, a),
-			 duration(s->period, b), s->hybrid ? "+" : "");
-	printf("%5llu %6u %4u %7s %12s %s %5.1f%% %7s %7s %7s %s\n", (unsigned long long)vm->id,
-	       s->weight, s->priority, cap, promise, bar, share * 100, duration(s->wait, wait),
-	       duration(mean(s->response, s->wakeups), resp), duration(s->p99, p99), vm->name);
-}
-
-static void print_pool(const struct pool_info *p, const struct vm_list *list)
-{
-	char quantum[16], fairness[32] = "";
 	uint64_t run = 0;
-	size_t i, n = 0;
+	size_t i;
 
-	for (i = 0; i < list->n; i++) {
-		if (list->vm[i].sched.pool == p->id) {
-			run += list->vm[i].sched.run;
-			n++;
-		}
-	}
+	for (i = 0; i < l->list.n; i++)
+		if (l->list.vm[i].sched.pool == pool)
+			run += l->figures[i].s.run;
+	return run;
+}
+
+static void print_pool(const struct pool_info *p, const struct look *l)
+{
+	char quantum[16], fairness[32] = "", line[FIGURES_LINE];
+	uint64_t run = pool_run(l, p->id);
+	bool any = false;
+	size_t i;
+
 	if (p->admin)
 		snprintf(fairness, sizeof(fairness), ", fairness %.3f", p->jain / 1e6);
 	printf("pool %s: policy %s, %u slot%s (%u busy, %u waiting), CPUs %s, quantum %s%s%s%s\n",
 	       p->name, p->policy, p->slots, p->slots == 1 ? "" : "s", p->busy, p->waiting,
-	       *p->cpus ? p->cpus : "all", duration(p->quantum, quantum), fairness,
+	       *p->cpus ? p->cpus : "all", figures_time(p->quantum, quantum), fairness,
 	       *p->status ? ", " : "", p->status);
-	if (!n)
+	for (i = 0; i < l->list.n; i++) {
+		if (l->list.vm[i].sched.pool != p->id)
+			continue;
+		if (!any) {
+			figures_settings(NULL, NULL, 0, line);
+			puts(line);
+			any = true;
+		}
+		figures_settings(&l->list.vm[i], &l->figures[i],
+				 figures_share(l->figures[i].s.run, run), line);
+		puts(line);
+	}
+	if (!any)
 		return;
-	printf("%5s %6s %4s %7s %12s %-*s %6s %7s %7s %7s %s\n", "ID", "WEIGHT", "PRIO", "CAP",
-	       "RESERVED", BAR, "SHARE", "", "WAITED", "RESP", "P99", "NAME");
-	for (i = 0; i < list->n; i++)
-		if (list->vm[i].sched.pool == p->id)
-			print_vm(&list->vm[i], run);
+	figures_times(NULL, NULL, line);
+	puts(line);
+	for (i = 0; i < l->list.n; i++) {
+		if (l->list.vm[i].sched.pool != p->id)
+			continue;
+		figures_times(&l->list.vm[i], &l->figures[i], line);
+		puts(line);
+	}
 }
 
 static void add(struct json_object *o, const char *name, uint64_t value)
 {
 	json_object_object_add(o, name, json_object_new_int64(value));
+}
+
+/* To a thousandth: a double's seventeen digits are nothing anybody measured. */
+static void add_real(struct json_object *o, const char *name, double value)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%.3f", value);
+	json_object_object_add(o, name, value < 0 ? NULL :
+			       json_object_new_double_s(value, text));
 }
 
 static struct json_object *pool_json(const struct pool_info *p)
@@ -111,9 +112,10 @@ static struct json_object *pool_json(const struct pool_info *p)
 	return o;
 }
 
-static struct json_object *sched_json(const struct vm_info *vm)
+static struct json_object *sched_json(const struct vm_info *vm, const struct figures *f,
+				      double share)
 {
-	const struct sched_info *s = &vm->sched;
+	const struct sched_info *s = &f->s;
 	struct json_object *o = json_object_new_object();
 
 	add(o, "id", vm->id);
@@ -137,75 +139,157 @@ static struct json_object *sched_json(const struct vm_info *vm)
 	add(o, "misses", s->misses);
 	add(o, "p50_ns", s->p50);
 	add(o, "p99_ns", s->p99);
+	add(o, "entitled_ns", s->entitled);
+	add(o, "interval_ns", f->ns);
+	add_real(o, "utilisation_percent", f->utilisation);
+	add_real(o, "throughput_per_s", f->throughput);
+	add_real(o, "share_percent", share);
 	return o;
 }
 
-static int show(struct mgmt *m, bool json)
+static void print_text(const struct look *l, unsigned int seconds)
 {
-	struct pool_info *pools = calloc(POOLS_MAX, sizeof(*pools));
-	struct json_object *all, *a;
-	struct vm_list list;
-	size_t n, i;
+	size_t i;
 
-	if (!pools || mgmt_pools(m, pools, POOLS_MAX, &n) || mgmt_list(m, &list)) {
-		free(pools);
+	for (i = 0; i < l->npools; i++)
+		print_pool(&l->pools[i], l);
+	if (l->npools)
+		printf("policies: %s\n", l->pools[0].policies);
+	if (seconds)
+		printf("counted: %u s; P50, P99 and fairness, since each VM was created\n", seconds);
+	else
+		printf("counted: since each VM was created; see -s\n");
+}
+
+static void print_json(const struct look *l)
+{
+	struct json_object *all = json_object_new_object(), *a = json_object_new_array();
+	size_t i;
+
+	for (i = 0; i < l->npools; i++)
+		json_object_array_add(a, pool_json(&l->pools[i]));
+	json_object_object_add(all, "pools", a);
+	a = json_object_new_array();
+	for (i = 0; i < l->list.n; i++) {
+		const struct vm_info *vm = &l->list.vm[i];
+		uint64_t run = pool_run(l, vm->sched.pool);
+
+		json_object_array_add(a, sched_json(vm, &l->figures[i],
+						    figures_share(l->figures[i].s.run, run)));
+	}
+	json_object_object_add(all, "vms", a);
+	puts(json_object_to_json_string_ext(all, JSON_C_TO_STRING_PRETTY |
+					    JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(all);
+}
+
+/* As VMs' times of creation are told. */
+static uint64_t boot_time(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+static const struct sched_info *before(const struct vm_list *old, uint64_t id)
+{
+	size_t i;
+
+	for (i = 0; i < old->n; i++)
+		if (old->vm[i].id == id)
+			return &old->vm[i].sched;
+	return NULL;
+}
+
+/* What was since each VM was created, or within the seconds from now on. */
+static int take(struct mgmt *m, unsigned int seconds, struct look *l)
+{
+	struct vm_list old = { 0 };
+	uint64_t then = 0, now;
+	size_t i;
+
+	if (seconds) {
+		then = boot_time();
+		if (mgmt_list(m, &old))
+			return -1;
+		sleep(seconds);
+	}
+	now = boot_time();
+	if (!mgmt_pools(m, l->pools, POOLS_MAX, &l->npools) && !mgmt_list(m, &l->list))
+		l->figures = calloc(l->list.n + 1, sizeof(*l->figures));
+	for (i = 0; l->figures && i < l->list.n; i++) {
+		const struct vm_info *vm = &l->list.vm[i];
+		const struct sched_info *was = before(&old, vm->id);
+		uint64_t since = was ? then : vm->created;
+
+		figures_of(&l->figures[i], &vm->sched, was, now > since ? now - since : 0);
+	}
+	vm_list_free(&old);
+	return l->figures ? 0 : -1;
+}
+
+static int show(struct mgmt *m, bool json, unsigned int seconds)
+{
+	struct look *l = calloc(1, sizeof(*l));
+	int status = STATUS_ERROR;
+
+	if (!l || take(m, seconds, l)) {
 		report("cannot list the pools%s%s", *mgmt_error(m) ? ": " : "", mgmt_error(m));
-		return STATUS_ERROR;
-	}
-	if (json) {
-		all = json_object_new_object();
-		a = json_object_new_array();
-		for (i = 0; i < n; i++)
-			json_object_array_add(a, pool_json(&pools[i]));
-		json_object_object_add(all, "pools", a);
-		a = json_object_new_array();
-		for (i = 0; i < list.n; i++)
-			json_object_array_add(a, sched_json(&list.vm[i]));
-		json_object_object_add(all, "vms", a);
-		puts(json_object_to_json_string_ext(all, JSON_C_TO_STRING_PRETTY |
-						    JSON_C_TO_STRING_NOSLASHESCAPE));
-		json_object_put(all);
 	} else {
-		for (i = 0; i < n; i++)
-			print_pool(&pools[i], &list);
-		if (n)
-			printf("policies: %s\n", pools[0].policies);
+		if (json)
+			print_json(l);
+		else
+			print_text(l, seconds);
+		status = STATUS_OK;
 	}
-	vm_list_free(&list);
-	free(pools);
-	return STATUS_OK;
+	if (l) {
+		vm_list_free(&l->list);
+		free(l->figures);
+	}
+	free(l);
+	return status;
 }
 
 /* ---- set ---- */
 
-enum kind { NUMBER, TIME, PERCENT, YESNO, TEXT, FLAG, POOL };
+enum kind { NUMBER, TIME, PERCENT, YESNO, TEXT, POLICY, FLAG, POOL };
 
+/* @takes: what a value looks like, for who typed another; @min, @max: of a NUMBER */
 struct key {
 	const char *name;
 	enum kind kind;
 	int attr;
 	bool wide;
+	const char *takes;
+	unsigned int min, max;
 };
 
+#define A_TIME	"a time such as 500us, 10ms or 1.5s"
+
 static const struct key vm_keys[] = {
-	{ "pool", POOL, LHV_A_SCHED_POOL, false },
-	{ "weight", NUMBER, LHV_A_SCHED_WEIGHT, false },
-	{ "cap", PERCENT, LHV_A_SCHED_CAP, false },
-	{ "priority", NUMBER, LHV_A_SCHED_PRIORITY, false },
-	{ "length", TIME, LHV_A_SCHED_LENGTH, true },
-	{ "period", TIME, LHV_A_SCHED_PERIOD, true },
-	{ "budget", TIME, LHV_A_SCHED_BUDGET, true },
-	{ "hybrid", YESNO, LHV_A_SCHED_HYBRID, false },
+	{ .name = "pool", POOL, LHV_A_SCHED_POOL },
+	{ .name = "weight", NUMBER, LHV_A_SCHED_WEIGHT, .min = 1, .max = 10000,
+	  .takes = "a number from 1 to 10000" },
+	{ .name = "cap", PERCENT, LHV_A_SCHED_CAP,
+	  .takes = "percent of one CPU, such as 250%; 0, no cap" },
+	{ .name = "priority", NUMBER, LHV_A_SCHED_PRIORITY, .max = 99,
+	  .takes = "a number from 0 to 99" },
+	{ .name = "length", TIME, LHV_A_SCHED_LENGTH, true, .takes = A_TIME "; 0, learn it" },
+	{ .name = "period", TIME, LHV_A_SCHED_PERIOD, true, .takes = A_TIME "; 0, no reservation" },
+	{ .name = "budget", TIME, LHV_A_SCHED_BUDGET, true, .takes = A_TIME "; 0, no reservation" },
+	{ .name = "hybrid", YESNO, LHV_A_SCHED_HYBRID, .takes = "yes or no" },
 	{ 0 }
 };
 
 static const struct key pool_keys[] = {
-	{ "create", FLAG, LHV_A_POOL_CREATE, false },
-	{ "remove", FLAG, LHV_A_POOL_REMOVE, false },
-	{ "policy", TEXT, LHV_A_POOL_POLICY, false },
-	{ "cpus", TEXT, LHV_A_POOL_CPUS, false },
-	{ "slots", NUMBER, LHV_A_POOL_SLOTS, false },
-	{ "quantum", TIME, LHV_A_POOL_QUANTUM, true },
+	{ .name = "create", FLAG, LHV_A_POOL_CREATE },
+	{ .name = "remove", FLAG, LHV_A_POOL_REMOVE },
+	{ .name = "policy", POLICY, LHV_A_POOL_POLICY },
+	{ .name = "cpus", TEXT, LHV_A_POOL_CPUS },
+	{ .name = "slots", NUMBER, LHV_A_POOL_SLOTS, .max = 1000000,
+	  .takes = "a number; 0, one for each CPU" },
+	{ .name = "quantum", TIME, LHV_A_POOL_QUANTUM, true, .takes = A_TIME },
 	{ 0 }
 };
 
@@ -243,18 +327,43 @@ static int parse_percent(const char *s, uint64_t *mille)
 	return 0;
 }
 
-static int pool_id(struct mgmt *m, const char *name, uint64_t *id)
+/* Of a pool by its name; 1 when none has it, and @names are those there are. */
+static int pool_id(struct mgmt *m, const char *name, uint64_t *id, char names[REMEDY_MAX])
 {
 	struct pool_info *pools = calloc(POOLS_MAX, sizeof(*pools));
-	int ret = -ENOENT;
-	size_t n = 0, i;
+	size_t n = 0, i, len = 0;
+	int ret = -EINVAL;
 
+	names[0] = '\0';
 	if (pools && !mgmt_pools(m, pools, POOLS_MAX, &n)) {
-		for (i = 0; i < n; i++) {
-			if (strcmp(pools[i].name, name))
-				continue;
+		ret = 1;
+		for (i = 0; i < n && ret; i++) {
 			*id = pools[i].id;
-			ret = 0;
+			ret = strcmp(pools[i].name, name) ? 1 : 0;
+			len += snprintf(names + len, REMEDY_MAX - len, " %s", pools[i].name);
+			if (len >= REMEDY_MAX)
+				len = REMEDY_MAX - 1;
+		}
+	}
+	free(pools);
+	return ret;
+}
+
+/* Is there a policy of this name? 1 when not, and @names are those there are. */
+static int policy_exists(struct mgmt *m, const char *name, char names[REMEDY_MAX])
+{
+	struct pool_info *pools = calloc(POOLS_MAX, sizeof(*pools));
+	size_t n = 0, len = strlen(name);
+	int ret = -EINVAL;
+	const char *p;
+
+	names[0] = '\0';
+	if (pools && !mgmt_pools(m, pools, POOLS_MAX, &n) && n) {
+		snprintf(names, REMEDY_MAX, " %s", pools[0].policies);
+		ret = 1;
+		for (p = names; *p && ret; p += strcspn(p, " ")) {
+			p += strspn(p, " ");
+			ret = strcspn(p, " ") == len && !strncmp(p, name, len) ? 0 : 1;
 		}
 	}
 	free(pools);
@@ -264,12 +373,17 @@ static int pool_id(struct mgmt *m, const char *name, uint64_t *id)
 static int parse_value(struct mgmt *m, const struct key *key, const char *value,
 		       struct setting *set)
 {
+	char names[REMEDY_MAX] = "";
 	unsigned int number;
 	int ret = 0;
 
 	switch (key->kind) {
 	case TEXT:
 		set->text = value;
+		break;
+	case POLICY:
+		set->text = value;
+		ret = policy_exists(m, value, names);
 		break;
 	case TIME:
 		ret = parse_time(value, &set->value);
@@ -282,16 +396,31 @@ static int parse_value(struct mgmt *m, const struct key *key, const char *value,
 		ret = set->value || !strcmp(value, "no") ? 0 : -EINVAL;
 		break;
 	case POOL:
-		ret = pool_id(m, value, &set->value);
+		ret = pool_id(m, value, &set->value, names);
 		break;
 	default:
-		ret = parse_uint(value, 0, 1000000, &number);
+		ret = parse_uint(value, key->min, key->max, &number);
 		set->value = ret ? 0 : number;
 	}
-	if (ret)
+	if (ret > 0)
+		report("%s=%s: no such %s; there are:%s", key->name, value, key->name, names);
+	else if (ret && key->takes)
+		report("%s=%s: not a value for that, which takes %s", key->name, value, key->takes);
+	else if (ret)
 		report("%s=%s: %s", key->name, value,
-		       ret == -ENOENT ? "no such pool" : "not a value for that");
+		       *mgmt_error(m) ? mgmt_error(m) : "cannot list the pools");
 	return ret;
+}
+
+static void report_keys(const char *what, const struct key *keys)
+{
+	char all[128] = "";
+	size_t len = 0;
+
+	for (; keys->name && len < sizeof(all); keys++)
+		len += snprintf(all + len, sizeof(all) - len, " %s%s", keys->name,
+				keys->kind == FLAG ? "" : "=");
+	report("%s: nothing that can be set, which is:%s", what, all);
 }
 
 /* How many there were, or -EINVAL. */
@@ -308,7 +437,7 @@ static int parse_settings(struct mgmt *m, const struct key *keys, int argc, char
 			if (strlen(key->name) == len && !strncmp(key->name, argv[i], len))
 				break;
 		if (!key->name || (argv[i][len] == '=') == (key->kind == FLAG)) {
-			report("%s: nothing that can be set", argv[i]);
+			report_keys(argv[i], keys);
 			return -EINVAL;
 		}
 		set[i] = (struct setting) { .attr = key->attr, .wide = key->wide };
@@ -340,26 +469,36 @@ static int change(struct mgmt *m, int argc, char **argv)
 		ret = mgmt_set_sched(m, vm.id, set, n);
 	if (!ret)
 		return STATUS_OK;
-	report("%s: %s", name, *mgmt_error(m) ? mgmt_error(m) : strerror(-ret));
+	report("%s: %s%s", name, *mgmt_error(m) ? mgmt_error(m) : strerror(-ret),
+	       pool && ret == -ENOENT ? "; \"create\" among the settings makes it" : "");
 	return STATUS_ERROR;
 }
 
 int cmd_sched(int argc, char **argv)
 {
+	unsigned int seconds = 0;
 	bool json = false;
 	struct mgmt *m;
 	int c, status;
 
 	optind = 1;
-	while ((c = getopt_long(argc, argv, "+j", json_options, NULL)) != -1) {
-		if (c != 'j')
+	while ((c = getopt_long(argc, argv, "+js:", json_options, NULL)) != -1) {
+		if (c != 'j' && c != 's')
 			return command_usage("sched");
-		json = true;
+		if (c == 'j') {
+			json = true;
+		} else if (parse_uint(optarg, 1, 1000000, &seconds)) {
+			report("-s %s: not a number of seconds from 1 on", optarg);
+			return STATUS_USAGE;
+		}
 	}
+	if (optind != argc && (json || seconds))
+		return command_usage("sched");
 	m = mgmt_open(false);
 	if (!m)
 		return STATUS_ERROR;
-	status = optind == argc ? show(m, json) : change(m, argc - optind, argv + optind);
+	status = optind == argc ? show(m, json, seconds) :
+				  change(m, argc - optind, argv + optind);
 	mgmt_close(m);
 	return status;
 }

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "figures.h"
 #include "mgmt.h"
 #include "vmctl.h"
 
@@ -27,11 +28,11 @@ struct row {
 	struct vm_info vm;
 	struct vm_stats stats;
 	bool fresh;		/* no look before this one */
-	bool no_share;		/* its pool has no policy, or nobody ran */
-	double run, host, steal, exits, wait, throttled, share;
+	double run, host, steal, exits, share;
+	struct figures fig;
 };
 
-enum view { USAGE = 1, SCHEDULING = 2, ALL = 3 };
+enum view { USAGE = 1, SHARES = 2, TIMES = 4, ALL = 7 };
 
 /**
  * struct column - what is shown, in this order, and sorted by
@@ -41,7 +42,7 @@ enum view { USAGE = 1, SCHEDULING = 2, ALL = 3 };
  * @digits: behind the point
  * @views: that show it
  * @rate: it takes two looks
- * @value: the number; NULL for text
+ * @value: the number, negative where there is none; NULL for text
  */
 struct column {
 	const char *head;
@@ -65,23 +66,35 @@ VALUE(get_steal, r->steal)
 VALUE(get_exits, r->exits)
 VALUE(get_mem, r->vm.resident / MIB)
 VALUE(get_share, r->share)
-VALUE(get_wait, r->wait)
-VALUE(get_throttled, r->throttled)
+VALUE(get_utilisation, r->fig.utilisation)
+VALUE(get_wait, figures_percent(r->fig.s.wait, r->fig.ns))
+VALUE(get_throttled, figures_percent(r->fig.s.throttled, r->fig.ns))
+VALUE(get_throughput, r->fig.throughput)
+VALUE(get_slices, figures_per_second(r->fig.s.slices, r->fig.ns))
+VALUE(get_response, r->fig.response / 1000)
+VALUE(get_p50, r->vm.sched.p50 / 1000.0)
 VALUE(get_p99, r->vm.sched.p99 / 1000.0)
+VALUE(get_turnaround, r->fig.turnaround / 1000)
 
-enum { COL_ID, COL_RUN, COL_SHARE = 6, COL_STATE = 10, COL_NAME, NCOLS };
+enum { COL_ID, COL_RUN, COL_STATE = 16, COL_NAME, NCOLS };
 
 static const struct column columns[NCOLS] = {
 	[COL_ID] = { "ID", 'i', 5, 0, ALL, false, get_id },
-	[COL_RUN] = { "RUN%", 'r', 7, 1, ALL, true, get_run },
+	[COL_RUN] = { "RUN%", 'r', 7, 1, USAGE, true, get_run },
 	{ "HOST%", 'h', 7, 1, USAGE, true, get_host },
 	{ "STEAL%", 's', 7, 1, USAGE, true, get_steal },
 	{ "EXITS/S", 'e', 9, 0, USAGE, true, get_exits },
 	{ "MEM(MiB)", 'm', 9, 1, USAGE, false, get_mem },
-	[COL_SHARE] = { "SHARE%", 'a', 7, 1, SCHEDULING, true, get_share },
-	{ "WAIT%", 'w', 7, 1, SCHEDULING, true, get_wait },
-	{ "THROT%", 't', 7, 1, SCHEDULING, true, get_throttled },
-	{ "P99(us)", 'p', 9, 0, SCHEDULING, false, get_p99 },
+	{ "SHARE%", 'a', 7, 1, SHARES, true, get_share },
+	{ "UTIL%", 'u', 7, 1, SHARES, true, get_utilisation },
+	{ "WAIT%", 'w', 7, 1, SHARES, true, get_wait },
+	{ "THROT%", 't', 7, 1, SHARES, true, get_throttled },
+	{ "BURSTS/S", 'b', 8, 0, SHARES, true, get_throughput },
+	{ "SLICES/S", 'c', 8, 0, TIMES, true, get_slices },
+	{ "RESP(us)", 'o', 8, 0, TIMES, true, get_response },
+	{ "P50(us)", '5', 7, 0, TIMES, false, get_p50 },
+	{ "P99(us)", 'p', 7, 0, TIMES, false, get_p99 },
+	{ "TURN(us)", 'T', 8, 0, TIMES, true, get_turnaround },
 	[COL_STATE] = { "STATE", 'S', 8, 0, ALL, false, NULL },
 	[COL_NAME] = { "NAME", 'n', 20, 0, ALL, false, NULL },
 };
@@ -116,33 +129,30 @@ static const struct row *before(const struct top *old, uint64_t id)
 static void rate(struct row *r, const struct row *old, double seconds)
 {
 	const struct vm_stats *a = &old->stats, *b = &r->stats;
-	const struct sched_info *c = &old->vm.sched, *d = &r->vm.sched;
 	double percent = 100 / NS_PER_SEC / seconds;
 
 	r->run = (b->run_ns - a->run_ns) * percent;
 	r->host = (b->host_ns - a->host_ns) * percent;
 	r->steal = (b->steal_ns - a->steal_ns) * percent;
 	r->exits = (b->total_exits - a->total_exits) / seconds;
-	r->wait = (d->wait - c->wait) * percent;
-	r->throttled = (d->throttled - c->throttled) * percent;
-	r->share = d->run - c->run;	/* see shares() */
+	figures_of(&r->fig, &r->vm.sched, &old->vm.sched, seconds * NS_PER_SEC);
 	r->fresh = false;
 }
 
 /* Of the CPU time that the VMs of a pool had meanwhile, each one's part. */
 static void shares(struct top *t)
 {
-	double sum[POOLS_MAX] = { 0 };
+	uint64_t sum[POOLS_MAX] = { 0 };
 	size_t i;
 
 	for (i = 0; i < t->n; i++)
-		if (!t->row[i].fresh && t->row[i].vm.sched.pool < POOLS_MAX)
-			sum[t->row[i].vm.sched.pool] += t->row[i].share;
+		if (t->row[i].vm.sched.pool < POOLS_MAX)
+			sum[t->row[i].vm.sched.pool] += t->row[i].fig.s.run;
 	for (i = 0; i < t->n; i++) {
 		struct row *r = &t->row[i];
+		uint32_t pool = r->vm.sched.pool;
 
-		r->no_share = r->vm.sched.pool >= POOLS_MAX || sum[r->vm.sched.pool] <= 0;
-		r->share = r->no_share ? 0 : r->share / sum[r->vm.sched.pool] * 100;
+		r->share = figures_share(r->fig.s.run, pool < POOLS_MAX ? sum[pool] : 0);
 	}
 }
 
@@ -207,7 +217,7 @@ static void put_cell(const struct column *col, const struct row *r, char *cell, 
 		snprintf(cell, room, "%s", r->vm.name);
 	else if (col == &columns[COL_STATE])
 		snprintf(cell, room, "%-*s ", col->width, vm_state_name(r->vm.state));
-	else if ((col->rate && r->fresh) || (col == &columns[COL_SHARE] && r->no_share))
+	else if ((col->rate && r->fresh) || col->value(r) < 0)
 		snprintf(cell, room, "%*s ", col->width, "-");
 	else
 		snprintf(cell, room, "%*.*f ", col->width, col->digits, col->value(r));
@@ -257,9 +267,36 @@ static void print_page(struct top *t)
 	fflush(stdout);
 }
 
+/* @view, and as many of the next ones as the terminal has room for. */
+static enum view fitting(enum view view, int cols)
+{
+	enum view next = view;
+
+	do {
+		next = next == TIMES ? USAGE : next << 1;
+		if (width_of(view | next) > cols)
+			break;
+		view |= next;
+	} while (view != ALL);
+	return view;
+}
+
+static void put_keys(enum view view, char *line, size_t room)
+{
+	size_t n = 0;
+	int i;
+
+	for (i = 0; i < NCOLS; i++)
+		if (columns[i].views & view)
+			n += snprintf(line + n, room - n, "%c ", columns[i].key);
+	line[n - 1] = ':';
+	snprintf(line + n, room - n, " sort by a column, R: reverse%s, q: quit",
+		 view == ALL ? "" : ", v: other columns");
+}
+
 static void draw(struct top *t, unsigned int seconds)
 {
-	enum view view = COLS >= width_of(ALL) ? ALL : t->view;
+	enum view view = fitting(t->view, COLS);
 	char line[LINE_ROOM];
 	size_t i;
 
@@ -268,9 +305,8 @@ static void draw(struct top *t, unsigned int seconds)
 		 t->n == 1 ? "" : "s", seconds, columns[t->sort].head,
 		 t->reverse ? ", reversed" : "");
 	mvaddnstr(0, 0, line, COLS);
-	mvaddnstr(1, 0, view == ALL ? "i r h s e m a w t p S n: sort by a column, R: reverse, q: quit" :
-		  view == USAGE ? "i r h s e m S n: sort by a column, R: reverse, v: scheduling, q: quit" :
-		  "i r a w t p S n: sort by a column, R: reverse, v: usage, q: quit", COLS);
+	put_keys(view, line, sizeof(line));
+	mvaddnstr(1, 0, line, COLS);
 	put_line(view, NULL, line, sizeof(line));
 	attron(A_REVERSE);
 	mvprintw(FIRST_ROW - 1, 0, "%-*.*s", COLS, COLS, line);
@@ -292,7 +328,7 @@ static bool key(struct top *t, int c)
 	if (c == 'R')
 		t->reverse = !t->reverse;
 	if (c == 'v')
-		t->view = t->view == USAGE ? SCHEDULING : USAGE;
+		t->view = t->view == TIMES ? USAGE : t->view << 1;
 	for (i = 0; i < NCOLS; i++)
 		if (columns[i].key == c)
 			t->sort = i;

@@ -25,7 +25,7 @@ struct sched_info {
 	uint32_t pool, weight, cap, priority, hybrid;
 	uint64_t length, period, budget;
 	uint64_t run, wait, throttled, slices, wakeups, response, bursts, turnaround, misses;
-	uint64_t p50, p99;
+	uint64_t p50, p99, entitled;
 };
 
 #define POOL_NAME_MAX	32

@@ -33,6 +33,7 @@ void mgmt_parse_sched(struct sched_info *s, struct nlattr *nest)
 	s->misses = mgmt_u64(tb, LHV_A_SCHED_MISSES);
 	s->p50 = mgmt_u64(tb, LHV_A_SCHED_P50_NS);
 	s->p99 = mgmt_u64(tb, LHV_A_SCHED_P99_NS);
+	s->entitled = mgmt_u64(tb, LHV_A_SCHED_ENTITLED_NS);
 }
 
 struct pool_sink {

@@ -68,6 +68,7 @@ ear = subprocess.Popen([vmctl, "events", "--json"], stdout=subprocess.PIPE)
 time.sleep(0.5)
 for args, name in ((["status"], "status"), (["status", "-v"], "status"), (["stats", "mine"], "stats"),
                    (["stats", "mine", "0"], "stats"), (["host"], "host"), (["sched"], "sched"),
+                   (["sched", "-s", "1"], "sched"),
                    (["device", "list"], "devices")):
     valid(name, run(*args, "--json"), "vmctl " + " ".join(args))
 value = valid("status", run("status", "-v", "--json", "mine"), "vmctl status of one")

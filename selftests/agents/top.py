@@ -187,7 +187,7 @@ s = t.screen
 check(t.shows(r"running +mine$"), "it shows the VM", s.text())
 check(s.line(0).startswith("2 VMs, every 1 s, sorted by RUN%"), "and a title", s.text())
 check("HOST%" in s.line(3) and "WAIT%" not in s.line(3) and s.line(3).endswith("NAME"),
-      "80 columns hold the first half of the table", s.text())
+      "80 columns hold the first third of the table", s.text())
 check(rows_shown(s) == 2, "each VM has a line", s.text())
 check(t.shows(r"^ +\d+ +\d+\.\d .* mine$"), "with figures from the second look on", s.text())
 drawn, clears = s.bytes, s.clears
@@ -204,15 +204,24 @@ t.key("R")
 check(t.shows(r"sorted by NAME, reversed$"), "R reverses", s.text())
 check(names(s) == sorted(names(s), reverse=True), "and so it is", s.text())
 for c, head in (("i", "ID"), ("h", "HOST%"), ("s", "STEAL%"), ("e", "EXITS/S"), ("m", r"MEM\(MiB\)"),
-                ("a", "SHARE%"), ("w", "WAIT%"), ("t", "THROT%"), ("p", r"P99\(us\)"), ("S", "STATE"),
-                ("r", "RUN%")):
+                ("a", "SHARE%"), ("u", "UTIL%"), ("w", "WAIT%"), ("t", "THROT%"), ("b", "BURSTS/S"),
+                ("c", "SLICES/S"), ("o", r"RESP\(us\)"), ("5", r"P50\(us\)"), ("p", r"P99\(us\)"),
+                ("T", r"TURN\(us\)"), ("S", "STATE"), ("r", "RUN%")):
     t.key(c)
     check(t.shows(f"sorted by {head}, reversed$"), f"{c} sorts by {head}", s.text())
 t.key("v")
-check(t.shows(r"WAIT%") and "HOST%" not in s.line(3) and "P99" in s.line(3),
-      "v shows the other half", s.text())
+check(t.shows(r"SHARE%.*UTIL%.*WAIT%.*THROT%.*BURSTS/S.*NAME$") and "HOST%" not in s.line(3),
+      "v shows the next third", s.text())
+t.key("v")
+check(t.shows(r"SLICES/S.*RESP.*P50.*P99.*TURN.*NAME$") and "WAIT%" not in s.line(3),
+      "and the last one", s.text())
+t.key("v")
+check(t.shows(r"HOST%") and "TURN" not in s.line(3), "and the first one again", s.text())
 t.resize(24, 132)
-check(t.shows(r"HOST%.*WAIT%.*NAME$"), "a wider terminal shows all of it", s.text())
+check(t.shows(r"HOST%.*WAIT%.*NAME$") and "TURN" not in s.line(3), "a wider terminal shows two of them",
+      s.text())
+t.resize(24, 170)
+check(t.shows(r"HOST%.*WAIT%.*TURN.*NAME$"), "a very wide one all of it", s.text())
 t.resize(6, 40)
 check(t.shows(r"^2 VMs.*\n.*\n\n +ID") and rows_shown(s) <= 2, "a small one as much as fits", s.text())
 t.resize(2, 10)
@@ -241,7 +250,7 @@ r = subprocess.run([vmctl, "top", "-s", "1", "-n", "2"], stdin=subprocess.DEVNUL
                    capture_output=True, timeout=60)
 lines = r.stdout.decode().splitlines()
 check(r.returncode == 0 and r.stdout.count(b"NAME") == 2 and b"\x1b" not in r.stdout and
-      all(w in lines[0] for w in ("RUN%", "EXITS/S", "WAIT%", "P99(us)", "STATE")),
+      all(w in lines[0] for w in ("RUN%", "EXITS/S", "WAIT%", "P99(us)", "TURN(us)", "STATE")),
       "piped, it prints pages of plain text with all columns", r.stdout.decode())
 r = subprocess.Popen([vmctl, "top", "-s", "1"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
 r.stdout.readline()
