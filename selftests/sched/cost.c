@@ -88,15 +88,6 @@ static void tell_addresses(void)
 	munmap(page, 4096);
 }
 
-static void set_quantum(uint64_t ns)
-{
-	struct msg *m = msg_new(LHV_CMD_POOL_SET);
-
-	msg_str(m, LHV_A_POOL_NAME, "default");
-	msg_u64(m, LHV_A_POOL_QUANTUM, ns);
-	CHECK_EQ(nl_do(nl, m, NULL, NULL), 0);
-}
-
 /* A thread whose vCPU halts, and whose VMM lets it go on. */
 static void *restless(void *arg)
 {
@@ -122,7 +113,7 @@ static void run_crowd(int n, guest_fn fn, const char *event, const char * const 
 	CHECK_OK(setrlimit(RLIMIT_NOFILE, &files));
 	tell_addresses();
 	sched_setup("fcfs", 1);
-	set_quantum(QUANTUM);
+	CHECK_EQ(pool_set_quantum("default", QUANTUM), 0);
 	for (i = 0; i < n; i++) {
 		crowd[i].vm = machine(0);
 		CHECK(!pthread_create(&crowd[i].thread, NULL, restless, machine_vcpu(crowd[i].vm, fn)));

@@ -28,6 +28,15 @@ int pool_set(const char *pool, const char *policy, int slots, const char *cpus)
 	return nl_do(nl, m, NULL, NULL);
 }
 
+int pool_set_quantum(const char *pool, uint64_t ns)
+{
+	struct msg *m = msg_new(LHV_CMD_POOL_SET);
+
+	msg_str(m, LHV_A_POOL_NAME, pool);
+	msg_u64(m, LHV_A_POOL_QUANTUM, ns);
+	return nl_do(nl, m, NULL, NULL);
+}
+
 static int want_attr;
 static uint64_t got;
 
@@ -106,6 +115,27 @@ uint64_t sched_get(uint64_t id, int attr)
 	return got;
 }
 
+static void on_figures(void *arg, int cmd, const struct attrs *a)
+{
+	uint64_t *fig = arg;
+	struct attrs s;
+	int i;
+
+	(void)cmd;
+	CHECK(a->at[LHV_A_VM_SCHED]);
+	attrs_nest(&s, a->at[LHV_A_VM_SCHED]);
+	for (i = LHV_A_SCHED_RUN_NS; i < FIGURES; i++)
+		fig[i] = attr_u64(&s, i);
+}
+
+void sched_figures(uint64_t id, uint64_t *fig)
+{
+	struct msg *m = msg_new(LHV_CMD_VM_GET);
+
+	msg_u64(m, LHV_A_VM_ID, id);
+	CHECK_EQ(nl_do(nl, m, on_figures, fig), 0);
+}
+
 void sched_setup(const char *policy, uint32_t slots)
 {
 	nl = nl_open();
@@ -148,6 +178,31 @@ uint64_t crew_work(const struct crew *c)
 	for (i = 0; i < c->n; i++)
 		sum += work[i];
 	return sum;
+}
+
+/* A dozen vCPUs, slices of a millisecond, on an emulator that others delay. */
+#define BOUND	(5000 * MS)
+
+uint64_t crews_move(const struct crew *c, int n)
+{
+	uint64_t before[8][8], t = now_ns();
+	volatile uint64_t *work;
+	int i, j;
+
+	CHECK(n <= 8);
+	for (i = 0; i < n; i++)
+		memcpy(before[i], guest_ptr(c[i].vm, g_work), sizeof(before[i]));
+	for (i = 0; i < n; i++) {
+		work = guest_ptr(c[i].vm, g_work);
+		for (j = 0; j < c[i].n; j++) {
+			while (work[j] == before[i][j]) {
+				if (now_ns() - t > BOUND)
+					FAIL("vCPU %d of VM %d gets nothing", j, i);
+				sleep_ms(1);
+			}
+		}
+	}
+	return now_ns() - t;
 }
 
 void crew_end(struct crew *c)

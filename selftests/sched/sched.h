@@ -23,6 +23,7 @@ extern struct nl *nl;
 /* Netlink is open, the default pool has one slot (or @slots) and @policy. */
 void sched_setup(const char *policy, uint32_t slots);
 int pool_set(const char *pool, const char *policy, int slots, const char *cpus);
+int pool_set_quantum(const char *pool, uint64_t ns);
 uint64_t pool_get(const char *pool, int attr);
 
 /* vm-set with one or two attributes; 0 ends. Values of 64 bits by the attribute. */
@@ -30,12 +31,17 @@ int sched_set(uint64_t id, int attr, uint64_t value, int attr2, uint64_t value2)
 /* The same, to another pool at once. */
 int sched_move(uint64_t id, int pool, int attr, uint64_t value, int attr2, uint64_t value2);
 uint64_t sched_get(uint64_t id, int attr);
+/* All figures of one moment: fig[LHV_A_SCHED_WAIT_NS], ... */
+void sched_figures(uint64_t id, uint64_t *fig);
+#define FIGURES	(LHV_A_SCHED_MAX + 1)
 
 void crew_start(struct crew *c, int vcpus, guest_fn fn);
 /* The same in two steps: what asks a vCPU once it runs waits until it stops. */
 void crew_make(struct crew *c, struct vm *vm, int vcpus, guest_fn fn);
 void crew_go(struct crew *c);
 uint64_t crew_work(const struct crew *c);
+/* Until each vCPU of each of these has gone on. How long that took; fails when one does not. */
+uint64_t crews_move(const struct crew *c, int n);
 /* Kills the VM and waits for its threads: each got EIO. */
 void crew_end(struct crew *c);
 void sleep_ms(unsigned int ms);
