@@ -120,6 +120,53 @@ TEST(wait_slots)
 	crew_end(&b);
 }
 
+/* ---- what is written down of a wait that does not end ---- */
+
+TEST(wait_counted)
+{
+	uint64_t from = 0, to = 0, after, begun, wait = 0, last = 0;
+	struct crew a, b;
+	int i;
+
+	sched_setup("fcfs", 1);
+	crew_start(&a, 1, g_spin);
+	while (!crew_work(&a))
+		sleep_ms(1);
+	begun = now_ns();
+	crew_start(&b, 2, g_spin);
+	while (pool_get("default", LHV_A_POOL_WAITING) != 2)
+		sleep_ms(1);
+	for (i = 0; i < 4; i++) {
+		after = now_ns();
+		wait = sched_get(b.id, LHV_A_SCHED_WAIT_NS);
+		/* Two vCPUs, since between @from and @to. */
+		if (i) {
+			CHECK(wait - last >= 2 * (after - to));
+			CHECK(wait - last <= 2 * (now_ns() - from));
+		}
+		from = after;
+		to = now_ns();
+		last = wait;
+		sleep_ms(20);
+	}
+	CHECK(wait > 0);
+	/* Two VMs want to run, and one gets it all. */
+	CHECK(pool_get("default", LHV_A_POOL_JAIN) < 600000);
+	CHECK_EQ(sched_get(a.id, LHV_A_SCHED_WAIT_NS), 0);
+	CHECK_EQ(sched_get(b.id, LHV_A_SCHED_RUN_NS), 0);
+	/* When it ends it is not counted once more. */
+	CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_PAUSE, b.id), 0);
+	while (pool_get("default", LHV_A_POOL_WAITING))
+		sleep_ms(1);
+	wait = sched_get(b.id, LHV_A_SCHED_WAIT_NS);
+	CHECK(wait > last && wait <= 2 * (now_ns() - begun));
+	sleep_ms(10);
+	CHECK_EQ(sched_get(b.id, LHV_A_SCHED_WAIT_NS), wait);
+	CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_RESUME, b.id), 0);
+	crew_end(&b);
+	crew_end(&a);
+}
+
 /* ---- a thread in its VMM has its slot for as long as it is on a CPU ---- */
 
 static volatile bool home, burns;
