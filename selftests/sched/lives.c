@@ -509,6 +509,41 @@ TEST(bound_moves)
 	crew_end(&c[1]);
 }
 
+static void on_status(void *arg, int cmd, const struct attrs *a)
+{
+	char *status = arg;
+
+	(void)cmd;
+	*status = 0;
+	if (a->at[LHV_A_POOL_STATUS]) {
+		snprintf(status, 128, "%s", attr_str(a, LHV_A_POOL_STATUS));
+		CHECK(*status);
+	}
+}
+
+/* A line of the policy's own; most have nothing to say. */
+TEST(pool_status)
+{
+	static const char * const policies[] = { "edf", "rr", "edf", "none" };
+	char status[128];
+	struct msg *m;
+	struct crew c;
+	int i;
+
+	sched_setup("none", 1);
+	crew_start(&c, 1, g_spin);
+	CHECK_EQ(sched_set(c.id, LHV_A_SCHED_PERIOD, 20 * MS, LHV_A_SCHED_BUDGET, 5 * MS), 0);
+	for (i = 0; i < 4; i++) {
+		CHECK_EQ(pool_set("default", policies[i], -1, NULL), 0);
+		m = msg_new(LHV_CMD_POOL_GET);
+		msg_str(m, LHV_A_POOL_NAME, "default");
+		CHECK_EQ(nl_do(nl, m, on_status, status), 0);
+		test_note("%s: \"%s\"", policies[i], status);
+		CHECK_EQ(!*status, !!strcmp(policies[i], "edf"));
+	}
+	crew_end(&c);
+}
+
 /* Refused is all of a request: a pool that is to lose slots, and one that is to get a policy with fewer. */
 TEST(refused_whole)
 {
