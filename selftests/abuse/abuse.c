@@ -124,10 +124,7 @@ void expect_users(int n)
 	FAIL("%d users of the module, not %d: something is left", users, n);
 }
 
-/*
- * It aborts when it needs a TSS and TR is none, or busy. And it restores the host's CR0 with
- * the guest's EFER and CR4 still in place: with LME but not PAE, it does not.
- */
+/* It aborts when it needs a TSS and TR is none, or busy. */
 void spare_emulator(struct kvm_sregs *sregs)
 {
 	if (!test_in_emulator())
@@ -135,8 +132,6 @@ void spare_emulator(struct kvm_sregs *sregs)
 	sregs->tr.type = 9;
 	sregs->tr.present = 1;
 	sregs->tr.s = 0;
-	if (sregs->efer & EFER_LME)
-		sregs->cr4 |= X86_CR4_PAE;
 }
 
 /* ---- a process per VMM ---- */

@@ -58,19 +58,55 @@ static void break_state(struct rng *r, struct vcpu *vcpu)
 	ioctl(vcpu->fd, KVM_SET_REGS, &regs);
 }
 
+/* Its LAPIC takes interrupts, from now on in most cases. */
+static void lapic_on(struct rng *r, struct vcpu *vcpu)
+{
+	struct kvm_lapic_state lapic;
+	uint32_t *svr = (uint32_t *)(lapic.regs + APIC_SVR);
+	uint32_t *tpr = (uint32_t *)(lapic.regs + APIC_TPR);
+
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_LAPIC, &lapic));
+	*svr = below(r, 4) ? 0x1ff : below(r, 0x200);
+	*tpr = below(r, 2) ? 0 : below(r, 0x100);
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_LAPIC, &lapic));
+}
+
+/* An interrupt of some kind; what is refused is fine. */
+static void interrupt(struct rng *r, struct vcpu *vcpu)
+{
+	struct kvm_irq_level line = { .irq = below(r, 24), .level = below(r, 2) };
+	struct kvm_msi msi = {
+		.address_lo = APIC_PAGE | (below(r, 8) ? 0 : below(r, 0x100000)),
+		.data = below(r, 2) ? below(r, 0x100) : below(r, 0x10000),
+	};
+
+	switch (below(r, 8)) {
+	case 0:
+		ioctl(vcpu->vm->fd, KVM_IRQ_LINE, &line);
+		break;
+	case 1:
+		ioctl(vcpu->fd, KVM_NMI, 0);
+		break;
+	default:
+		ioctl(vcpu->vm->fd, KVM_SIGNAL_MSI, &msi);
+	}
+}
+
 static void on_alarm(int sig)
 {
 	(void)sig;
 }
 
 /* False when the vCPU can't go on. */
-static bool run_bytes(struct rng *r, struct vcpu *vcpu)
+static bool run_bytes(struct rng *r, struct vcpu *vcpu, bool lapic)
 {
 	struct kvm_run *run = vcpu->run;
 	uint64_t end = now() + 20;
 	int i;
 
 	for (i = 0; i < MAX_EXITS && now() < end; i++) {
+		if (lapic && below(r, 2))
+			interrupt(r, vcpu);
 		if (ioctl(vcpu->fd, KVM_RUN, 0) < 0) {
 			if (errno == EINTR || errno == EAGAIN)
 				continue;
@@ -87,6 +123,7 @@ static bool run_bytes(struct rng *r, struct vcpu *vcpu)
 			break;
 		case KVM_EXIT_IRQ_WINDOW_OPEN:
 		case KVM_EXIT_SET_TPR:
+		case KVM_EXIT_IOAPIC_EOI:
 		case KVM_EXIT_HLT:
 		case KVM_EXIT_DEBUG:
 			break;
@@ -121,6 +158,7 @@ struct some {
 
 static void some_guests(void *arg)
 {
+	static const unsigned int chips[] = { 0, VM_IRQCHIP, VM_IRQCHIP | VM_PIT, VM_SPLIT };
 	struct some *s = arg;
 	uint64_t i, j;
 	struct rng r;
@@ -132,8 +170,7 @@ static void some_guests(void *arg)
 		struct vm *vm;
 
 		rng_init(&r, s->seed, i);
-		/* QEMU's TCG aborts on a write to CR8 while an interrupt waits. */
-		flags = below(&r, 2) && !test_in_emulator() ? VM_IRQCHIP : 0;
+		flags = chips[below(&r, 4)];
 		alarms(false);
 		vm = machine(flags);
 		vcpu = machine_vcpu(vm, NULL);
@@ -145,7 +182,9 @@ static void some_guests(void *arg)
 			CHECK_OK(ioctl(vcpu->fd, KVM_SET_SREGS, &fresh));
 			vcpu_mode(vcpu, below(&r, LONG + 1), below(&r, RAM));
 			break_state(&r, vcpu);
-			if (!run_bytes(&r, vcpu))
+			if (flags)
+				lapic_on(&r, vcpu);
+			if (!run_bytes(&r, vcpu, flags))
 				break;
 		}
 		munmap(vcpu->run, vm->run_size);
