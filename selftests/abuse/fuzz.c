@@ -7,6 +7,8 @@
  * with slots does not stay so for ever, and the process's end is part of the test.
  */
 #include "abuse.h"
+#include "kvm_younger.h"
+#include <linux/lhv.h>
 #include <sys/eventfd.h>
 
 #define THREADS		4
@@ -15,6 +17,7 @@
 #define EVENTFDS	4
 #define BUF		(64u << 10)
 #define CALLS		2500	/* of one round */
+#define RING		PAGE_SIZE	/* bytes of a dirty ring */
 
 struct target {
 	struct vm *vm;
@@ -22,12 +25,14 @@ struct target {
 	int eventfds[EVENTFDS];
 	uint8_t *pool;		/* memory that slots show, sometimes absent */
 	uint8_t *hole;		/* a page with nothing behind it */
+	struct kvm_dirty_gfn *rings[VCPUS];	/* NULL in the rounds without */
+	int device;		/* VFIO's */
 	uint64_t left;		/* calls, atomic */
 	uint64_t round;
 };
 
 struct row {
-	int fd;			/* 0 system, 1 VM, 2 vCPU */
+	int fd;			/* 0 system, 1 VM, 2 vCPU, 3 a device of the VM */
 	unsigned long cmd;
 	const char *name;
 	unsigned long get;	/* ioctl that fills the argument sensibly */
@@ -40,7 +45,7 @@ static const struct row rows[] = {
 	R(0, KVM_GET_API_VERSION), R(0, KVM_CHECK_EXTENSION), R(0, KVM_GET_VCPU_MMAP_SIZE),
 	R(0, KVM_GET_SUPPORTED_CPUID), R(0, KVM_GET_EMULATED_CPUID), R(0, KVM_GET_MSR_INDEX_LIST),
 	R(0, KVM_GET_MSR_FEATURE_INDEX_LIST), R(0, KVM_GET_MSRS), R(0, KVM_CREATE_VM),
-	R(0, KVM_X86_GET_MCE_CAP_SUPPORTED),
+	R(0, KVM_X86_GET_MCE_CAP_SUPPORTED), R(0, KVM_HAS_DEVICE_ATTR), R(0, KVM_GET_DEVICE_ATTR),
 
 	R(1, KVM_CHECK_EXTENSION), R(1, KVM_CREATE_VCPU), R(1, KVM_GET_DIRTY_LOG),
 	R(1, KVM_SET_USER_MEMORY_REGION), R(1, KVM_SET_USER_MEMORY_REGION),
@@ -52,7 +57,11 @@ static const struct row rows[] = {
 	R(1, KVM_REGISTER_COALESCED_MMIO), R(1, KVM_UNREGISTER_COALESCED_MMIO),
 	PAIR(1, KVM_SET_CLOCK, KVM_GET_CLOCK), R(1, KVM_SET_TSS_ADDR),
 	R(1, KVM_SET_IDENTITY_MAP_ADDR), R(1, KVM_SET_BOOT_CPU_ID), R(1, KVM_ENABLE_CAP),
-	R(1, KVM_X86_SET_MSR_FILTER),
+	R(1, KVM_ENABLE_CAP), R(1, KVM_X86_SET_MSR_FILTER), R(1, KVM_SET_USER_MEMORY_REGION2),
+	R(1, KVM_SET_USER_MEMORY_REGION2), R(1, KVM_RESET_DIRTY_RINGS), R(1, KVM_CREATE_DEVICE),
+	R(1, KVM_SET_NR_MMU_PAGES), R(1, KVM_GET_NR_MMU_PAGES), R(1, KVM_GET_TSC_KHZ),
+	R(1, KVM_SET_TSC_KHZ), R(1, KVM_GET_STATS_FD), R(1, LHV_GET_VM_ID),
+	R(1, LHV_SET_STOP_EVENTFD), R(1, LHV_DEVICE_OPEN),
 
 	R(2, KVM_RUN), R(2, KVM_RUN), R(2, KVM_RUN), R(2, KVM_RUN),
 	PAIR(2, KVM_SET_REGS, KVM_GET_REGS), PAIR(2, KVM_SET_SREGS, KVM_GET_SREGS),
@@ -65,13 +74,22 @@ static const struct row rows[] = {
 	R(2, KVM_SET_SIGNAL_MASK), R(2, KVM_GET_TSC_KHZ), R(2, KVM_SET_TSC_KHZ),
 	R(2, KVM_KVMCLOCK_CTRL), R(2, KVM_X86_SETUP_MCE), R(2, KVM_TRANSLATE),
 	R(2, KVM_ENABLE_CAP), R(2, KVM_SET_CPUID), R(2, KVM_X86_SET_MCE), R(2, KVM_SMI),
+	PAIR(2, KVM_SET_SREGS2, KVM_GET_SREGS2), R(2, KVM_SET_VAPIC_ADDR),
+	R(2, KVM_HAS_DEVICE_ATTR), PAIR(2, KVM_SET_DEVICE_ATTR, KVM_GET_DEVICE_ATTR),
+	R(2, KVM_PRE_FAULT_MEMORY), R(2, KVM_GET_STATS_FD),
+
+	R(3, KVM_HAS_DEVICE_ATTR), R(3, KVM_SET_DEVICE_ATTR), R(3, KVM_SET_DEVICE_ATTR),
 };
 
 /* ---- arguments ---- */
 
 static const uint32_t caps[] = {
 	KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_DISABLE_QUIRKS2,
-	KVM_CAP_X86_DISABLE_EXITS, KVM_CAP_X86_USER_SPACE_MSR,
+	KVM_CAP_X86_DISABLE_EXITS, KVM_CAP_X86_USER_SPACE_MSR, KVM_CAP_DISABLE_QUIRKS,
+	KVM_CAP_X2APIC_API, KVM_CAP_X86_APIC_BUS_CYCLES_NS, KVM_CAP_MAX_VCPU_ID,
+	KVM_CAP_EXIT_ON_EMULATION_FAILURE, KVM_CAP_MSR_PLATFORM_INFO, KVM_CAP_EXCEPTION_PAYLOAD,
+	KVM_CAP_X86_TRIPLE_FAULT_EVENT, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, KVM_CAP_DIRTY_LOG_RING,
+	KVM_CAP_DIRTY_LOG_RING_ACQ_REL, KVM_CAP_ENFORCE_PV_FEATURE_CPUID,
 };
 
 static void msr_filter(struct target *t, struct rng *r, struct kvm_msr_filter *f)
@@ -100,6 +118,30 @@ static void region(struct target *t, struct rng *r, struct kvm_userspace_memory_
 	m->userspace_addr = below(r, 10) ? (uintptr_t)t->pool + at * PAGE_SIZE : odd(r);
 	if (!below(r, 3))
 		m->memory_size = 0;
+}
+
+static void region2(struct target *t, struct rng *r, struct kvm_userspace_memory_region2 *m)
+{
+	struct kvm_userspace_memory_region old;
+
+	region(t, r, &old);
+	memset(m, 0, sizeof(*m));
+	m->slot = old.slot;
+	m->flags = old.flags;
+	m->guest_phys_addr = old.guest_phys_addr;
+	m->memory_size = old.memory_size;
+	m->userspace_addr = old.userspace_addr;
+	if (!below(r, 10))
+		fill_random(r, &m->guest_memfd_offset, 64);
+}
+
+/* The vCPU's TSC offset, the system's XSAVE features, the groups of the VFIO device */
+static void attribute(struct target *t, struct rng *r, struct kvm_device_attr *a)
+{
+	a->flags = below(r, 20) ? 0 : odd(r);
+	a->group = below(r, 10) ? below(r, 2) : odd(r);
+	a->attr = below(r, 10) ? below(r, 4) : odd(r);
+	a->addr = below(r, 10) ? (uintptr_t)t->pool + below(r, RAM / 8) * 8 : odd(r);
 }
 
 static const uint32_t msrs[] = {
@@ -157,11 +199,37 @@ static void sensible(struct target *t, struct rng *r, unsigned long cmd, void *b
 {
 	struct kvm_ioeventfd *io = buf;
 	struct kvm_irqfd *irqfd = buf;
+	struct kvm_create_device *device = buf;
+	struct kvm_pre_fault_memory *prefault = buf;
 	uint32_t *u32 = buf;
 
 	switch (cmd) {
 	case KVM_SET_USER_MEMORY_REGION:
 		region(t, r, buf);
+		break;
+	case KVM_SET_USER_MEMORY_REGION2:
+		region2(t, r, buf);
+		break;
+	case KVM_HAS_DEVICE_ATTR:
+	case KVM_GET_DEVICE_ATTR:
+	case KVM_SET_DEVICE_ATTR:
+		attribute(t, r, buf);
+		break;
+	case KVM_CREATE_DEVICE:
+		device->type = below(r, 10) ? KVM_DEV_TYPE_VFIO : odd(r);
+		device->flags = below(r, 5) ? 0 : odd(r);
+		break;
+	case KVM_PRE_FAULT_MEMORY:
+		memset(prefault, 0, sizeof(*prefault));
+		prefault->gpa = below(r, 10) ? below(r, 1024) * PAGE_SIZE : odd(r);
+		prefault->size = below(r, 10) ? below(r, 600) * PAGE_SIZE : odd(r);
+		prefault->flags = below(r, 20) ? 0 : odd(r);
+		break;
+	case KVM_SET_VAPIC_ADDR:
+		*(uint64_t *)buf = below(r, 2) ? 0 : odd(r);
+		break;
+	case LHV_SET_STOP_EVENTFD:
+		u32[0] = below(r, 4) ? some_eventfd(t, r) : -1;
 		break;
 	case KVM_GET_MSRS:
 	case KVM_SET_MSRS:
@@ -207,7 +275,7 @@ static void sensible(struct target *t, struct rng *r, unsigned long cmd, void *b
 	case KVM_ENABLE_CAP:
 		memset(buf, 0, sizeof(struct kvm_enable_cap));
 		u32[0] = below(r, 4) ? caps[below(r, sizeof(caps) / sizeof(caps[0]))] : odd(r);
-		u32[2] = below(r, 30);
+		*(uint64_t *)(u32 + 2) = below(r, 10) ? below(r, 30) : odd(r);
 		break;
 	case KVM_X86_SET_MSR_FILTER:
 		msr_filter(t, r, buf);
@@ -247,12 +315,14 @@ static void flip_bits(struct rng *r, uint8_t *buf, size_t size)
 static int target_fd(struct target *t, struct rng *r, int fd)
 {
 	if (!below(r, 200))
-		fd = below(r, 3);	/* the wrong kind */
+		fd = below(r, 4);	/* the wrong kind */
 	switch (fd) {
 	case 0:
 		return t->vm->sys;
 	case 1:
 		return t->vm->fd;
+	case 3:
+		return t->device;
 	default:
 		return t->vm->vcpus[below(r, t->vm->nr_vcpus)].fd;
 	}
@@ -267,6 +337,8 @@ static unsigned long argument(struct target *t, struct rng *r, const struct row 
 	if (!size && row->cmd != KVM_SET_IRQCHIP && row->cmd != KVM_REINJECT_CONTROL) {
 		if (row->cmd == KVM_RUN)
 			return below(r, 100) ? 0 : odd(r);
+		if (row->cmd == KVM_SET_TSC_KHZ && below(r, 2))
+			return 1000000 + below(r, 4000000);
 		return below(r, 4) ? below(r, 8) : odd(r);
 	}
 	if (!below(r, 40))
@@ -291,12 +363,28 @@ static unsigned long argument(struct target *t, struct rng *r, const struct row 
 	sensible(t, r, row->cmd, buf);
 	if (!below(r, 2))
 		flip_bits(r, buf, size);
-	if (row->cmd == KVM_SET_SREGS)
+	/* SREGS2 begins in the same way. */
+	if (row->cmd == KVM_SET_SREGS || row->cmd == KVM_SET_SREGS2)
 		spare_emulator((struct kvm_sregs *)buf);
 	/* What would keep the ticks out of KVM_RUN makes for a dull round. */
 	if (row->cmd == KVM_SET_SIGNAL_MASK)
 		buf[4 + (SIGUSR1 - 1) / 8] &= ~(1 << (SIGUSR1 - 1) % 8);
 	return (uintptr_t)buf;
+}
+
+/* Harvest some of a ring, or pretend to; it is the VMM's to scribble on, too. */
+static void use_ring(struct rng *r, struct kvm_dirty_gfn *ring)
+{
+	struct kvm_dirty_gfn *e;
+	int n;
+
+	for (n = below(r, 64); n && ring; n--) {
+		e = &ring[below(r, RING / sizeof(*ring))];
+		if (below(r, 50))
+			e->flags |= KVM_DIRTY_GFN_F_RESET;
+		else
+			fill_random(r, e, sizeof(*e));
+	}
 }
 
 /* What else a VMM does meanwhile. */
@@ -310,7 +398,7 @@ static void disturb(struct target *t, struct rng *r)
 
 	if (size > RAM - at)
 		size = RAM - at;
-	switch (below(r, 8)) {
+	switch (below(r, 9)) {
 	case 0:
 		munmap(t->pool + at, size);
 		break;
@@ -338,6 +426,9 @@ static void disturb(struct target *t, struct rng *r)
 		vcpu->run->request_interrupt_window = below(r, 2);
 		break;
 	case 7:
+		use_ring(r, t->rings[below(r, VCPUS)]);
+		break;
+	case 8:
 		/* kvm_run is the VMM's to scribble on. */
 		if (below(r, 4)) {
 			vcpu->run->cr8 = 0;
@@ -345,6 +436,30 @@ static void disturb(struct target *t, struct rng *r)
 		} else {
 			fill_random(r, (uint8_t *)vcpu->run + below(r, 4000), 64);
 		}
+		break;
+	}
+}
+
+/* fds that nobody keeps */
+static void close_new(struct rng *r, unsigned long cmd, int ret, uint8_t *buf, bool ours)
+{
+	const struct kvm_create_device *device = (void *)buf;
+
+	switch (cmd) {
+	case KVM_GET_STATS_FD:
+		/* The buffer is the caller's thread's alone. */
+		if (ret > 2 && pread(ret, buf, below(r, BUF), below(r, 2) ? 0 : odd(r)) < 0)
+			CHECK(errno != EIO);
+		/* fallthrough */
+	case KVM_CREATE_VM:
+	case KVM_CREATE_VCPU:
+	case LHV_DEVICE_OPEN:
+		if (ret > 2)
+			close(ret);
+		break;
+	case KVM_CREATE_DEVICE:
+		if (!ret && ours && !(device->flags & KVM_CREATE_DEVICE_TEST))
+			close(device->fd);
 		break;
 	}
 }
@@ -369,9 +484,7 @@ static void *caller(void *arg)
 		if (!below(&r, 100))
 			cmd ^= 1ul << below(&r, 32);
 		ret = ioctl(fd, cmd, arg);
-		/* fds that nobody keeps */
-		if (ret > 2 && (cmd == KVM_CREATE_VM || cmd == KVM_CREATE_VCPU))
-			close(ret);
+		close_new(&r, cmd, ret, buf, arg == (uintptr_t)buf);
 	}
 	return NULL;
 }
@@ -381,12 +494,34 @@ static void on_tick(int sig)
 	(void)sig;
 }
 
+/* Before there are vCPUs; half of the rounds have it. */
+static bool enable_rings(struct target *t)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_DIRTY_LOG_RING, .args = { RING } };
+
+	if (t->round / 4 % 2 == 0 || !vm_cap(t->vm, KVM_CAP_DIRTY_LOG_RING))
+		return false;
+	CHECK_OK(ioctl(t->vm->fd, KVM_ENABLE_CAP, &cap));
+	return true;
+}
+
+static struct kvm_dirty_gfn *map_ring(struct vcpu *vcpu)
+{
+	void *ring = mmap(NULL, RING, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd,
+			  KVM_DIRTY_LOG_PAGE_OFFSET * PAGE_SIZE);
+
+	CHECK(ring != MAP_FAILED);
+	return ring;
+}
+
 static void fuzz_round(void *arg)
 {
+	struct kvm_create_device device = { .type = KVM_DEV_TYPE_VFIO };
 	static const unsigned int chips[] = { 0, VM_IRQCHIP, VM_IRQCHIP | VM_PIT, VM_SPLIT };
 	struct sigaction sa = { .sa_handler = on_tick };
 	struct target *t = arg;
 	pthread_t threads[THREADS];
+	bool rings;
 	struct rng r;
 	int i;
 
@@ -396,12 +531,16 @@ static void fuzz_round(void *arg)
 	t->pool = map_memory(RAM, PAGE_SIZE);
 	t->hole = map_memory(2 * PAGE_SIZE, PAGE_SIZE) + PAGE_SIZE;
 	CHECK_OK(munmap(t->hole, PAGE_SIZE));
+	CHECK_OK(ioctl(t->vm->fd, KVM_CREATE_DEVICE, &device));
+	t->device = device.fd;
+	rings = enable_rings(t);
 	/* Random bytes where the vCPUs start, as the CPU's reset and vcpu_mode() have it. */
 	fill_random(&r, t->vm->ram + GUEST_BLOB, 0x10000);
 	for (i = 0; i < VCPUS; i++) {
 		struct vcpu *vcpu = machine_vcpu(t->vm, NULL);
 		struct kvm_sregs sregs;
 
+		t->rings[i] = rings ? map_ring(vcpu) : NULL;
 		vcpu_mode(vcpu, below(&r, LONG + 1), below(&r, 0x8000));
 		CHECK_OK(ioctl(vcpu->fd, KVM_GET_SREGS, &sregs));
 		spare_emulator(&sregs);

@@ -3,20 +3,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "kvm_younger.h"
 #include "vm.h"
 
-#ifndef KVM_SET_USER_MEMORY_REGION2
-#define KVM_CAP_USER_MEMORY2 231
-
-struct kvm_userspace_memory_region2 {
-	__u32 slot, flags;
-	__u64 guest_phys_addr, memory_size, userspace_addr, guest_memfd_offset;
-	__u32 guest_memfd, pad1;
-	__u64 pad2[14];
-};
-
-#define KVM_SET_USER_MEMORY_REGION2 _IOW(KVMIO, 0x49, struct kvm_userspace_memory_region2)
-#endif
 #define MEM_GUEST_MEMFD (1u << 2)
 
 TEST(memory_region2)

@@ -5,21 +5,8 @@
 #include <unistd.h>
 #include <x86intrin.h>
 
+#include "kvm_younger.h"
 #include "vm.h"
-
-/* Not in the <linux/kvm.h> of Debian 12 */
-#ifndef KVM_PRE_FAULT_MEMORY
-#define KVM_CAP_PRE_FAULT_MEMORY 236
-
-struct kvm_pre_fault_memory {
-	uint64_t gpa, size, flags, padding[5];
-};
-
-#define KVM_PRE_FAULT_MEMORY _IOWR(KVMIO, 0xd5, struct kvm_pre_fault_memory)
-#endif
-#ifndef KVM_CAP_X86_APIC_BUS_CYCLES_NS
-#define KVM_CAP_X86_APIC_BUS_CYCLES_NS 237
-#endif
 
 #define MIB	(1ul << 20)
 
