@@ -288,14 +288,69 @@ static void run_pair(guest_fn first, guest_fn others, int n)
 	vcpu_done(&vm->vcpus[0]);
 }
 
-TEST(preempted_hint, .timeout = 240)
+static void share_a_cpu(guest_fn first, guest_fn other)
 {
 	cpu_set_t one;
 
 	CPU_ZERO(&one);
 	CPU_SET(0, &one);
 	CHECK_OK(sched_setaffinity(0, sizeof(one), &one));
-	run_pair(g_preempted, spinner, 2);
+	run_pair(first, other, 2);
+}
+
+TEST(preempted_hint, .timeout = 240)
+{
+	share_a_cpu(g_preempted, spinner);
+}
+
+/* ---- steal time ---- */
+
+#define MSEC	1000000ull
+#define STOLEN	(50 * MSEC)
+
+static uint64_t stolen(int i)
+{
+	volatile uint32_t *version = &steal[i].version;
+	uint32_t before;
+	uint64_t ns;
+
+	do {
+		before = *version;
+		asm volatile("lfence" : : : "memory");
+		ns = load(&steal[i].steal);
+		asm volatile("lfence" : : : "memory");
+	} while ((before & 1) || *version != before);
+	return ns;
+}
+
+/* Both share a CPU: about half of the time is stolen from each, and never more than has passed. */
+static void g_steal(void)
+{
+	static struct pvclock clock __attribute__((aligned(64)));
+	uint64_t start, from, other, ns, passed;
+
+	G_CHECK(offers(KVM_FEATURE_STEAL_TIME));
+	wrmsr(MSR_KVM_SYSTEM_TIME_NEW, (uint64_t)&clock | 1);
+	wrmsr(MSR_KVM_STEAL_TIME, (uint64_t)&steal[0] | 1);
+	g_await(&spins, 1);
+	start = kvmclock(&clock);
+	from = stolen(0);
+	other = stolen(1);
+	do {
+		g_touch_if();
+		ns = stolen(0) - from;
+		passed = kvmclock(&clock) - start;
+		/* The host's scheduler and kvmclock may not agree to the last. */
+		G_CHECK(ns <= passed + passed / 16 + MSEC);
+	} while (ns < STOLEN);
+	G_CHECK(ns >= passed / 8);
+	G_CHECK(stolen(1) - other >= STOLEN / 8);
+	g_done();
+}
+
+TEST(steal_time, .timeout = 120)
+{
+	share_a_cpu(g_steal, spinner);
 }
 
 /* Halted with interrupts off: only a kick ends that. */
@@ -405,12 +460,7 @@ static void g_sched_yield(void)
 
 TEST(sched_yield, .timeout = 120)
 {
-	cpu_set_t one;
-
-	CPU_ZERO(&one);
-	CPU_SET(0, &one);
-	CHECK_OK(sched_setaffinity(0, sizeof(one), &one));
-	run_pair(g_sched_yield, spinner, 2);
+	share_a_cpu(g_sched_yield, spinner);
 }
 
 /* A guest that polls by itself asks the host not to. */
