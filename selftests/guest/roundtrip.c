@@ -47,7 +47,7 @@ static struct {
 	uint64_t last_tsc, last_clock;
 } cpus[NR_CPUS] __attribute__((aligned(64)));
 
-static volatile uint64_t rt_stop, rt_avx, rt_done, rt_pit;
+static volatile uint64_t rt_stop, rt_avx, rt_done, rt_pit, rt_split;
 
 static uint32_t cpuid_id(void)
 {
@@ -292,14 +292,14 @@ static void check_kept(uint32_t id)
 	G_EQ(READ_CR(2), 0xabcde000 + id);
 }
 
-/* Neither clock goes back, and kvmclock does not stand still while the TSC runs. */
+/* Neither clock goes back, and kvmclock does not stand still: a round takes many nanoseconds. */
 static void check_clocks(uint32_t id)
 {
 	uint64_t tsc = rdtsc(), ns = kvmclock(&cpus[id].clock);
 
-	if (tsc < cpus[id].last_tsc)
+	if (tsc <= cpus[id].last_tsc)
 		g_fail(__FILE__, __LINE__, "TSC", tsc, cpus[id].last_tsc);
-	if (ns < cpus[id].last_clock)
+	if (ns <= cpus[id].last_clock)
 		g_fail(__FILE__, __LINE__, "kvmclock", ns, cpus[id].last_clock);
 	cpus[id].last_tsc = tsc;
 	cpus[id].last_clock = ns;
@@ -349,6 +349,18 @@ static void check_events(uint32_t id, uint64_t n)
 	}
 }
 
+/* IOAPIC pin 0, edge, to the first vCPU; the 8254 every 5 ms */
+static void begin_pit(void)
+{
+	*(volatile uint32_t *)0xfec00000 = 0x11;
+	*(volatile uint32_t *)0xfec00010 = 0;
+	*(volatile uint32_t *)0xfec00000 = 0x10;
+	*(volatile uint32_t *)0xfec00010 = VEC_PIT;
+	outb(0x43, 0x34);
+	outb(0x40, 5966 & 0xff);
+	outb(0x40, 5966 >> 8);
+}
+
 static void begin(uint32_t id)
 {
 	g_handlers[VEC_TIMER] = on_timer;
@@ -372,14 +384,8 @@ static void begin(uint32_t id)
 		xapic_write(APIC_TDCR, APIC_DIV_1);
 		xapic_write(APIC_LVTT, VEC_TIMER | APIC_PERIODIC);
 		xapic_write(APIC_TMICT, 2000000);
-		/* IOAPIC pin 0, edge, to this vCPU; the 8254 every 5 ms */
-		*(volatile uint32_t *)0xfec00000 = 0x11;
-		*(volatile uint32_t *)0xfec00010 = 0;
-		*(volatile uint32_t *)0xfec00000 = 0x10;
-		*(volatile uint32_t *)0xfec00010 = VEC_PIT;
-		outb(0x43, 0x34);
-		outb(0x40, 5966 & 0xff);
-		outb(0x40, 5966 >> 8);
+		if (!rt_split)
+			begin_pit();
 	}
 	atomic_add(&g_aps, 1);
 	sti();
@@ -504,7 +510,7 @@ static void set_vcpu(int fd, struct vcpu_state *s)
 	SET(fd, VCPU_EVENTS, &s->events);
 }
 
-static void get_vm(struct vm *vm, struct vm_state *s)
+static void get_vm(struct vm *vm, struct vm_state *s, bool split)
 {
 	int i;
 
@@ -512,6 +518,8 @@ static void get_vm(struct vm *vm, struct vm_state *s)
 	s->clock.flags = 0;
 	for (i = 0; i < NR_CPUS; i++)
 		get_vcpu(vm->vcpus[i].fd, &s->vcpu[i]);
+	if (split)
+		return;
 	GET(vm->fd, PIT2, &s->pit);
 	for (i = 0; i < 3; i++) {
 		s->chip[i].chip_id = i;
@@ -519,21 +527,91 @@ static void get_vm(struct vm *vm, struct vm_state *s)
 	}
 }
 
-static void set_vm(struct vm *vm, struct vm_state *s)
+static void set_vm(struct vm *vm, struct vm_state *s, bool split)
 {
 	int i;
 
 	for (i = 0; i < NR_CPUS; i++)
 		set_vcpu(vm->vcpus[i].fd, &s->vcpu[i]);
-	for (i = 0; i < 3; i++)
+	for (i = 0; i < 3 && !split; i++)
 		SET(vm->fd, IRQCHIP, &s->chip[i]);
-	SET(vm->fd, PIT2, &s->pit);
+	if (!split)
+		SET(vm->fd, PIT2, &s->pit);
 	SET(vm->fd, CLOCK, &s->clock);
+}
+
+static void compare_msrs(const struct vcpu_state *is, const struct vcpu_state *was)
+{
+	uint32_t i;
+
+	for (i = 0; i < msr_list.head.nmsrs; i++) {
+		uint32_t index = was->msrs.entries[i].index;
+		uint64_t a = is->msrs.entries[i].data, b = was->msrs.entries[i].data;
+
+		/* Time goes on, and a deadline that has passed reads as 0. */
+		if (a == b || index == MSR_TSC || (index == MSR_TSC_DEADLINE && !a))
+			continue;
+		FAIL("MSR %#x is %#llx, not %#llx", index, (unsigned long long)a,
+		     (unsigned long long)b);
+	}
+}
+
+/* Timers go on: the current count, and what they ask for in the meantime. */
+static void compare_lapic(const struct kvm_lapic_state *is, const struct kvm_lapic_state *was)
+{
+	unsigned int reg, n;
+
+	for (reg = 0; reg < sizeof(is->regs); reg += 16) {
+		uint32_t a = *(const uint32_t *)(is->regs + reg);
+		uint32_t b = *(const uint32_t *)(was->regs + reg), may = 0;
+
+		if (reg == APIC_TMCCT)
+			continue;
+		n = (reg - APIC_IRR) / 16;
+		if (n == VEC_TIMER / 32)
+			may |= 1u << VEC_TIMER % 32;
+		if (n == VEC_PIT / 32)
+			may |= 1u << VEC_PIT % 32;
+		if ((a & ~may) != (b & ~may) || (b & ~a))
+			FAIL("LAPIC register %#x is %#x, not %#x", reg, a, b);
+	}
+}
+
+/* The 8254 raises and lowers line 0. */
+static void compare_chips(struct vm_state *is, struct vm_state *was)
+{
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		struct kvm_pic_state a = is->chip[i].chip.pic, b = was->chip[i].chip.pic;
+
+		if (!i) {
+			a.irr = (a.irr & ~1) | (b.irr & 1);
+			a.last_irr = (a.last_irr & ~1) | (b.last_irr & 1);
+		}
+		CHECK(!memcmp(&a, &b, sizeof(a)));
+	}
+	CHECK_EQ(is->chip[2].chip.ioapic.base_address, was->chip[2].chip.ioapic.base_address);
+	CHECK_EQ(is->chip[2].chip.ioapic.ioregsel, was->chip[2].chip.ioapic.ioregsel);
+	CHECK_EQ(is->chip[2].chip.ioapic.id, was->chip[2].chip.ioapic.id);
+	CHECK_EQ(is->chip[2].chip.ioapic.irr & ~1, was->chip[2].chip.ioapic.irr & ~1);
+	for (i = 0; i < KVM_IOAPIC_NUM_PINS; i++)
+		CHECK_EQ(is->chip[2].chip.ioapic.redirtbl[i].bits,
+			 was->chip[2].chip.ioapic.redirtbl[i].bits);
+	for (i = 0; i < 3; i++) {
+		struct kvm_pit_channel_state a = is->pit.channels[i], b = was->pit.channels[i];
+
+		a.count_load_time = b.count_load_time;
+		CHECK(!memcmp(&a, &b, sizeof(a)));
+	}
+	CHECK_EQ(is->pit.flags, was->pit.flags);
 }
 
 /* What does not change by itself reads as it was set. */
 static void compare(struct vcpu_state *a, struct vcpu_state *b)
 {
+	compare_msrs(a, b);
+	compare_lapic(&a->lapic, &b->lapic);
 	CHECK(!memcmp(&a->cpuid, &b->cpuid, sizeof(a->cpuid)));
 	CHECK(!memcmp(&a->regs, &b->regs, sizeof(a->regs)));
 	CHECK(!memcmp(&a->sregs, &b->sregs, sizeof(a->sregs)));
@@ -546,10 +624,22 @@ static void compare(struct vcpu_state *a, struct vcpu_state *b)
 	CHECK_EQ(a->tsc_khz, b->tsc_khz);
 }
 
+static void compare_vm(struct vm_state *is, struct vm_state *was, bool split)
+{
+	int i;
+
+	for (i = 0; i < NR_CPUS; i++)
+		compare(&is->vcpu[i], &was->vcpu[i]);
+	CHECK(is->clock.clock >= was->clock.clock);
+	if (!split)
+		compare_chips(is, was);
+}
+
 /* The vCPUs' threads: they run, and stand still between the two barriers. */
 
 static pthread_barrier_t parked, released;
 static volatile bool park_wanted;
+static uint64_t eois;		/* that vCPU 0 had the VMM's IOAPIC told of */
 
 static void *run_vcpu(void *arg)
 {
@@ -561,6 +651,11 @@ static void *run_vcpu(void *arg)
 		ret = vcpu_go(vcpu, &value);
 		if (ret == GO_DONE && value == PASS)
 			return NULL;
+		if (ret == KVM_EXIT_IOAPIC_EOI && !vcpu->id) {
+			CHECK_EQ(vcpu->run->eoi.vector, VEC_PIT);
+			eois++;
+			continue;
+		}
 		if (ret != GO_INTR) {
 			vcpu_dump(vcpu);
 			FAIL("vCPU %d ended with %d", vcpu->id, ret);
@@ -599,11 +694,42 @@ static void release(struct vm *vm)
 	pthread_barrier_wait(&released);
 }
 
-static struct vm *new_vm(void *ram, size_t size)
+/* With a split irqchip the VMM is the IOAPIC, whose pin 0 has a level interrupt. */
+
+#define LEVEL_MSI	(VEC_PIT | APIC_ASSERT | 1u << 15)
+
+static void route(struct vm *vm)
 {
-	struct vm *vm = vm_create(VM_IRQCHIP | VM_PIT);
+	struct {
+		struct kvm_irq_routing head;
+		struct kvm_irq_routing_entry entry;
+	} table = {
+		.head.nr = 1,
+		.entry = {
+			.type = KVM_IRQ_ROUTING_MSI,
+			.u.msi = { .address_lo = APIC_PAGE, .data = LEVEL_MSI },
+		},
+	};
+
+	CHECK_OK(ioctl(vm->fd, KVM_SET_GSI_ROUTING, &table));
+}
+
+static void wait_us(struct vm *vm, unsigned int us, bool split)
+{
+	struct kvm_msi msi = { .address_lo = APIC_PAGE, .data = LEVEL_MSI };
+
+	if (split)
+		CHECK_OK(ioctl(vm->fd, KVM_SIGNAL_MSI, &msi));
+	usleep(us);
+}
+
+static struct vm *new_vm(void *ram, size_t size, bool split)
+{
+	struct vm *vm = vm_create(split ? VM_SPLIT : VM_IRQCHIP | VM_PIT);
 	int i;
 
+	if (split)
+		route(vm);
 	vm->ram = ram;
 	vm->ram_size = size;
 	vm_set_slot(vm, 0, 0, 0, size, ram);
@@ -613,12 +739,12 @@ static struct vm *new_vm(void *ram, size_t size)
 }
 
 /* @vm goes on as another VM: new fds behind the old struct. */
-static void replace(struct vm *vm, struct vm_state *state)
+static void replace(struct vm *vm, struct vm_state *state, bool split)
 {
-	struct vm *fresh = new_vm(vm->ram, vm->ram_size);
+	struct vm *fresh = new_vm(vm->ram, vm->ram_size, split);
 	int i;
 
-	set_vm(fresh, state);
+	set_vm(fresh, state, split);
 	for (i = 0; i < NR_CPUS; i++) {
 		munmap(vm->vcpus[i].run, vm->run_size);
 		close(vm->vcpus[i].fd);
@@ -642,13 +768,13 @@ static bool has_avx(struct vm *vm)
 	return e && (e->ecx & 1u << 28);
 }
 
-static void round_trips(int nr, bool fresh)
+static void round_trips(int nr, bool fresh, bool split)
 {
 	static struct vm_state state, back;
 	struct kvm_xcrs xcrs = { .nr_xcrs = 1, .xcrs = { { .value = XCR0_AVX } } };
 	struct kvm_mp_state runnable = { KVM_MP_STATE_RUNNABLE };
 	struct sigaction sa = { .sa_handler = on_kick };
-	struct vm *vm = machine(VM_IRQCHIP | VM_PIT);
+	struct vm *vm = machine(split ? VM_SPLIT : VM_IRQCHIP | VM_PIT);
 	pthread_t threads[NR_CPUS];
 	unsigned int seed = getpid();
 	uint64_t rounds[NR_CPUS];
@@ -659,6 +785,9 @@ static void round_trips(int nr, bool fresh)
 	CHECK(!pthread_barrier_init(&parked, NULL, NR_CPUS + 1));
 	CHECK(!pthread_barrier_init(&released, NULL, NR_CPUS + 1));
 	GUEST_VAR(vm, rt_avx) = has_avx(vm);
+	GUEST_VAR(vm, rt_split) = split;
+	if (split)
+		route(vm);
 	for (i = 0; i < NR_CPUS; i++) {
 		struct vcpu *vcpu = machine_vcpu(vm, g_busy);
 
@@ -670,17 +799,15 @@ static void round_trips(int nr, bool fresh)
 		CHECK(!pthread_create(&threads[i], NULL, run_vcpu, &vm->vcpus[i]));
 
 	for (n = 0; n < nr; n++) {
-		usleep(rand_r(&seed) % 1000);
+		wait_us(vm, rand_r(&seed) % 1000, split);
 		park(vm, threads);
-		get_vm(vm, &state);
+		get_vm(vm, &state, split);
 		if (fresh)
-			replace(vm, &state);
+			replace(vm, &state, split);
 		else
-			set_vm(vm, &state);
-		for (i = 0; i < NR_CPUS; i++) {
-			get_vcpu(vm->vcpus[i].fd, &back.vcpu[i]);
-			compare(&back.vcpu[i], &state.vcpu[i]);
-		}
+			set_vm(vm, &state, split);
+		get_vm(vm, &back, split);
+		compare_vm(&back, &state, split);
 		release(vm);
 	}
 	/* It was not only stopped: it got on. */
@@ -688,13 +815,16 @@ static void round_trips(int nr, bool fresh)
 		rounds[i] = GUEST_VAR(vm, cpus)[i].rounds;
 	for (i = 0; i < NR_CPUS; i++)
 		while (GUEST_VAR(vm, cpus)[i].rounds < rounds[i] + 20)
-			usleep(1000);
+			wait_us(vm, 1000, split);
 	/* PV EOI was in use. A CPU that ends interrupts by itself has no need of it. */
 	CHECK(cpu_delivers() ||
 	      (GUEST_VAR(vm, cpus)[0].unended && GUEST_VAR(vm, cpus)[1].unended));
 	GUEST_VAR(vm, rt_stop) = 1;
 	for (i = 0; i < NR_CPUS; i++)
-		CHECK(!pthread_join(threads[i], NULL));
+		while (pthread_tryjoin_np(threads[i], NULL))
+			wait_us(vm, 1000, split);
+	/* Each level interrupt's end was told, and told once. */
+	CHECK_EQ(eois, split ? GUEST_VAR(vm, rt_pit) : 0);
 	test_note("%d times, the guest's rounds: %llu and %llu", nr,
 		  (unsigned long long)GUEST_VAR(vm, cpus)[0].rounds,
 		  (unsigned long long)GUEST_VAR(vm, cpus)[1].rounds);
@@ -702,10 +832,20 @@ static void round_trips(int nr, bool fresh)
 
 TEST(round_trip, .timeout = 200)
 {
-	round_trips(1000, false);
+	round_trips(1000, false, false);
 }
 
 TEST(round_trip_fresh_vm, .timeout = 200)
 {
-	round_trips(300, true);
+	round_trips(300, true, false);
+}
+
+TEST(round_trip_split, .timeout = 200)
+{
+	round_trips(300, false, true);
+}
+
+TEST(round_trip_split_fresh_vm, .timeout = 200)
+{
+	round_trips(100, true, true);
 }
