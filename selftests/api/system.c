@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The device itself: version, capabilities, CPUID and MSR lists, VMs. */
+#include <cpuid.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -186,6 +187,48 @@ TEST(supported_cpuid)
 	CHECK(cpuid_find(&c, 0x40000001, 0));
 	CHECK_EQ(cpuid_find(&c, 0x40000000, 0)->ebx, 0x4b4d564b);	/* "KVMK" */
 	CHECK(cpuid_find(&c, 1, 0)->ecx & 1 << 21);			/* x2APIC */
+}
+
+/* Caches and TLBs are the host's, as the guest's programs size their buffers by them. */
+static void expect_hosts(struct kvm_cpuid_entry2 *e, uint32_t eax_mask)
+{
+	uint32_t a, b, c, d;
+
+	CHECK(e);
+	__cpuid_count(e->function, e->index, a, b, c, d);
+	CHECK_EQ(e->eax & eax_mask, a & eax_mask);
+	CHECK_EQ(e->ebx, b);
+	CHECK_EQ(e->ecx, c);
+	/* Reserved bits of the L3 cache's word are not passed on. */
+	CHECK_EQ(e->edx, e->function == 0x80000006 ? d & ~0x30000u : d);
+}
+
+TEST(supported_cpuid_caches)
+{
+	uint32_t max = __get_cpuid_max(0x80000000, NULL), i;
+	struct kvm_cpuid_entry2 *e;
+	struct cpuid c;
+
+	cpuid_supported(dev_open(), &c);
+	expect_hosts(cpuid_find(&c, 0x80000005, 0), ~0u);
+	expect_hosts(cpuid_find(&c, 0x80000006, 0), ~0u);
+	if (max < 0x8000001d)
+		return;
+	/* One entry for each cache, and the one that ends the list; who shares them is the VMM's. */
+	for (i = 0; ; i++) {
+		e = cpuid_find(&c, 0x8000001d, i);
+		expect_hosts(e, 0x3fff);
+		CHECK(e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX);
+		CHECK_EQ(e->eax >> 14 & 0xfff, 0);
+		if (!(e->eax & 0x1f))
+			break;
+	}
+	CHECK(i);
+	CHECK(cpuid_find(&c, 0x80000000, 0)->eax >= 0x8000001e);
+	/* So is the rest of the topology. */
+	e = cpuid_find(&c, 0x8000001e, 0);
+	CHECK(e);
+	CHECK(!e->eax && !e->ebx && !e->ecx && !e->edx);
 }
 
 TEST(emulated_cpuid)
