@@ -14,7 +14,7 @@
 #define PAGES	(SIZE / PAGE_SIZE)
 #define LOCKS	"/proc/lock_stat"
 
-static volatile uint64_t ready, touched[CPUS];
+static volatile uint64_t ready, leave, touched[CPUS];
 
 /* ---- the host's page of one vCPU does not come; the others go on ---- */
 
@@ -215,41 +215,100 @@ static void g_sweep3(void) { sweep(3); }
 
 static const guest_fn sweeps[CPUS] = { g_sweep0, g_sweep1, g_sweep2, g_sweep3 };
 
-/* A class of ours, or of KVM: by the name of the variable that holds the lock. */
-static bool hypervisors(const char *line)
-{
-	static const char *const names[] = {
-		"mem->mmu_lock", "mem->slots_lock", "vm->lock", "vm->srcu", "vcpu->lock",
-		"kvm->mmu_lock", "(kvm)->mmu_lock", "kvm->slots_lock", "kvm->srcu",
-	};
-	unsigned int i;
-
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strstr(line, names[i]))
-			return true;
-	return false;
-}
-
-/* Sum of how often somebody waited for such a lock. */
+/*
+ * Sum of how often somebody waited for a lock of ours (or of KVM): any that is taken by the module,
+ * whatever it is called. Below the line of a class come up to four places where it was waited for, each
+ * with a count, an address and its symbol; then those that held it meanwhile; each after a line of dashes.
+ */
 static uint64_t contentions(void)
 {
+	const char *module = on_kvm() ? "[kvm" : "[lhv]";
 	FILE *f = fopen(LOCKS, "r");
-	unsigned long long bounces, n;
-	uint64_t sum = 0;
-	char line[512];
-	char *colon;
+	unsigned int dashes = 0;
+	char line[512], *at;
+	uint64_t sum = 0, n;
 
 	CHECK(f);
 	while (fgets(line, sizeof(line), f)) {
-		colon = strrchr(line, ':');
-		if (!colon || !hypervisors(line) || sscanf(colon + 1, "%llu %llu", &bounces, &n) != 2)
+		at = strstr(line, "[<");
+		if (!at) {
+			dashes = strstr(line, "--") ? dashes + 1 : 0;
 			continue;
-		if (n)
-			test_note("%.*s: waited for %llu times", (int)(colon - line), line, n);
+		}
+		if (dashes != 1 || !strstr(at, module))
+			continue;
+		/* Back to the count. */
+		while (at > line && at[-1] == ' ')
+			at--;
+		while (at > line && at[-1] >= '0' && at[-1] <= '9')
+			at--;
+		n = strtoull(at, NULL, 10);
+		test_note("%.*s: waited for %llu times", (int)(at - line), line,
+			  (unsigned long long)n);
 		sum += n;
 	}
 	fclose(f);
 	return sum;
+}
+
+static void lock_stat(bool on)
+{
+	if (on)
+		write_file(LOCKS, "0");
+	write_file("/proc/sys/kernel/lock_stat", on ? "1" : "0");
+}
+
+static void g_linger(void)
+{
+	ready = 1;
+	g_await(&leave, 1);
+	g_done();
+}
+
+static pid_t asker;
+
+static void *ask(void *vcpu)
+{
+	struct kvm_regs regs;
+
+	__atomic_store_n(&asker, gettid(), __ATOMIC_SEQ_CST);
+	CHECK_OK(ioctl(((struct vcpu *)vcpu)->fd, KVM_GET_REGS, &regs));
+	return NULL;
+}
+
+/* Does the thread sleep where no signal but SIGKILL wakes it? */
+static bool sleeps(pid_t tid)
+{
+	char path[64], line[256] = "", *name;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	fd = CHECK_OK(open(path, O_RDONLY));
+	CHECK_OK(read(fd, line, sizeof(line) - 1));
+	close(fd);
+	name = strrchr(line, ')');
+	return name && name[1] == ' ' && name[2] == 'D';
+}
+
+/* A wait that is sure to happen is seen: for the vCPU's lock, while it runs. */
+static void see_a_wait(void)
+{
+	struct vm *vm = machine(0);
+	struct vcpu *vcpu = machine_vcpu(vm, g_linger);
+	pthread_t runs, asks;
+
+	lock_stat(true);
+	runs = vcpu_thread(vcpu);
+	while (!GUEST_VAR(vm, ready))
+		sched_yield();
+	CHECK(!pthread_create(&asks, NULL, ask, vcpu));
+	while (!__atomic_load_n(&asker, __ATOMIC_SEQ_CST) || !sleeps(asker))
+		sched_yield();
+	GUEST_VAR(vm, leave) = 1;
+	CHECK(!pthread_join(asks, NULL));
+	CHECK(!pthread_join(runs, NULL));
+	lock_stat(false);
+	CHECK(contentions());
 }
 
 TEST(faults_at_once, .timeout = 240)
@@ -261,16 +320,16 @@ TEST(faults_at_once, .timeout = 240)
 	uint64_t waits, start;
 	int i;
 
+	if (stats)
+		see_a_wait();
 	/* The host's part is done: what is left is ours. */
 	advise(mem, SIZE, MADV_NOHUGEPAGE);
 	memset(mem, 0, SIZE);
 	vm_set_slot(vm, 1, 0, GUEST_EXTRA, SIZE, mem);
 	for (i = 0; i < CPUS; i++)
 		machine_vcpu(vm, sweeps[i]);
-	if (stats) {
-		write_file(LOCKS, "0");
-		write_file("/proc/sys/kernel/lock_stat", "1");
-	}
+	if (stats)
+		lock_stat(true);
 	start = now_ms();
 	for (i = 0; i < CPUS; i++)
 		threads[i] = vcpu_thread(&vm->vcpus[i]);
@@ -280,10 +339,10 @@ TEST(faults_at_once, .timeout = 240)
 		  (unsigned long long)(now_ms() - start));
 	CHECK(vm_mapped(vm).pages[0] >= PAGES);
 	if (!stats) {
-		test_note("no lock statistics in this kernel");
+		test_note("SKIP of who waited for whom: no lock statistics in this kernel");
 		return;
 	}
-	write_file("/proc/sys/kernel/lock_stat", "0");
+	lock_stat(false);
 	waits = contentions();
 	test_note("a lock was waited for %llu times", (unsigned long long)waits);
 	/* The host's own changes, by its notifier, may be in the way now and then; no fault is of another. */
