@@ -14,6 +14,7 @@
  * rows, in their order.
  */
 #include <asm/kvm.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -44,6 +45,7 @@ static volatile uint32_t g_samples[SAMPLES];
 static volatile uint64_t g_nr;		/* samples so far; the newest SAMPLES are kept */
 static uint64_t g_want = SAMPLES + WARM_UP;
 static volatile uint64_t g_arrived;	/* TSC in the interrupt handler */
+static volatile uint64_t g_ready;	/* the other vCPU takes interrupts */
 
 static void g_sample(uint64_t from, uint64_t to)
 {
@@ -146,6 +148,61 @@ static void g_interrupt(struct frame *frame)
 
 INTERRUPT(g_self_ipi, x2apic_write(APIC_SELF, VECTOR))
 INTERRUPT(g_irqfd, outl(PORT_IRQ, 0))
+
+/*
+ * From the ICR of one vCPU to the handler of another, which has halted. The other's thread goes first
+ * (see below): while this one runs, it sleeps.
+ */
+static void g_ipi(void)
+{
+	x2apic_on();
+	g_await(&g_ready, 1);
+	while (g_nr < g_want) {
+		uint64_t from;
+
+		g_arrived = 0;
+		MARK(MARK_FROM);
+		from = rdtsc();
+		x2apic_write(APIC_ICR, 1ull << 32 | VECTOR);
+		while (!g_arrived)
+			relax();
+		G_CHECK(g_arrived > from);
+		g_sample(from, g_arrived);
+	}
+	g_done();
+}
+
+static void g_receive(void)
+{
+	x2apic_on();
+	g_handlers[VECTOR] = g_interrupt;
+	g_ready = 1;
+	for (;;) {
+		sti_hlt();
+		cli();
+	}
+}
+
+/* From the deadline to the handler, while the guest runs. */
+static void g_timer(void)
+{
+	x2apic_on();
+	g_handlers[VECTOR] = g_interrupt;
+	x2apic_write(APIC_LVTT, VECTOR | APIC_DEADLINE);
+	sti();
+	while (g_nr < g_want) {
+		uint64_t deadline = rdtsc() + SHORT_HALT;
+
+		g_arrived = 0;
+		MARK(MARK_FROM);
+		wrmsr(MSR_TSC_DEADLINE, deadline);
+		while (!g_arrived)
+			;
+		G_CHECK(g_arrived >= deadline);
+		g_sample(deadline, g_arrived);
+	}
+	g_done();
+}
 
 /* From the deadline to the handler. */
 static void g_halt(uint64_t ticks)
@@ -327,6 +384,31 @@ TEST(irqfd)
 	report("irqfd", vcpu);
 }
 
+static void *first(void *vcpu)
+{
+	run(vcpu);
+	return NULL;
+}
+
+TEST(ipi)
+{
+	struct vcpu *vcpu = prepare(g_ipi, VM_IRQCHIP);
+	struct sched_param fifo = { .sched_priority = 1 };
+	struct vcpu *other = machine_vcpu(vcpu->vm, g_receive);
+	struct kvm_mp_state running = { KVM_MP_STATE_RUNNABLE };
+	pthread_attr_t attr;
+	pthread_t t;
+
+	CHECK_OK(ioctl(other->fd, KVM_SET_MP_STATE, &running));
+	CHECK(!pthread_attr_init(&attr));
+	CHECK(!pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED));
+	CHECK(!pthread_attr_setschedpolicy(&attr, SCHED_FIFO));
+	CHECK(!pthread_attr_setschedparam(&attr, &fifo));
+	CHECK(!pthread_create(&t, &attr, first, other));
+	report("ipi", vcpu);
+}
+
+ROW(timer, VM_IRQCHIP, g_timer)
 ROW(short_halt, VM_IRQCHIP, g_short_halt)
 ROW(long_halt, VM_IRQCHIP, g_long_halt)
 
