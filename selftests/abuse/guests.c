@@ -3,6 +3,7 @@
 #include <sys/time.h>
 
 #include "abuse.h"
+#include "stats.h"
 
 #define CODE	0x100000	/* random bytes, beside those at GUEST_BLOB */
 #define CODE_SIZE 0x100000
@@ -154,7 +155,24 @@ static void alarms(bool on)
 
 struct some {
 	uint64_t seed, from, n;
+	uint64_t *injected;	/* shared: what was brought into guests with a LAPIC */
 };
+
+static uint64_t injections(struct vcpu *vcpu)
+{
+	struct stats s;
+	uint64_t n;
+	int fd;
+
+	if (on_kvm())
+		return 0;
+	fd = CHECK_OK(ioctl(vcpu->fd, KVM_GET_STATS_FD, 0));
+	stats_open(fd, &s);
+	n = stats_get(fd, &s, "injections");
+	free(s.descs);
+	close(fd);
+	return n;
+}
 
 static void some_guests(void *arg)
 {
@@ -187,6 +205,8 @@ static void some_guests(void *arg)
 			if (!run_bytes(&r, vcpu, flags))
 				break;
 		}
+		if (flags)
+			*s->injected += injections(vcpu);
 		munmap(vcpu->run, vm->run_size);
 		close(vcpu->fd);
 		close(vm->fd);
@@ -196,9 +216,19 @@ static void some_guests(void *arg)
 	}
 }
 
+static void *map_shared(void)
+{
+	void *p = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	CHECK(p != MAP_FAILED);
+	return p;
+}
+
 TEST(random_guests, .timeout = 240)
 {
-	struct some s = { .seed = abuse_seed(), .n = 5 };
+	struct some s = {
+		.seed = abuse_seed(), .n = 5, .injected = map_shared(),
+	};
 	uint64_t end = now() + amount(6000, 300000);
 
 	for (; now() < end; s.from += s.n) {
@@ -206,6 +236,8 @@ TEST(random_guests, .timeout = 240)
 		if (s.from % 100 == 95)
 			test_note("at %llu", (unsigned long long)s.from + s.n);
 	}
-	test_note("%llu guests", (unsigned long long)s.from);
+	test_note("%llu guests, %llu interrupts and exceptions brought into those with a LAPIC",
+		  (unsigned long long)s.from, (unsigned long long)*s.injected);
+	CHECK(on_kvm() || *s.injected > s.from / 2);
 	expect_users(0);
 }
