@@ -200,13 +200,11 @@ static void check_kept(struct lhv_sched_vcpu *v, s64 left, u64 now)
 		v->vm->fig.misses += 1 + div64_u64(now - e->deadline, v->vm->attrs.period);
 }
 
-/* The same of one that has a slot, since before its deadline. */
+/* The same of one that has a slot, and budget, since before its deadline. */
 static void check_running(struct lhv_sched_vcpu *v, u64 now)
 {
 	struct edf_vcpu *e = VCPU(v);
 
-	if (e->rest || !reserved(v))
-		return;
 	if (now > v->since + v->ran)
 		e->unused += now - v->since - v->ran;
 	check_kept(v, e->budget + (s64)(now - e->deadline), now);
@@ -225,17 +223,22 @@ static bool looked_at_before(struct rb_node *a, const struct rb_node *b)
 	return rb_entry(a, struct edf_vcpu, watch)->look < rb_entry(b, struct edf_vcpu, watch)->look;
 }
 
-static void watch(struct edf_pool *p, struct edf_vcpu *e, u64 when)
+static noinline void watch(struct edf_pool *p, struct edf_vcpu *e, u64 when)
 {
 	e->look = when;
 	lhv_sched_queue_insert(&p->watched, &e->watch, looked_at_before);
 }
 
-static void unwatch(struct edf_pool *p, struct edf_vcpu *e)
+static noinline void stop_watching(struct edf_pool *p, struct edf_vcpu *e)
+{
+	lhv_sched_queue_remove(&p->watched, &e->watch);
+	e->look = 0;
+}
+
+static __always_inline void unwatch(struct edf_pool *p, struct edf_vcpu *e)
 {
 	if (e->look)
-		lhv_sched_queue_remove(&p->watched, &e->watch);
-	e->look = 0;
+		stop_watching(p, e);
 }
 
 static void queue_rest(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, bool woke)
@@ -248,7 +251,7 @@ static void queue_rest(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, bo
 	lhv_sched_queue_add(&p->rest, v, e->fair.vtime);
 }
 
-static void queue_waiting(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
+static noinline void queue_waiting(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
 {
 	struct edf_pool *p = POOL(pool);
 	struct edf_vcpu *e = VCPU(v);
@@ -270,16 +273,16 @@ static u64 queue(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, bool wok
 {
 	struct edf_vcpu *e = VCPU(v);
 
-	if (!reserved(v)) {
-		queue_rest(pool, v, woke);
-	} else if (e->budget > (s64)TOO_LITTLE) {
-		queue_waiting(pool, v, now);
-	} else if (v->vm->attrs.hybrid) {
-		queue_rest(pool, v, woke);
+	if (reserved(v)) {
+		if (e->budget > (s64)TOO_LITTLE) {
+			queue_waiting(pool, v, now);
+			return 0;
+		}
+		if (!v->vm->attrs.hybrid)
+			return e->deadline;
 		watch(POOL(pool), e, e->deadline);
-	} else {
-		return e->deadline;
 	}
+	queue_rest(pool, v, woke);
 	return 0;
 }
 
@@ -354,14 +357,16 @@ static u64 edf_wake(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 n
 	bool parked;
 	u64 until;
 
-	if (reserved(v)) {
-		/* Until its next period, by queue(): it goes on in that, though a timer is late. */
-		parked = v->until == e->deadline && v->woken != now;
-		replenish(v, now);
-		if (!parked && exceeds_share(v, now)) {
-			e->deadline = now + a->period;
-			e->budget = a->budget;
-		}
+	if (!reserved(v)) {
+		queue_rest(pool, v, true);
+		return 0;
+	}
+	/* Until its next period, by queue(): it goes on in that, though a timer is late. */
+	parked = v->until == e->deadline && v->woken != now;
+	replenish(v, now);
+	if (!parked && exceeds_share(v, now)) {
+		e->deadline = now + a->period;
+		e->budget = a->budget;
 	}
 	until = queue(pool, v, true, now);
 	/* Others may have been woken before it, and nobody was picked yet. */
@@ -377,7 +382,8 @@ static u64 edf_wake(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 n
 static u64 edf_yield(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
 {
 	lhv_sched_queue_del(&POOL(pool)->running, v);
-	check_running(v, now);
+	if (!VCPU(v)->rest)
+		check_running(v, now);
 	if (reserved(v))
 		replenish(v, now);
 	return queue(pool, v, false, now);
@@ -388,17 +394,16 @@ static void edf_sleep(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64
 	struct edf_pool *p = POOL(pool);
 	struct edf_vcpu *e = VCPU(v);
 
-	unwatch(p, e);
-	if (v->state == LHV_SCHED_RUNNING) {
-		check_running(v, now);
-		lhv_sched_queue_del(&p->running, v);
-	} else if (e->rest) {
-		lhv_sched_queue_del(&p->rest, v);
-	} else {
-		check_kept(v, e->budget, now);
-		lhv_sched_queue_del(&p->waiting, v);
+	if (!e->rest) {
+		if (v->state == LHV_SCHED_RUNNING)
+			check_running(v, now);
+		else
+			check_kept(v, e->budget, now);
+		e->unused = 0;
 	}
-	e->unused = 0;
+	unwatch(p, e);
+	lhv_sched_queue_del(v->state == LHV_SCHED_RUNNING ? &p->running :
+			    e->rest ? &p->rest : &p->waiting, v);
 }
 
 static struct lhv_sched_vcpu *edf_pick(struct lhv_sched_pool *pool, u64 now)
@@ -439,7 +444,7 @@ static void edf_charge(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u6
 		e->budget -= ns;
 }
 
-static u64 expired(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
+static __always_inline u64 expired(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
 {
 	const struct lhv_sched_vcpu *first = lhv_sched_queue_first(&POOL(pool)->waiting);
 	struct edf_vcpu *e = VCPU(v);
@@ -465,16 +470,17 @@ static u64 expired(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 no
 	return first && !lhv_sched_before(e->fair.vtime, first->key) ? 0 : left;
 }
 
+/* Somebody has to be looked at: now, or while @v runs. */
+static noinline u64 expired_watching(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
+{
+	u64 next = look(pool, 0, now);
+
+	return v->resched ? 0 : min(expired(pool, v, now), next);
+}
+
 static u64 edf_expired(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
 {
-	u64 next = LHV_SCHED_FOREVER;
-
-	if (POOL(pool)->watched.first) {
-		next = look(pool, 0, now);
-		if (v->resched)
-			return 0;
-	}
-	return min(expired(pool, v, now), next);
+	return POOL(pool)->watched.first ? expired_watching(pool, v, now) : expired(pool, v, now);
 }
 
 static int edf_dump(struct lhv_sched_pool *pool, char *buf, size_t room)
