@@ -179,11 +179,9 @@ static void replenish(struct lhv_sched_vcpu *v, u64 now)
 /* Is what is left of its budget more than its share of what is left of its period? */
 static bool exceeds_share(struct lhv_sched_vcpu *v, u64 now)
 {
-	const struct lhv_sched_attrs *a = &v->vm->attrs;
 	const struct edf_vcpu *e = VCPU(v);
 
-	return e->budget > 0 && div_u64(e->budget, 1000) * div_u64(a->period, 1000) >
-				div_u64(e->deadline - now, 1000) * div_u64(a->budget, 1000);
+	return e->budget > 0 && e->budget * SHARE_ONE > (e->deadline - now) * e->share;
 }
 
 /*

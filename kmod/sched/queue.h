@@ -40,8 +40,7 @@ static __always_inline void lhv_sched_queue_insert(struct lhv_sched_queue *queue
 						   bool (*less)(struct rb_node *,
 								const struct rb_node *))
 {
-	struct rb_node **link = &queue->root.rb_node, *parent = NULL;
-	bool first = true;
+	struct rb_node **link = &queue->root.rb_node, *parent = NULL, *next = *link;
 
 	if (!queue->last) {
 		queue->first = node;
@@ -51,16 +50,12 @@ static __always_inline void lhv_sched_queue_insert(struct lhv_sched_queue *queue
 		link = &parent->rb_right;
 		queue->last = node;
 	} else {
-		while (*link) {
-			parent = *link;
-			if (less(node, parent)) {
-				link = &parent->rb_left;
-			} else {
-				link = &parent->rb_right;
-				first = false;
-			}
+		while (next) {
+			parent = next;
+			next = less(node, parent) ? parent->rb_left : parent->rb_right;
 		}
-		if (first)
+		link = less(node, parent) ? &parent->rb_left : &parent->rb_right;
+		if (link == &queue->first->rb_left)
 			queue->first = node;
 	}
 	rb_link_node(node, parent, link);
