@@ -35,8 +35,8 @@ static const struct plain_form plain_forms[LHV_NR_EXIT_REASONS] = {
 };
 
 /*
- * A page walk per exit would cost more than the rest of the exit. So the last translation of
- * the code page is remembered and the bytes behind it are compared with what must be there.
+ * A page walk per exit would cost more than the rest of the exit. So what the last one to this
+ * page found is taken, and the bytes behind it are compared with what must be there.
  * Should the guest have remapped the page since: the CPU says which instruction this is, so
  * the only way to be wrong is the same instruction at the same place, plain in the old page
  * and with a redundant prefix in the new one; and then RIP ends inside the guest's own code.
@@ -44,7 +44,7 @@ static const struct plain_form plain_forms[LHV_NR_EXIT_REASONS] = {
 static unsigned int plain_length(struct lhv_vcpu *vcpu)
 {
 	const struct plain_form *form = &plain_forms[vcpu->exit.reason];
-	const struct lhv_code_page *code = vcpu->mem.code;
+	const struct lhv_code_page *code;
 	u64 base, lin;
 	u32 bytes;
 	int ret;
@@ -52,8 +52,9 @@ static unsigned int plain_length(struct lhv_vcpu *vcpu)
 	lin = vcpu->rip;
 	if (unlikely(static_call(lhv_get_code)(vcpu, &base) != LHV_MODE_64))
 		lin = (u32)(base + lin);
-	if (!code->page || code->lin != (lin & PAGE_MASK) || code->cr0 != vcpu->cr0 ||
-	    code->cr4 != vcpu->cr4 || code->efer != vcpu->efer || code->cr3 != static_call(lhv_get_cr3)(vcpu) ||
+	code = lhv_code_page(&vcpu->mem, lin);
+	if (!code->page || code->cr0 != vcpu->cr0 || code->cr4 != vcpu->cr4 ||
+	    code->efer != vcpu->efer || code->cr3 != static_call(lhv_get_cr3)(vcpu) ||
 	    offset_in_page(lin) > PAGE_SIZE - sizeof(bytes))
 		return 0;
 	pagefault_disable();
@@ -62,7 +63,7 @@ static unsigned int plain_length(struct lhv_vcpu *vcpu)
 	return !ret && (bytes & form->mask) == form->bytes ? form->len : 0;
 }
 
-/* Leaves the page in vcpu->mem.code. */
+/* Leaves the page where the next plain_length() finds it. */
 static noinline unsigned int decoded_length(struct lhv_vcpu *vcpu, enum lhv_next *next)
 {
 	struct lhv_insn insn;
