@@ -105,7 +105,7 @@ struct lhv_decoded {
 	bool known;
 };
 
-#define LHV_DECODED	8
+#define LHV_DECODED	16
 
 /**
  * struct lhv_emul - the emulated instruction that waits for the VMM (emulate.c)

@@ -95,7 +95,7 @@ struct lhv_decoded {
 	bool known;
 };
 
-#define LHV_DECODED	8
+#define LHV_DECODED	16
 
 struct lhv_emul {
 	struct lhv_decoded *last;
