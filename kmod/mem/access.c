@@ -42,15 +42,39 @@ static __always_inline void __user *user_ptr(struct lhv_vm *vm, unsigned int *hi
  * At most 16 bytes, as for instructions and descriptors: by their first and their last
  * part, which overlap unless they are all of it. No generic copy comes close.
  */
-static __always_inline int get_small(void *to, const void __user *from, unsigned int len)
+static __always_inline unsigned long get(void *to, const void __user *from, unsigned int len)
 {
+	if (len > 16)
+		return __copy_from_user_inatomic(to, from, len);
 	if (len >= 8)
 		return get_ends(u64, to, from, len);
 	if (len >= 4)
 		return get_ends(u32, to, from, len);
 	if (len >= 2)
 		return get_ends(u16, to, from, len);
-	return get_ends(u8, to, from, len);
+	return __get_user(*(u8 *)to, (const u8 __user *)from);
+}
+
+/*
+ * A word of the usual sizes is one store, as the guest's own would be. Nothing is stored twice:
+ * another vCPU may write there, too.
+ */
+static __always_inline unsigned long put(void __user *to, const void *from, unsigned int len)
+{
+	u64 val = 0;
+
+	switch (len) {
+	case 1:
+		return __put_user(*(const u8 *)from, (u8 __user *)to);
+	case 4:
+		memcpy(&val, from, 4);
+		return __put_user((u32)val, (u32 __user *)to);
+	case 8:
+		memcpy(&val, from, 8);
+		return __put_user(val, (u64 __user *)to);
+	default:
+		return __copy_to_user_inatomic(to, from, len);
+	}
 }
 
 /* One page at most. Slots were checked with access_ok() when they were made. */
@@ -58,13 +82,12 @@ static int copy_in(void *to, const void __user *from, unsigned int len, bool ato
 {
 	unsigned long left;
 
-	if (!atomic)
-		return __copy_from_user(to, from, len) ? -EFAULT : 0;
+	if (!atomic) {
+		might_fault();
+		return get(to, from, len) ? -EFAULT : 0;
+	}
 	pagefault_disable();
-	if (len <= 16)
-		left = get_small(to, from, len);
-	else
-		left = __copy_from_user_inatomic(to, from, len);
+	left = get(to, from, len);
 	pagefault_enable();
 	return left ? -EAGAIN : 0;
 }
@@ -73,10 +96,12 @@ static int copy_out(void __user *to, const void *from, unsigned int len, bool at
 {
 	unsigned long left;
 
-	if (!atomic)
-		return __copy_to_user(to, from, len) ? -EFAULT : 0;
+	if (!atomic) {
+		might_fault();
+		return put(to, from, len) ? -EFAULT : 0;
+	}
 	pagefault_disable();
-	left = __copy_to_user_inatomic(to, from, len);
+	left = put(to, from, len);
 	pagefault_enable();
 	return left ? -EAGAIN : 0;
 }
