@@ -309,6 +309,10 @@ static void see_a_wait(void)
 	CHECK(!pthread_join(runs, NULL));
 	lock_stat(false);
 	CHECK(contentions());
+	/* vm_mapped() wants to be asked about the only VM there is. */
+	munmap(vcpu->run, vm->run_size);
+	close(vcpu->fd);
+	close(vm->fd);
 }
 
 TEST(faults_at_once, .timeout = 240)
