@@ -156,7 +156,7 @@ static void print_text(const struct look *l, unsigned int seconds)
 	if (l->npools)
 		printf("policies: %s\n", l->pools[0].policies);
 	if (seconds)
-		printf("counted: %u s; P50, P99 and fairness, since each VM was created\n", seconds);
+		printf("counted: %u s; P50 and P99, since each VM was created\n", seconds);
 	else
 		printf("counted: since each VM was created; see -s\n");
 }
