@@ -19,7 +19,7 @@
  * @ns: how long it was
  * @utilisation: CPU time, in percent of one CPU
  * @throughput: bursts per second
- * @response: mean time from wake-up to slot, in ns; negative where none was
+ * @response: mean time from wake-up to entry, in ns; negative where none was
  * @turnaround: mean time from wake-up to the end of a burst, likewise
  */
 struct figures {

@@ -48,7 +48,7 @@ set yrange [0:1.05]
 plot for [i = 0:6] data."/scale.dat" index i using 1:2 with linespoints lw 2 title policy(i + 1)
 
 set output out."/scale-response.svg"
-set title "Up to 100,000 vCPUs: mean time from wake-up to slot"
+set title "Up to 100,000 vCPUs: mean time from wake-up to entry"
 set ylabel "ms"
 set yrange [*:*]
 set logscale y
