@@ -56,7 +56,7 @@ static __always_inline unsigned long get(void *to, const void __user *from, unsi
 }
 
 /*
- * A word of the usual sizes is one store, as the guest's own would be. Nothing is stored twice:
+ * One, four and eight bytes are one store, as the guest's own would be. Nothing is stored twice:
  * another vCPU may write there, too.
  */
 static __always_inline unsigned long put(void __user *to, const void *from, unsigned int len)

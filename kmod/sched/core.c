@@ -608,6 +608,9 @@ void lhv_sched_vm_join(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm, u64
 	WRITE_ONCE(vm->pool, pool);
 	list_add_tail(&vm->of_pool, &pool->vms);
 	pool->mix++;
+	/* Another pool's count may be the same number. */
+	vm->mix = pool->mix;
+	vm->run_before = vm->fig.run;
 	if (pool->ops) {
 		vm_plug(vm, now);
 		dispatch(pool, now);

@@ -571,8 +571,10 @@ static void follow_cpus(struct lhv_vcpu *vcpu)
  */
 void lhv_gate_settle(struct lhv_sched_vcpu *v, u64 now)
 {
-	if (!mutex_is_locked(&vcpu_of(v)->lock))
+	if (!mutex_is_locked(&vcpu_of(v)->lock)) {
+		charge(&vcpu_of(v)->sched, now);
 		lhv_sched_enough(v, now);
+	}
 }
 
 /*

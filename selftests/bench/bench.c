@@ -52,9 +52,9 @@ static void g_sample(uint64_t from, uint64_t to)
 	g_samples[g_nr++ % SAMPLES] = to - from;
 }
 
-/* A guest that does @op again and again. */
+/* A guest that does @op again and again, all of it on one page: two would be another row. */
 #define OPERATION(name, op)						\
-	static void name(void)						\
+	static void __attribute__((aligned(512))) name(void)		\
 	{								\
 		while (g_nr < g_want) {					\
 			uint64_t from, to;				\

@@ -171,6 +171,8 @@ int main(int argc, char **argv)
 	struct test *test;
 	sigset_t set;
 
+	/* What a test said is not lost with it, also where nobody watches a terminal. */
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	device = getenv("LHV_DEV") ?: device;
 	while ((opt = getopt(argc, argv, "d:lx:")) != -1) {
 		switch (opt) {
