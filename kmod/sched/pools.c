@@ -86,12 +86,14 @@ bool lhv_pools_policy_name(unsigned int index, char name[LHV_SCHED_NAME_MAX + 1]
 	return is;
 }
 
-/* See sched.h. */
-int lhv_sched_register(const struct lhv_sched_ops *ops)
+/* See lhv_sched_register(). With a kernel's MODVERSIONS the loader refuses such a module already. */
+int lhv_sched_register_layout(const struct lhv_sched_ops *ops, u64 layout)
 {
 	struct policy *p;
 	int ret = 0;
 
+	if (layout != LHV_SCHED_LAYOUT)
+		return -ENOEXEC;
 	if (!ops->name || !*ops->name || !ops->owner || strlen(ops->name) > LHV_SCHED_NAME_MAX ||
 	    !strcmp(ops->name, "none") || !ops->wake || !ops->yield || !ops->sleep ||
 	    !ops->pick || !ops->expired)
@@ -110,7 +112,7 @@ int lhv_sched_register(const struct lhv_sched_ops *ops)
 		kfree(p);
 	return ret;
 }
-EXPORT_SYMBOL_GPL(lhv_sched_register);
+EXPORT_SYMBOL_GPL(lhv_sched_register_layout);
 
 /* See sched.h. */
 void lhv_sched_unregister(const struct lhv_sched_ops *ops)

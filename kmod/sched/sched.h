@@ -308,14 +308,25 @@ void lhv_sched_resched(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v);
  */
 void lhv_sched_look(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v);
 
+/* What a policy's module and lhv have to know alike. */
+#define LHV_SCHED_LAYOUT						\
+	((u64)sizeof(struct lhv_sched_ops) << 48 |			\
+	 (u64)sizeof(struct lhv_sched_pool) << 32 |			\
+	 sizeof(struct lhv_sched_vm) << 16 | sizeof(struct lhv_sched_vcpu))
+
+int lhv_sched_register_layout(const struct lhv_sched_ops *ops, u64 layout);
+
 /**
  * lhv_sched_register() - offer a policy
  * @ops: the policy; its name is not taken
  *
  * Context: process, the last step of a module's init. Return: 0, -EINVAL a mandatory op or the owner
- * is missing, -EEXIST.
+ * is missing, -ENOEXEC the module was built for another lhv, -EEXIST.
  */
-int lhv_sched_register(const struct lhv_sched_ops *ops);
+static inline int lhv_sched_register(const struct lhv_sched_ops *ops)
+{
+	return lhv_sched_register_layout(ops, LHV_SCHED_LAYOUT);
+}
 
 /**
  * lhv_sched_unregister() - take it back

@@ -574,6 +574,20 @@ static void edf_status(struct kunit *test)
 	KUNIT_EXPECT_STREQ(test, line, "0.90 of 3 slots reserved");
 }
 
+static void foreign_policy(struct kunit *test)
+{
+	struct lhv_sched_ops ops = lhv_sched_fcfs;
+
+	ops.name = "foreign";
+	ops.owner = THIS_MODULE;
+	KUNIT_EXPECT_EQ(test, lhv_sched_register_layout(&ops, LHV_SCHED_LAYOUT + 8), -ENOEXEC);
+	KUNIT_ASSERT_EQ(test, lhv_sched_register(&ops), 0);
+	KUNIT_EXPECT_EQ(test, lhv_sched_register(&ops), -EEXIST);
+	lhv_sched_unregister(&ops);
+	ops.wake = NULL;
+	KUNIT_EXPECT_EQ(test, lhv_sched_register(&ops), -EINVAL);
+}
+
 /* Time with a slot that its thread did not use was not withheld from it. */
 static void edf_blames_nobody(struct kunit *test)
 {
@@ -715,6 +729,7 @@ static struct kunit_case sched_cases[] = {
 	KUNIT_CASE(edf_looks_in_time),
 	KUNIT_CASE(edf_hybrid),
 	KUNIT_CASE(edf_status),
+	KUNIT_CASE(foreign_policy),
 	KUNIT_CASE(edf_blames_nobody),
 	KUNIT_CASE(wraps),
 	KUNIT_CASE(starved_vm),
