@@ -736,6 +736,21 @@ void lhv_steal_update(struct lhv_vcpu *vcpu)
 		gpa + offsetof(struct kvm_steal_time, version));
 }
 
+/**
+ * lhv_clock_reset() - reset or INIT: whoever runs next did not ask for these records
+ * @vcpu: the vCPU
+ *
+ * What is where they were may be somebody else's memory by now.
+ */
+void lhv_clock_reset(struct lhv_vcpu *vcpu)
+{
+	struct lhv_cpu *cpu = &vcpu->cpu_state;
+
+	cpu->kvmclock_msr = 0;
+	cpu->steal_msr = 0;
+	cpu->steal_hinted = false;
+}
+
 /* ---- MSRs ---- */
 
 /**

@@ -61,6 +61,7 @@ u64 lhv_dr7_fix(u64 dr7);
 /* clock.c */
 void lhv_clock_setup(void);
 void lhv_clock_create(struct lhv_vcpu *vcpu);
+void lhv_clock_reset(struct lhv_vcpu *vcpu);
 void lhv_clock_adjust(struct lhv_vcpu *vcpu, u64 delta);	/* guest's TSC_ADJUST */
 void lhv_tsc_scale(u32 khz, u32 *mul, s8 *shift);
 

@@ -6,7 +6,6 @@
 #include <linux/mm.h>
 #include <linux/nospec.h>
 #include <linux/slab.h>
-#include <linux/sort.h>
 #include <asm/fpu/types.h>
 #include <asm/kvm_para.h>
 
@@ -27,7 +26,7 @@
  * @max_basic: highest basic leaf
  * @max_ext: highest extended leaf
  * @intel_style: a leaf beyond the highest one reads as the highest basic leaf
- * @entries: sorted by function and index
+ * @entries: sorted by function
  */
 struct lhv_cpuid_table {
 	u32 nent;
@@ -197,30 +196,17 @@ void lhv_cpuid_runtime(struct lhv_vcpu *vcpu)
 		table_runtime(vcpu->cpu_state.cpuid, vcpu);
 }
 
-static int cmp_entries(const void *a, const void *b)
+/*
+ * By function; entries of one keep their order: of two that fit the first one counts, as with KVM. Who
+ * hands them in has them sorted, as a rule.
+ */
+static void sort_entries(struct kvm_cpuid_entry2 *entries, u32 nent)
 {
-	const struct kvm_cpuid_entry2 *x = a, *y = b;
+	u32 i, j;
 
-	if (x->function != y->function)
-		return x->function < y->function ? -1 : 1;
-	if (x->index != y->index)
-		return x->index < y->index ? -1 : 1;
-	return 0;
-}
-
-static bool has_duplicates(const struct lhv_cpuid_table *t)
-{
-	const struct kvm_cpuid_entry2 *e;
-	u32 i;
-
-	for (i = 1; i < t->nent; i++) {
-		e = &t->entries[i];
-		if (e->function == e[-1].function &&
-		    (e->index == e[-1].index ||
-		     !((e->flags & e[-1].flags) & KVM_CPUID_FLAG_SIGNIFCANT_INDEX)))
-			return true;
-	}
-	return false;
+	for (i = 1; i < nent; i++)
+		for (j = i; j && entries[j - 1].function > entries[j].function; j--)
+			swap(entries[j - 1], entries[j]);
 }
 
 static bool is_vendor(const struct kvm_cpuid_entry2 *e, const char *name)
@@ -240,11 +226,7 @@ static struct lhv_cpuid_table *build_table(const struct kvm_cpuid_entry2 *entrie
 		return ERR_PTR(-ENOMEM);
 	t->nent = nent;
 	memcpy(t->entries, entries, nent * sizeof(*entries));
-	sort(t->entries, nent, sizeof(*entries), cmp_entries, NULL);
-	if (has_duplicates(t)) {
-		kvfree(t);
-		return ERR_PTR(-EINVAL);
-	}
+	sort_entries(t->entries, nent);
 
 	for (i = nent; i--;) {
 		u32 function = t->entries[i].function;

@@ -558,6 +558,7 @@ void lhv_cpu_reset(struct lhv_vcpu *vcpu, bool init)
 	lhv_backend->set_cr3(vcpu, 0);
 	lhv_backend->flush_guest_tlb(vcpu);
 	lhv_debugreg_reset(vcpu);
+	lhv_clock_reset(vcpu);
 
 	if (!init) {
 		cpu->xcr0 = XFEATURE_MASK_FP;

@@ -65,6 +65,13 @@ static int set_field(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 i
 	return 0;
 }
 
+/* The guest's write changes nothing. */
+static int set_by_host(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 data,
+		       bool host)
+{
+	return host ? set_field(vcpu, row, index, data, host) : 0;
+}
+
 /* In the control block or the hardware; what the backend does not know reads as 0. */
 static int get_backend(struct lhv_vcpu *vcpu, const struct lhv_msr_row *row, u32 index, u64 *data,
 		       bool host)
@@ -450,7 +457,7 @@ static const struct lhv_msr_row rows[] = {
 	{ ONE(MSR_IA32_PRED_CMD), .set = set_pred_cmd },
 	{ ONE(MSR_IA32_UCODE_WRITE), .set = set_ignored },
 	{ ONE(MSR_IA32_UCODE_REV), .flags = ROW_LISTED | ROW_FEATURE,
-	  .offset = FIELD(ucode_rev), .value = ~0ull, .get = get_field, .set = set_field },
+	  .offset = FIELD(ucode_rev), .value = ~0ull, .get = get_field, .set = set_by_host },
 	{ ONE(MSR_IA32_SMBASE), .flags = ROW_HOST_READ | ROW_HOST_WRITE,
 	  .offset = FIELD(smbase), .value = ~0ull, .get = get_field, .set = set_field },
 	IGNORED(MSR_P6_PERFCTR0, MSR_P6_PERFCTR1),

@@ -286,9 +286,10 @@ int lhv_irq_pulse(struct lhv_vm *vm, int source, u32 gsi)
 
 int lhv_irq_msi(struct lhv_vm *vm, const struct kvm_msi *msi)
 {
-	if (msi->flags || !lhv_has_lapic(vm))
+	if (msi->flags || !lhv_has_lapic(vm) ||
+	    (vm->irq.x2apic_ids && (msi->address_hi & MSI_ADDR_HI_RESERVED)))
 		return -EINVAL;
-	return max(deliver_msi(vm, msi->address_lo, msi->address_hi, msi->data), 0);
+	return deliver_msi(vm, msi->address_lo, msi->address_hi, msi->data);
 }
 
 /* Under vm->irq.srcu. */

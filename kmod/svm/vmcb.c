@@ -258,7 +258,7 @@ void lhv_svm_get_seg(struct lhv_vcpu *vcpu, enum lhv_seg seg, struct kvm_segment
 		.avl = !!(s->attrib & SVM_SELECTOR_AVL_MASK),
 		.l = !!(s->attrib & SVM_SELECTOR_L_MASK),
 		.db = !!(s->attrib & SVM_SELECTOR_DB_MASK),
-		.g = !!(s->attrib & SVM_SELECTOR_G_MASK),
+		.g = s->limit >> 20 != 0,	/* some virtual CPUs forget the bit */
 	};
 	out->unusable = !out->present;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* lhv cpu/ - KUnit: control registers, register ioctls, debug registers, XSAVE images, reset. */
 #include <asm/fpu/types.h>
+#include <asm/kvm_para.h>
 
 #include "cpu_fake.h"
 
@@ -171,7 +172,14 @@ static void reset_state(struct kunit *test)
 	cpu->pat = 0x0606060606060606ull;
 	cpu->xcr0 = 7;
 	cpu->db[2] = 5;
+	cpu->kvmclock_msr = 0x1000 | KVM_MSR_ENABLED;
+	cpu->steal_msr = 0x2000 | KVM_MSR_ENABLED;
+	cpu->steal_hinted = true;
 	lhv_cpu_reset(vcpu, true);
+	/* Nothing is written any more to where the one before had its records. */
+	KUNIT_EXPECT_EQ(test, 0ull, cpu->kvmclock_msr);
+	KUNIT_EXPECT_EQ(test, 0ull, cpu->steal_msr);
+	KUNIT_EXPECT_FALSE(test, cpu->steal_hinted);
 	KUNIT_EXPECT_EQ(test, (u64)(X86_CR0_CD | X86_CR0_ET), vcpu->cr0);
 	KUNIT_EXPECT_EQ(test, 0x0606060606060606ull, cpu->pat);
 	KUNIT_EXPECT_EQ(test, 7ull, cpu->xcr0);

@@ -108,6 +108,18 @@ static void writes_checked(struct kunit *test)
 				    "case %u, msr %x", i, writes[i].index);
 }
 
+/* SDM Vol 3A "Microcode Update Facilities": Linux writes 0, executes CPUID and reads. */
+static void microcode_revision(struct kunit *test)
+{
+	struct lhv_vcpu *vcpu = test->priv;
+	u64 data;
+
+	KUNIT_EXPECT_EQ(test, 0, lhv_msr_write(vcpu, MSR_IA32_UCODE_REV, 5ull << 32, true));
+	KUNIT_EXPECT_EQ(test, 0, lhv_msr_write(vcpu, MSR_IA32_UCODE_REV, 0, false));
+	KUNIT_EXPECT_EQ(test, 0, lhv_msr_read(vcpu, MSR_IA32_UCODE_REV, &data, false));
+	KUNIT_EXPECT_EQ(test, 5ull << 32, data);
+}
+
 static void mtrrs_keep_apart(struct kunit *test)
 {
 	static const u32 fixed[] = {
@@ -160,6 +172,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(table_is_sorted),
 	KUNIT_CASE(listed_ones_round_trip),
 	KUNIT_CASE(writes_checked),
+	KUNIT_CASE(microcode_revision),
 	KUNIT_CASE(mtrrs_keep_apart),
 	KUNIT_CASE(machine_check),
 	{}
