@@ -311,8 +311,11 @@ static void promote(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 n
 	}
 }
 
-/* All whose time has come; @free slots wait for them. Return: for how long nobody has to look. */
-static u64 look(struct lhv_sched_pool *pool, u32 free, u64 now)
+/*
+ * All whose time has come. A @free slot is for the first who waits, be it another: the next one needs
+ * somebody's. Return: for how long nobody has to look.
+ */
+static u64 look(struct lhv_sched_pool *pool, bool free, u64 now)
 {
 	struct edf_pool *p = POOL(pool);
 	struct lhv_sched_vcpu *v;
@@ -325,8 +328,8 @@ static u64 look(struct lhv_sched_pool *pool, u32 free, u64 now)
 		if (VCPU(v)->rest)
 			continue;
 		if (free)
-			free--;
-		else
+			v = lhv_sched_queue_second(&p->waiting);
+		if (v)
 			displace(pool, v);
 	}
 	return LHV_SCHED_FOREVER;
@@ -410,7 +413,7 @@ static struct lhv_sched_vcpu *edf_pick(struct lhv_sched_pool *pool, u64 now)
 	struct lhv_sched_vcpu *v;
 
 	if (p->watched.first)
-		look(pool, pool->nr_slots - pool->nr_busy, now);
+		look(pool, true, now);
 	v = lhv_sched_queue_pop(&p->waiting);
 	if (v) {
 		unwatch(p, VCPU(v));
@@ -471,7 +474,7 @@ static __always_inline u64 expired(struct lhv_sched_pool *pool, struct lhv_sched
 /* Somebody has to be looked at: now, or while @v runs. */
 static noinline u64 expired_watching(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
 {
-	u64 next = look(pool, 0, now);
+	u64 next = look(pool, false, now);
 
 	return v->resched ? 0 : min(expired(pool, v, now), next);
 }

@@ -93,6 +93,14 @@ static inline struct lhv_sched_vcpu *lhv_sched_queue_first(const struct lhv_sche
 	return queue->first ? rb_entry(queue->first, struct lhv_sched_vcpu, node) : NULL;
 }
 
+/* Of a queue that is not empty. */
+static inline struct lhv_sched_vcpu *lhv_sched_queue_second(const struct lhv_sched_queue *queue)
+{
+	struct rb_node *node = rb_next(queue->first);
+
+	return node ? rb_entry(node, struct lhv_sched_vcpu, node) : NULL;
+}
+
 /* Of a queue of running ones: the last that was not yet told to give its slot back. */
 static inline struct lhv_sched_vcpu *lhv_sched_queue_last(const struct lhv_sched_queue *queue)
 {

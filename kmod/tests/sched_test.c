@@ -537,6 +537,40 @@ static void edf_looks_in_time(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, w->vcpu[2].state, LHV_SCHED_RUNNING);
 }
 
+/*
+ * One wakes and somebody is told to give way, but the slot goes to one that can wait no more: then the
+ * other who runs has to give way, too.
+ */
+static void edf_slot_taken(struct kunit *test)
+{
+	static const u32 period[] = { 90, 80, 95, 30 }, budget[] = { 40, 40, 60, 10 };	/* 0.1 ms */
+	struct lhv_sched_attrs attrs = w->vm[0].attrs;
+	int i;
+
+	w->pool.nr_slots = 2;
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
+	for (i = 0; i < 4; i++) {
+		lhv_sched_vcpu_del(&w->vcpu[i + VMS], w->now);
+		lhv_sched_vcpu_del(&w->vcpu[i + 2 * VMS], w->now);
+		attrs.period = period[i] * MS / 10;
+		attrs.budget = budget[i] * MS / 10;
+		lhv_sched_vm_set(&w->vm[i], &attrs, w->now);
+		if (i < 3)
+			want(i);
+	}
+	/* The third can wait for 9.5 - 6 ms, less what a switch takes. */
+	pass(34 * MS / 10);
+	want(3);
+	KUNIT_ASSERT_TRUE(test, w->vcpu[0].resched);
+	KUNIT_ASSERT_FALSE(test, w->vcpu[1].resched);
+	w->now += MS / 10;
+	lhv_sched_requeue(&w->vcpu[0], w->now);
+	KUNIT_EXPECT_EQ(test, w->vcpu[2].state, LHV_SCHED_RUNNING);
+	KUNIT_EXPECT_TRUE(test, w->vcpu[1].resched);
+	pass(0);
+	KUNIT_EXPECT_EQ(test, w->vcpu[3].state, LHV_SCHED_RUNNING);
+}
+
 /* What a hybrid VM is promised comes in each period, however little it weighs for the rest. */
 static void edf_hybrid(struct kunit *test)
 {
@@ -727,6 +761,7 @@ static struct kunit_case sched_cases[] = {
 	KUNIT_CASE(edf_counts_misses),
 	KUNIT_CASE(edf_random),
 	KUNIT_CASE(edf_looks_in_time),
+	KUNIT_CASE(edf_slot_taken),
 	KUNIT_CASE(edf_hybrid),
 	KUNIT_CASE(edf_status),
 	KUNIT_CASE(foreign_policy),
