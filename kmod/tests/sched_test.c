@@ -420,22 +420,29 @@ static void edf_keeps_promises(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, lhv_sched_edf.adjust(&w->pool, &w->vm[2], &attrs, why), -EBUSY);
 }
 
+/* One vCPU of a VM, promised as much. */
+static void reserve(int i, u64 period, u64 budget)
+{
+	struct lhv_sched_attrs attrs = w->vm[i].attrs;
+
+	lhv_sched_vcpu_del(&w->vcpu[i + VMS], w->now);
+	lhv_sched_vcpu_del(&w->vcpu[i + 2 * VMS], w->now);
+	attrs.period = period;
+	attrs.budget = budget;
+	lhv_sched_vm_set(&w->vm[i], &attrs, w->now);
+}
+
 /* Three that always want to run, as they are promised 47.5, 47.5 and 85 % of a CPU. */
 static const u64 spinner_period[] = { 10 * MS, 10 * MS, 11 * MS };
 static const u64 spinner_budget[] = { 4750 * LHV_SCHED_US, 4750 * LHV_SCHED_US, 9350 * LHV_SCHED_US };
 
 static void start_spinners(void)
 {
-	struct lhv_sched_attrs attrs = w->vm[0].attrs;
 	int i;
 
 	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
 	for (i = 0; i < 3; i++) {
-		lhv_sched_vcpu_del(&w->vcpu[i + VMS], w->now);
-		lhv_sched_vcpu_del(&w->vcpu[i + 2 * VMS], w->now);
-		attrs.period = spinner_period[i];
-		attrs.budget = spinner_budget[i];
-		lhv_sched_vm_set(&w->vm[i], &attrs, w->now);
+		reserve(i, spinner_period[i], spinner_budget[i]);
 		want(i);
 	}
 }
@@ -515,24 +522,19 @@ static void edf_random(struct kunit *test)
 /* Slices that were given before it came end when it can wait no more. */
 static void edf_looks_in_time(struct kunit *test)
 {
-	struct lhv_sched_attrs attrs = w->vm[0].attrs;
 	int i;
 
 	w->pool.nr_slots = 2;
 	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
 	for (i = 0; i < 3; i++) {
-		lhv_sched_vcpu_del(&w->vcpu[i + VMS], w->now);
-		lhv_sched_vcpu_del(&w->vcpu[i + 2 * VMS], w->now);
-		attrs.period = (20 + i / 2) * MS;
-		attrs.budget = (10 + i / 2 * 6) * MS;
-		lhv_sched_vm_set(&w->vm[i], &attrs, w->now);
+		reserve(i, (8 + i / 2) * MS, (4 + i / 2 * 3) * MS);
 		want(i);
 	}
 	KUNIT_EXPECT_TRUE(test, w->kicked[0] || w->kicked[1]);
 	KUNIT_EXPECT_FALSE(test, w->vcpu[0].resched || w->vcpu[1].resched);
-	/* 21 - 16 ms less what a switch takes */
-	KUNIT_EXPECT_LE(test, lhv_sched_left(&w->vcpu[0], w->now), 5 * MS);
-	pass(5 * MS);
+	/* 9 - 7 ms less what a switch takes */
+	KUNIT_EXPECT_LE(test, lhv_sched_left(&w->vcpu[0], w->now), 2 * MS);
+	pass(2 * MS);
 	pass(0);
 	KUNIT_EXPECT_EQ(test, w->vcpu[2].state, LHV_SCHED_RUNNING);
 }
@@ -544,17 +546,12 @@ static void edf_looks_in_time(struct kunit *test)
 static void edf_slot_taken(struct kunit *test)
 {
 	static const u32 period[] = { 90, 80, 95, 30 }, budget[] = { 40, 40, 60, 10 };	/* 0.1 ms */
-	struct lhv_sched_attrs attrs = w->vm[0].attrs;
 	int i;
 
 	w->pool.nr_slots = 2;
 	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
 	for (i = 0; i < 4; i++) {
-		lhv_sched_vcpu_del(&w->vcpu[i + VMS], w->now);
-		lhv_sched_vcpu_del(&w->vcpu[i + 2 * VMS], w->now);
-		attrs.period = period[i] * MS / 10;
-		attrs.budget = budget[i] * MS / 10;
-		lhv_sched_vm_set(&w->vm[i], &attrs, w->now);
+		reserve(i, period[i] * MS / 10, budget[i] * MS / 10);
 		if (i < 3)
 			want(i);
 	}
@@ -569,6 +566,27 @@ static void edf_slot_taken(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, w->vcpu[1].resched);
 	pass(0);
 	KUNIT_EXPECT_EQ(test, w->vcpu[3].state, LHV_SCHED_RUNNING);
+}
+
+/*
+ * Three of 60 % on two slots. If the shorter two had all of theirs first, the third could not wait when
+ * their next periods begin, and one of them would miss its own.
+ */
+static void edf_pieces(struct kunit *test)
+{
+	u64 begun = w->now;
+	int i;
+
+	w->pool.nr_slots = 2;
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
+	for (i = 0; i < 3; i++) {
+		reserve(i, (10 + i / 2 * 10) * MS, (6 + i / 2 * 6) * MS);
+		want(i);
+	}
+	while (w->now < begun + 201 * MS)
+		pass(20 * LHV_SCHED_US);
+	for (i = 0; i < 3; i++)
+		KUNIT_EXPECT_EQ(test, w->vm[i].fig.misses, 0);
 }
 
 /* What a hybrid VM is promised comes in each period, however little it weighs for the rest. */
@@ -762,6 +780,7 @@ static struct kunit_case sched_cases[] = {
 	KUNIT_CASE(edf_random),
 	KUNIT_CASE(edf_looks_in_time),
 	KUNIT_CASE(edf_slot_taken),
+	KUNIT_CASE(edf_pieces),
 	KUNIT_CASE(edf_hybrid),
 	KUNIT_CASE(edf_status),
 	KUNIT_CASE(foreign_policy),
