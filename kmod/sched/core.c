@@ -120,7 +120,7 @@ u32 lhv_sched_jain(const struct lhv_sched_pool *pool)
 }
 
 /**
- * lhv_sched_figures() - a VM's, with the waits that have not ended
+ * lhv_sched_figures() - a VM's, with the waits and responses that have not ended
  * @vm: the VM
  * @now: the time
  * @fig: for them
@@ -135,6 +135,8 @@ void lhv_sched_figures(const struct lhv_sched_vm *vm, u64 now, struct lhv_sched_
 			fig->wait += since(v, now);
 		else if (v->state == LHV_SCHED_PARKED)
 			fig->throttled += since(v, now);
+		if (v->state != LHV_SCHED_OUT && !v->answered && now > v->woken)
+			fig->response += now - v->woken;
 	}
 }
 
@@ -447,6 +449,8 @@ void lhv_sched_resched(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v)
 	if (v->resched)
 		return;
 	v->resched = true;
+	/* Where the gate looks first for slots that are not used. */
+	list_move(&v->of_pool, &pool->running);
 	pool->host->kick(pool, v);
 }
 EXPORT_SYMBOL_GPL(lhv_sched_resched);
@@ -531,11 +535,9 @@ static void vm_plug(struct lhv_sched_vm *vm, u64 now)
 	struct lhv_sched_pool *pool = vm->pool;
 	struct lhv_sched_vcpu *v;
 
-	memset(vm->priv, 0, sizeof(vm->priv));
 	if (pool->ops->vm_add)
 		pool->ops->vm_add(pool, vm);
 	list_for_each_entry(v, &vm->vcpus, of_vm) {
-		memset(v->priv, 0, sizeof(v->priv));
 		if (pool->ops->vcpu_insert)
 			pool->ops->vcpu_insert(pool, v);
 	}
@@ -544,6 +546,25 @@ static void vm_plug(struct lhv_sched_vm *vm, u64 now)
 			wake(v, LHV_SCHED_OUT, now);
 	}
 }
+
+/* To a policy that does not know it yet. */
+static void vm_plug_new(struct lhv_sched_vm *vm, u64 now)
+{
+	struct lhv_sched_vcpu *v;
+
+	memset(vm->priv, 0, sizeof(vm->priv));
+	list_for_each_entry(v, &vm->vcpus, of_vm)
+		memset(v->priv, 0, sizeof(v->priv));
+	vm_plug(vm, now);
+}
+
+/* See sched.h. */
+void lhv_sched_readmit(struct lhv_sched_vm *vm, u64 now)
+{
+	vm_unplug(vm, now);
+	vm_plug(vm, now);
+}
+EXPORT_SYMBOL_GPL(lhv_sched_readmit);
 
 /* Nobody waits in this pool any more: let go who was found waiting. */
 static void vm_release(struct lhv_sched_vm *vm, u64 now)
@@ -582,7 +603,7 @@ void lhv_sched_pool_set_policy(struct lhv_sched_pool *pool, const struct lhv_sch
 	pool->mix++;
 	list_for_each_entry(vm, &pool->vms, of_pool) {
 		if (ops)
-			vm_plug(vm, now);
+			vm_plug_new(vm, now);
 		else
 			vm_release(vm, now);
 	}
@@ -612,7 +633,7 @@ void lhv_sched_vm_join(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm, u64
 	vm->mix = pool->mix;
 	vm->run_before = vm->fig.run;
 	if (pool->ops) {
-		vm_plug(vm, now);
+		vm_plug_new(vm, now);
 		dispatch(pool, now);
 	} else {
 		vm_release(vm, now);
@@ -673,18 +694,32 @@ void lhv_sched_vm_note(struct lhv_sched_vm *vm, const struct lhv_sched_attrs *at
 	}
 }
 
-/* The policy's adjust has agreed. */
+/*
+ * The policy's adjust has agreed. Nobody loses his place, or an agent that sets something again and
+ * again would starve the VM.
+ */
 void lhv_sched_vm_set(struct lhv_sched_vm *vm, const struct lhv_sched_attrs *attrs, u64 now)
 {
-	if (vm->pool->ops)
-		vm_unplug(vm, now);
-	if (attrs->weight != vm->attrs.weight)
-		vm->pool->mix++;
+	const struct lhv_sched_attrs was = vm->attrs;
+	struct lhv_sched_pool *pool = vm->pool;
+	struct lhv_sched_vcpu *v;
+
+	if (attrs->weight != was.weight)
+		pool->mix++;
 	lhv_sched_vm_note(vm, attrs, now);
-	if (vm->pool->ops) {
-		vm_plug(vm, now);
-		dispatch(vm->pool, now);
+	if (!pool->ops)
+		return;
+	if (pool->ops->vm_set)
+		pool->ops->vm_set(pool, vm, &was, now);
+	list_for_each_entry(v, &vm->vcpus, of_vm) {
+		if (v->state == LHV_SCHED_RUNNING) {
+			lhv_sched_look(pool, v);
+		} else if (v->state == LHV_SCHED_PARKED) {
+			lhv_sched_queue_del(&pool->parked, v);
+			wake(v, LHV_SCHED_PARKED, now);
+		}
 	}
+	dispatch(pool, now);
 }
 
 void lhv_sched_vcpu_add(struct lhv_sched_vm *vm, struct lhv_sched_vcpu *v)

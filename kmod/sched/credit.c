@@ -48,7 +48,7 @@ static u64 credit_wake(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u6
 	struct lhv_sched_vcpu *last;
 
 	queue(pool, v, true);
-	if (pool->nr_busy < pool->nr_slots)
+	if (pool->nr_busy + pool->nr_waiting <= pool->nr_slots)
 		return 0;
 	last = lhv_sched_queue_last(&POOL(pool)->running);
 	if (last && lhv_sched_before(v->key, VCPU(last)->vtime) && now - last->since >= RATE)

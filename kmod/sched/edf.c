@@ -52,6 +52,7 @@ struct edf_pool {
 	struct lhv_fair fair;
 	u64 taken;			/* by those admitted, in SHARE_ONE */
 	u64 agreed;			/* was taken before a change to less: still is right */
+	u32 refused;			/* vCPUs, for which there was no room */
 };
 
 struct edf_vm {
@@ -151,6 +152,7 @@ static void edf_vcpu_insert(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *
 	e->refused = e->share && (late || p->taken + e->share > room);
 	if (e->refused)
 		e->share = 0;
+	p->refused += e->refused;
 	p->taken += e->share;
 	e->pieces = e->share < GREAT ? 1 : max(div64_u64(v->vm->attrs.period, PIECE), 1ULL);
 }
@@ -159,6 +161,7 @@ static void edf_vcpu_remove(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *
 {
 	VM(v->vm)->inserted--;
 	POOL(pool)->taken -= VCPU(v)->share;
+	POOL(pool)->refused -= VCPU(v)->refused;
 }
 
 /* ---- budgets ---- */
@@ -226,7 +229,7 @@ static void check_kept(struct lhv_sched_vcpu *v, s64 left, u64 now)
 {
 	const struct edf_vcpu *e = VCPU(v);
 
-	if (now >= e->deadline && left > (s64)(TOO_LITTLE + e->unused))
+	if (now >= e->deadline && left > (s64)(TOO_LITTLE + e->unused) && v->vm->attrs.period)
 		v->vm->fig.misses += 1 + div64_u64(now - e->deadline, v->vm->attrs.period);
 }
 
@@ -518,12 +521,35 @@ static u64 edf_expired(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u6
 	return POOL(pool)->watched.first ? expired_watching(pool, v, now) : expired(pool, v, now);
 }
 
+/*
+ * As if its vCPUs had slept for a moment: who used up his budget waits for the period's end all the same,
+ * or he would get one with each change.
+ */
+static void edf_vm_set(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm,
+		       const struct lhv_sched_attrs *was, u64 now)
+{
+	const struct lhv_sched_attrs *is = &vm->attrs;
+	bool anew = is->period != was->period || is->budget != was->budget ||
+		    is->hybrid != was->hybrid;
+	struct lhv_sched_vcpu *v;
+
+	list_for_each_entry(v, &vm->vcpus, of_vm)
+		anew |= VCPU(v)->refused;
+	if (anew)
+		lhv_sched_readmit(vm, now);
+}
+
 static int edf_dump(struct lhv_sched_pool *pool, char *buf, size_t room)
 {
-	u64 taken = POOL(pool)->taken;
+	const struct edf_pool *p = POOL(pool);
+	size_t n = snprintf(buf, room, "%llu.%02llu of %u slots reserved",
+			    div_u64(p->taken, SHARE_ONE),
+			    div_u64(p->taken, SHARE_ONE / 100) % 100, pool->nr_slots);
 
-	return snprintf(buf, room, "%llu.%02llu of %u slots reserved", div_u64(taken, SHARE_ONE),
-			div_u64(taken, SHARE_ONE / 100) % 100, pool->nr_slots);
+	if (p->refused && n < room)
+		n += snprintf(buf + n, room - n, "; %u vCPUs have no reservation that their VM has",
+			       p->refused);
+	return n;
 }
 
 const struct lhv_sched_ops lhv_sched_edf = {
@@ -539,5 +565,6 @@ const struct lhv_sched_ops lhv_sched_edf = {
 	.charge = edf_charge,
 	.expired = edf_expired,
 	.adjust = edf_adjust,
+	.vm_set = edf_vm_set,
 	.dump = edf_dump,
 };

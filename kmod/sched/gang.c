@@ -143,8 +143,12 @@ static void gang_sleep(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u6
 
 	if (v->state == LHV_SCHED_WAITING) {
 		lhv_sched_queue_del(&g->waiting, v);
-		if (!lhv_sched_queue_first(&g->waiting))
-			vm_dequeue(v->vm);
+		if (lhv_sched_queue_first(&g->waiting))
+			return;
+		vm_dequeue(v->vm);
+		/* All its slots were taken away meanwhile. */
+		if (!v->vm->nr_running)
+			g->admitted = false;
 	} else if (v->vm->nr_running == 1) {
 		/* The last one has gone to sleep. */
 		vm_stop(pool, v->vm, now);

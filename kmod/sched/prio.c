@@ -55,22 +55,29 @@ static struct lhv_sched_vcpu *weakest_below(struct lhv_sched_pool *pool, struct 
 	return NULL;
 }
 
-static u64 prio_wake(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
+/* It waits: is a slot with somebody weaker? */
+static void displace(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
 {
 	struct lhv_sched_vcpu *weakest;
 
-	prio_queue(pool, v, now);
-	if (pool->nr_busy < pool->nr_slots)
-		return 0;
+	/* Others may have been woken with it, and nobody was picked yet. */
+	if (pool->nr_busy + pool->nr_waiting <= pool->nr_slots)
+		return;
 	weakest = weakest_below(pool, v);
 	if (!weakest)
-		return 0;
+		return;
 	if (now - weakest->since >= RATE) {
 		lhv_sched_resched(pool, weakest);
 	} else {
 		VCPU(weakest)->challenged = true;
 		lhv_sched_look(pool, weakest);
 	}
+}
+
+static u64 prio_wake(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
+{
+	prio_queue(pool, v, now);
+	displace(pool, v, now);
 	return 0;
 }
 
@@ -113,6 +120,31 @@ static u64 prio_expired(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u
 	return first && first->key <= now + below_top(v) * AGEING ? 0 : pool->quantum;
 }
 
+/* Who waits has waited for as long as before. */
+static void prio_vm_set(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm,
+			const struct lhv_sched_attrs *was, u64 now)
+{
+	u64 raised = ((u64)vm->attrs.priority - was->priority) * AGEING;
+	const struct lhv_sched_vcpu *first;
+	struct lhv_sched_vcpu *v;
+
+	if (!raised)
+		return;
+	list_for_each_entry(v, &vm->vcpus, of_vm) {
+		if (v->state == LHV_SCHED_WAITING) {
+			lhv_sched_queue_del(&POOL(pool)->waiting, v);
+			lhv_sched_queue_add(&POOL(pool)->waiting, v, v->key - raised);
+			displace(pool, v, now);
+		} else if (v->state == LHV_SCHED_RUNNING) {
+			lhv_sched_queue_del(&POOL(pool)->running, v);
+			lhv_sched_queue_add(&POOL(pool)->running, v, below_top(v));
+			first = lhv_sched_queue_first(&POOL(pool)->waiting);
+			if (first && below_top(first) < below_top(v))
+				lhv_sched_resched(pool, v);
+		}
+	}
+}
+
 const struct lhv_sched_ops lhv_sched_prio = {
 	.name = "prio",
 	.wake = prio_wake,
@@ -120,4 +152,5 @@ const struct lhv_sched_ops lhv_sched_prio = {
 	.sleep = prio_sleep,
 	.pick = prio_pick,
 	.expired = prio_expired,
+	.vm_set = prio_vm_set,
 };

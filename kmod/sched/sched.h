@@ -88,7 +88,7 @@ struct lhv_sched_attrs {
  * @throttled: parked
  * @slices: slots given
  * @wakeups: times that a vCPU came to want a slot
- * @response: sum over wake-ups of the time until it was in the guest
+ * @response: sum over wake-ups of the time until it was in the guest, or until now
  * @bursts: times that a vCPU had enough
  * @turnaround: sum over bursts of the time from wake-up to end
  * @misses: periods in which a reservation was not kept
@@ -278,13 +278,20 @@ struct lhv_sched_ops {
 	u64 (*expired)(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now);
 
 	/**
-	 * @adjust: (o) may @vm have @attrs in place of @vm->attrs? Waiting vCPUs are taken out
-	 * and woken again around the change. @vm may be of no pool or another one, and asks to
-	 * join then; @vm->nr_vcpus is right.
+	 * @adjust: (o) may @vm have @attrs in place of @vm->attrs? @vm may be of no pool or
+	 * another one, and asks to join then; @vm->nr_vcpus is right.
 	 * Return: 0, or -errno with the reason in @why.
 	 */
 	int (*adjust)(struct lhv_sched_pool *pool, const struct lhv_sched_vm *vm,
 		      const struct lhv_sched_attrs *attrs, char *why);
+
+	/**
+	 * @vm_set: (o) @vm has other attributes than @was, by which its vCPUs may be queued or have
+	 * slots. Who keeps no order by them, and reads them when he needs them, has nothing to do. Then
+	 * @expired is asked about all who run, and who was PARKED wakes.
+	 */
+	void (*vm_set)(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm,
+		       const struct lhv_sched_attrs *was, u64 now);
 
 	/** @dump: (o) a line about the policy's own state, for people. Return: its length */
 	int (*dump)(struct lhv_sched_pool *pool, char *buf, size_t room);
@@ -307,6 +314,16 @@ void lhv_sched_resched(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v);
  * Context: within an op.
  */
 void lhv_sched_look(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v);
+
+/**
+ * lhv_sched_readmit() - take a VM's vCPUs out and put them in again
+ * @vm: the VM
+ * @now: the time
+ *
+ * As if all had slept for a moment: sleep, vcpu_remove and vm_remove; vm_add, vcpu_insert and wake. What the policy
+ * noted in the VM and in them stays. Context: within vm_set.
+ */
+void lhv_sched_readmit(struct lhv_sched_vm *vm, u64 now);
 
 /* What a policy's module and lhv have to know alike. */
 #define LHV_SCHED_LAYOUT						\

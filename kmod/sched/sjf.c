@@ -19,6 +19,7 @@ struct sjf_pool {
 
 struct sjf_vcpu {
 	u64 guess;
+	u64 job;			/* what it ran of the last one */
 };
 
 #define POOL(pool)	lhv_sched_priv(pool, struct sjf_pool)
@@ -37,20 +38,49 @@ static u64 remaining(const struct lhv_sched_vcpu *v)
 	return length > v->burst ? length - v->burst : 0;
 }
 
-static u64 sjf_wake(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
+static void sjf_queue(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v)
 {
 	lhv_sched_queue_add(&POOL(pool)->waiting, v, remaining(v) + v->woken / AGEING);
+}
+
+static u64 sjf_wake(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
+{
+	struct sjf_vcpu *s = VCPU(v);
+
+	/* A new job: the one before was as long as this. PARKED for a cap, it goes on with the old one. */
+	if (v->woken == now && s->job) {
+		s->guess += (s64)(s->job - s->guess) >> EWMA_SHIFT;
+		s->job = 0;
+	}
+	sjf_queue(pool, v);
+	return 0;
+}
+
+static u64 sjf_yield(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
+{
+	sjf_queue(pool, v);
 	return 0;
 }
 
 static void sjf_sleep(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
 {
-	struct sjf_vcpu *s = VCPU(v);
-
 	if (v->state == LHV_SCHED_WAITING)
 		lhv_sched_queue_del(&POOL(pool)->waiting, v);
 	else
-		s->guess += (s64)(v->burst - s->guess) >> EWMA_SHIFT;
+		VCPU(v)->job = v->burst;
+}
+
+static void sjf_vm_set(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm,
+		       const struct lhv_sched_attrs *was, u64 now)
+{
+	struct lhv_sched_vcpu *v;
+
+	list_for_each_entry(v, &vm->vcpus, of_vm) {
+		if (v->state == LHV_SCHED_WAITING) {
+			lhv_sched_queue_del(&POOL(pool)->waiting, v);
+			sjf_queue(pool, v);
+		}
+	}
 }
 
 static struct lhv_sched_vcpu *sjf_pick(struct lhv_sched_pool *pool, u64 now)
@@ -67,8 +97,9 @@ const struct lhv_sched_ops lhv_sched_sjf = {
 	.name = "sjf",
 	.vcpu_insert = sjf_vcpu_insert,
 	.wake = sjf_wake,
-	.yield = sjf_wake,
+	.yield = sjf_yield,
 	.sleep = sjf_sleep,
 	.pick = sjf_pick,
 	.expired = sjf_expired,
+	.vm_set = sjf_vm_set,
 };

@@ -737,6 +737,173 @@ static void starved_vm(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, lhv_sched_jain(&w->pool) / 1000, 735);
 }
 
+/* An agent that sets a VM's attributes again and again takes nothing from it, nor gives it anything. */
+static void set_often(struct kunit *test)
+{
+	static const struct lhv_sched_ops * const turns[] = {
+		&lhv_sched_prio, &lhv_sched_rr, &lhv_sched_credit, &lhv_sched_gang, &lhv_sched_edf,
+	};
+	struct lhv_sched_attrs attrs = w->vm[0].attrs;
+	u64 ran, all;
+	int i, p, step;
+
+	lhv_sched_pool_set_slots(&w->pool, 1, w->now);
+	w->pool.quantum = 10 * MS;
+	for (p = 0; p < ARRAY_SIZE(turns); p++) {
+		lhv_sched_pool_set_policy(&w->pool, turns[p], w->now);
+		for (i = 0; i < 4; i++)
+			want(i);
+		ran = w->vm[0].fig.run;
+		all = w->now;
+		for (step = 0; step < 4000; step++) {
+			attrs.length = (step & 1) * MS;
+			attrs.weight = LHV_SCHED_WEIGHT + (step & 1);
+			lhv_sched_vm_set(&w->vm[0], &attrs, w->now);
+			pass(MS);
+		}
+		ran = w->vm[0].fig.run - ran;
+		all = w->now - all;
+		KUNIT_EXPECT_GE_MSG(test, ran, all * 22 / 100, "%s", turns[p]->name);
+		KUNIT_EXPECT_LE_MSG(test, ran, all * 28 / 100, "%s", turns[p]->name);
+		for (i = 0; i < 4; i++)
+			enough(i);
+	}
+}
+
+/* Nor is a budget had anew by that, at others' expense. */
+static void edf_set_often(struct kunit *test)
+{
+	struct lhv_sched_attrs attrs = w->vm[0].attrs;
+	u64 start;
+	int step;
+
+	lhv_sched_pool_set_slots(&w->pool, 1, w->now);
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
+	reserve(1, 10 * MS, 8 * MS);
+	reserve(0, 10 * MS, MS);
+	attrs = w->vm[0].attrs;
+	want(0);
+	want(1);
+	start = w->now;
+	for (step = 0; step < 20000; step++) {
+		attrs.budget = MS - (step / 10 & 1) * LHV_SCHED_US;
+		if (!(step % 10))
+			lhv_sched_vm_set(&w->vm[0], &attrs, w->now);
+		pass(MS / 10);
+	}
+	KUNIT_EXPECT_LE(test, w->vm[0].fig.run, (w->now - start) * 12 / 100);
+	KUNIT_EXPECT_EQ(test, w->vm[1].fig.misses, 0);
+}
+
+/* What waits is queued by the attributes that it has now, where it stood. */
+static void set_order(struct kunit *test)
+{
+	struct lhv_sched_attrs attrs = w->vm[0].attrs;
+	int i;
+
+	lhv_sched_pool_set_slots(&w->pool, 1, w->now);
+	w->pool.quantum = 1000 * MS;
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_sjf, w->now);
+	for (i = 0; i < 3; i++)
+		want(i);
+	attrs.length = MS;
+	lhv_sched_vm_set(&w->vm[2], &attrs, w->now);
+	pass(MS);
+	enough(0);
+	KUNIT_EXPECT_EQ(test, w->vcpu[2].state, LHV_SCHED_RUNNING);
+	enough(1);
+	enough(2);
+
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_prio, w->now);
+	for (i = 0; i < 3; i++)
+		want(i);
+	pass(2 * MS);
+	attrs.priority++;
+	lhv_sched_vm_set(&w->vm[2], &attrs, w->now);
+	pass(0);
+	KUNIT_EXPECT_EQ(test, w->vcpu[2].state, LHV_SCHED_RUNNING);
+	pass(2 * MS);
+	attrs.priority -= 2;
+	lhv_sched_vm_set(&w->vm[2], &attrs, w->now);
+	pass(0);
+	KUNIT_EXPECT_EQ(test, w->vcpu[2].state, LHV_SCHED_WAITING);
+}
+
+/* Of two that wake at one moment, each finds somebody weaker. */
+static void two_wake(struct kunit *test)
+{
+	struct lhv_sched_attrs attrs = w->vm[0].attrs;
+	int i;
+
+	attrs.priority = 90;
+	for (i = 1; i < 3; i++) {
+		w->vm[i].attrs = attrs;
+		w->vm[i].attrs.cap = 100;
+	}
+	lhv_sched_pool_set_slots(&w->pool, 2, w->now);
+	w->pool.quantum = 1000 * MS;
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_prio, w->now);
+	for (i = 1; i < 3; i++)
+		want(i);
+	pass(5 * MS);
+	want(0);			/* on a slot of theirs: both have used up their caps */
+	KUNIT_EXPECT_EQ(test, w->vcpu[1].state, LHV_SCHED_PARKED);
+	KUNIT_EXPECT_EQ(test, w->vcpu[2].state, LHV_SCHED_PARKED);
+	while (w->vcpu[1].state == LHV_SCHED_PARKED)
+		pass(MS / 10);
+	pass(0);
+	KUNIT_EXPECT_EQ(test, w->vcpu[1].state, LHV_SCHED_RUNNING);
+	KUNIT_EXPECT_EQ(test, w->vcpu[2].state, LHV_SCHED_RUNNING);
+	KUNIT_EXPECT_EQ(test, w->vcpu[0].state, LHV_SCHED_WAITING);
+}
+
+/* A cap cuts a job into pieces, and the pieces are not jobs. */
+static void sjf_capped(struct kunit *test)
+{
+	int i;
+
+	lhv_sched_pool_set_slots(&w->pool, 1, w->now);
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_sjf, w->now);
+	for (i = 0; i < 8; i++) {	/* learned: 40 ms */
+		want(0);
+		pass(40 * MS);
+		enough(0);
+		pass(MS);
+	}
+	w->vm[0].attrs.cap = 250;
+	w->vm[0].cap_refill = w->now;
+	want(0);
+	while (w->vcpu[0].burst < 12 * MS)
+		pass(MS / 10);
+	while (w->vcpu[0].state != LHV_SCHED_PARKED)
+		pass(MS / 10);
+	want(1);			/* a guess of 5 ms, which is less than what is left of 40 */
+	want(2);
+	while (w->vcpu[0].state == LHV_SCHED_PARKED)
+		pass(MS / 10);
+	enough(1);
+	KUNIT_EXPECT_EQ(test, w->vcpu[2].state, LHV_SCHED_RUNNING);
+}
+
+/* One that gets in never has not answered at once. */
+static void no_answer(struct kunit *test)
+{
+	struct lhv_sched_figures *fig = kunit_kzalloc(test, sizeof(*fig), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, fig);
+	lhv_sched_pool_set_slots(&w->pool, 1, w->now);
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_fcfs, w->now);
+	want(0);
+	want(1);
+	pass(7 * MS);
+	lhv_sched_figures(&w->vm[1], w->now, fig);
+	KUNIT_EXPECT_EQ(test, fig->response, 7 * MS);
+	enough(0);
+	pass(7 * MS);
+	lhv_sched_figures(&w->vm[1], w->now, fig);
+	KUNIT_EXPECT_EQ(test, fig->response, 7 * MS);
+}
+
 static void percentiles(struct kunit *test)
 {
 	struct lhv_sched_figures *fig = &w->vm[0].fig;
@@ -784,6 +951,12 @@ static struct kunit_case sched_cases[] = {
 	KUNIT_CASE(edf_hybrid),
 	KUNIT_CASE(edf_status),
 	KUNIT_CASE(foreign_policy),
+	KUNIT_CASE(set_often),
+	KUNIT_CASE(edf_set_often),
+	KUNIT_CASE(set_order),
+	KUNIT_CASE(two_wake),
+	KUNIT_CASE(sjf_capped),
+	KUNIT_CASE(no_answer),
 	KUNIT_CASE(edf_blames_nobody),
 	KUNIT_CASE(wraps),
 	KUNIT_CASE(starved_vm),

@@ -35,6 +35,12 @@ static inline void list_del_init(struct list_head *item)
 	INIT_LIST_HEAD(item);
 }
 
+static inline void list_move(struct list_head *item, struct list_head *list)
+{
+	list_del(item);
+	list_add_tail(item, list->next);
+}
+
 #define list_entry(p, type, member) container_of(p, type, member)
 #define list_first_entry_or_null(list, type, member)			\
 	((list)->next != (list) ? list_entry((list)->next, type, member) : NULL)
