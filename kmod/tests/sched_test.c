@@ -686,6 +686,201 @@ static void edf_debt(struct kunit *test)
 	KUNIT_EXPECT_GT(test, w->vm[0].fig.run, ran);
 }
 
+/*
+ * Who wakes when there is no slot for it is left behind by two milliseconds: then its siblings stop, too,
+ * and go on together with it.
+ */
+static void gang_skew(struct kunit *test)
+{
+	w->pool.quantum = 100 * MS;
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_gang, w->now);
+	want(1);
+	want(0);
+	want(VMS);
+	pass(MS);
+	want(2 * VMS);
+	pass(MS / 2);
+	KUNIT_EXPECT_EQ(test, w->vm[0].nr_running, 2);
+	pass(MS / 2);
+	pass(MS / 2);
+	pass(0);
+	KUNIT_EXPECT_EQ(test, w->vm[0].nr_waiting, 3);
+	KUNIT_EXPECT_EQ(test, w->vm[1].nr_running, 1);
+	enough(1);
+	KUNIT_EXPECT_EQ(test, w->vm[0].nr_running, 3);
+}
+
+/* Slots that do not suffice for a wide VM are used by narrow ones, but not for ever. */
+static void gang_gaps(struct kunit *test)
+{
+	u64 begun = w->now;
+	int i;
+
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_gang, w->now);
+	for (i = 1; i <= 3; i++)
+		want(i);
+	for (i = 0; i < 3; i++)
+		want(i * VMS);
+	enough(3);
+	KUNIT_EXPECT_EQ(test, w->vm[0].nr_waiting, 3);
+	want(4);
+	KUNIT_EXPECT_EQ(test, w->vm[4].nr_running, 1);
+	want(3);
+	/* Of these four one goes each millisecond and comes again: there never are three slots. */
+	for (i = 0; !w->vm[0].nr_running; i++) {
+		KUNIT_ASSERT_LE(test, w->now, begun + 30 * MS);
+		pass(MS);
+		if (w->vcpu[1 + i % 4].state == LHV_SCHED_RUNNING) {
+			enough(1 + i % 4);
+			want(1 + i % 4);
+		}
+	}
+	KUNIT_EXPECT_EQ(test, w->vm[0].nr_running, 3);
+	KUNIT_EXPECT_GE(test, w->now, begun + 20 * MS);
+}
+
+/* Turns are as long for all VMs: who weighs less has fewer of them. */
+static void gang_weights(struct kunit *test)
+{
+	int i;
+
+	w->pool.nr_slots = 1;
+	w->vm[0].attrs.weight = 10;
+	w->vm[1].attrs.weight = 90;
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_gang, w->now);
+	want(0);
+	want(1);
+	for (i = 0; i < 10000; i++)
+		pass(MS / 2);
+	KUNIT_EXPECT_GE(test, w->vm[0].fig.run, 480 * MS);
+	KUNIT_EXPECT_LE(test, w->vm[0].fig.run, 520 * MS);
+}
+
+/* Who wakes up and is behind has the slot as soon as who is in it had it for a millisecond. */
+static void credit_wakes(struct kunit *test)
+{
+	w->pool.nr_slots = 1;
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_credit, w->now);
+	want(0);
+	pass(MS / 2);
+	want(1);
+	KUNIT_EXPECT_FALSE(test, w->kicked[0]);
+	enough(1);
+	pass(4 * MS);
+	want(1);
+	KUNIT_EXPECT_TRUE(test, w->kicked[0]);
+	pass(0);
+	KUNIT_EXPECT_EQ(test, w->vcpu[1].state, LHV_SCHED_RUNNING);
+}
+
+/* A level is 20 ms of waiting, neither more nor less. */
+static void prio_ages(struct kunit *test)
+{
+	u64 begun;
+	int i;
+
+	w->pool.nr_slots = 1;
+	w->vm[0].attrs.priority = 40;
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_prio, w->now);
+	want(1);
+	want(2);
+	begun = w->now;
+	want(0);
+	for (i = 0; w->vcpu[0].state != LHV_SCHED_RUNNING; i++) {
+		KUNIT_ASSERT_LE(test, i, 1000);
+		pass(MS);
+	}
+	/* Ten levels; who came before that has its quantum, and who runs. */
+	KUNIT_EXPECT_GE(test, w->now - begun, 10 * 20 * MS);
+	KUNIT_EXPECT_LE(test, w->now - begun, 10 * 20 * MS + 3 * LHV_SCHED_QUANTUM);
+}
+
+/*
+ * What a vCPU ran comes to light late, when it has lost its slot: it counts all the same, against its
+ * VM's cap as against its share.
+ */
+static void owed(struct kunit *test)
+{
+	static const int caps[] = { 250, 0 };
+	const u64 late = 2 * MS;
+	u64 begun, ran, before[2];
+	bool had;
+	int i, k;
+
+	w->pool.nr_slots = 1;
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_credit, w->now);
+	for (k = 0; k < ARRAY_SIZE(caps); k++) {
+		struct lhv_sched_attrs attrs = w->vm[0].attrs;
+
+		attrs.cap = caps[k];
+		lhv_sched_vm_set(&w->vm[0], &attrs, w->now);
+		begun = w->now;
+		ran = 0;
+		for (i = 0; i < 2; i++) {
+			want(i);
+			before[i] = w->vm[i].fig.run;
+		}
+		while (w->now < begun + 1000 * MS) {
+			had = w->vcpu[0].state == LHV_SCHED_RUNNING;
+			pass(MS / 2);
+			ran += had * MS / 2;
+			if (had && w->vcpu[0].state != LHV_SCHED_RUNNING) {
+				lhv_sched_charge(&w->vcpu[0], late, w->now);
+				ran += late;
+			}
+		}
+		ran -= w->vcpu[0].owed;
+		KUNIT_EXPECT_EQ(test, w->vm[0].fig.run - before[0], ran);
+		if (caps[k]) {
+			KUNIT_EXPECT_LE(test, ran, 260 * MS);
+			KUNIT_EXPECT_GE(test, ran, 240 * MS);
+		} else {
+			KUNIT_EXPECT_LE(test, ran, w->vm[1].fig.run - before[1] + 20 * MS);
+			KUNIT_EXPECT_GE(test, ran + 20 * MS, w->vm[1].fig.run - before[1]);
+		}
+	}
+}
+
+/* What a slice that ended late took beyond the budget is missing in the next period. */
+static void edf_repays(struct kunit *test)
+{
+	struct lhv_sched_attrs attrs = w->vm[0].attrs;
+	u64 begun = w->now;
+
+	attrs.period = 10 * MS;
+	attrs.budget = MS;
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
+	lhv_sched_vm_set(&w->vm[0], &attrs, w->now);
+	want(0);
+	while (w->now < begun + 1000 * MS)
+		pass(700 * LHV_SCHED_US);
+	KUNIT_EXPECT_GE(test, w->vm[0].fig.run, 98 * MS);
+	KUNIT_EXPECT_LE(test, w->vm[0].fig.run, 102 * MS);
+}
+
+/* A hybrid VM has its budget, and a part of what is left by its weight. */
+static void edf_hybrid_rest(struct kunit *test)
+{
+	struct lhv_sched_attrs attrs = w->vm[0].attrs;
+	int i;
+
+	w->pool.nr_slots = 1;
+	attrs.period = 10 * MS;
+	attrs.budget = 2 * MS;
+	attrs.hybrid = true;
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
+	for (i = VMS; i < VCPUS; i += VMS)
+		lhv_sched_vcpu_del(&w->vcpu[i], w->now);
+	lhv_sched_vm_set(&w->vm[0], &attrs, w->now);
+	want(0);
+	want(1);
+	for (i = 0; i < 10000; i++)
+		pass(MS / 10);
+	/* 20 % and a half of 80 % */
+	KUNIT_EXPECT_GE(test, w->vm[0].fig.run, 580 * MS);
+	KUNIT_EXPECT_LE(test, w->vm[0].fig.run, 620 * MS);
+}
+
 /* Virtual times wrap: at the least weight, within days. */
 static void wraps(struct kunit *test)
 {
@@ -958,6 +1153,14 @@ static struct kunit_case sched_cases[] = {
 	KUNIT_CASE(sjf_capped),
 	KUNIT_CASE(no_answer),
 	KUNIT_CASE(edf_blames_nobody),
+	KUNIT_CASE(gang_skew),
+	KUNIT_CASE(gang_gaps),
+	KUNIT_CASE(gang_weights),
+	KUNIT_CASE(credit_wakes),
+	KUNIT_CASE(prio_ages),
+	KUNIT_CASE(owed),
+	KUNIT_CASE(edf_repays),
+	KUNIT_CASE(edf_hybrid_rest),
 	KUNIT_CASE(wraps),
 	KUNIT_CASE(starved_vm),
 	KUNIT_CASE(percentiles),
