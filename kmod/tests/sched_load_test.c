@@ -340,7 +340,8 @@ static void random_loads(struct kunit *test)
 
 /* ---- caps ---- */
 
-static const u32 cap_of[VMS] = { 100, 400, 1000, 1500 };
+/* In a period the three vCPUs could run longer than cap_bound() allows: it can be exceeded. */
+static const u32 cap_of[VMS] = { 100, 400, 1000, 1100 };
 
 static void capped_loads(struct kunit *test)
 {
