@@ -686,12 +686,18 @@ static u64 run_delay(void)
 }
 #endif
 
+/* It wanted to run, and others did: by the host's choice, or at the gate. */
+static u64 stolen(const struct lhv_vcpu *vcpu)
+{
+	return run_delay() + READ_ONCE(vcpu->sched.core.waited);
+}
+
 void lhv_steal_check(struct lhv_vcpu *vcpu)
 {
 	struct lhv_cpu *cpu = &vcpu->cpu_state;
 
 	if ((cpu->steal_msr & KVM_MSR_ENABLED) &&
-	    (cpu->steal_hinted || run_delay() != cpu->steal_last))
+	    (cpu->steal_hinted || stolen(vcpu) != cpu->steal_last))
 		lhv_request_self(vcpu, LHV_REQ_STEAL);
 }
 
@@ -721,7 +727,7 @@ void lhv_steal_update(struct lhv_vcpu *vcpu)
 	struct lhv_cpu *cpu = &vcpu->cpu_state;
 	gpa_t gpa = cpu->steal_msr & KVM_STEAL_VALID_BITS;
 	struct kvm_steal_time st;
-	u64 delay = run_delay();
+	u64 delay = stolen(vcpu);
 
 	cpu->steal_hinted = false;
 	if (!(cpu->steal_msr & KVM_MSR_ENABLED) || lhv_read_gpa(vcpu, gpa, &st, sizeof(st)))
@@ -783,7 +789,7 @@ int lhv_clock_msr_write(struct lhv_vcpu *vcpu, u32 index, u64 data)
 			return -EINVAL;
 		/* Count from here. */
 		cpu->steal_pid = current->pid;
-		cpu->steal_last = run_delay();
+		cpu->steal_last = stolen(vcpu);
 		cpu->steal_msr = data;
 		if (data & KVM_MSR_ENABLED)
 			lhv_request_self(vcpu, LHV_REQ_STEAL);

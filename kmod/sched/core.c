@@ -184,10 +184,12 @@ static __always_inline void change_state(struct lhv_sched_vcpu *v, u8 from, u8 t
 		list_del_init(&v->of_pool);
 	} else if (from == LHV_SCHED_WAITING) {
 		vm->fig.wait += since(v, now);
+		v->waited += since(v, now);
 		vm->nr_waiting--;
 		pool->nr_waiting--;
 	} else if (from == LHV_SCHED_PARKED) {
 		vm->fig.throttled += since(v, now);
+		v->waited += since(v, now);
 	}
 	/* Read without the lock by the vCPU's own thread. */
 	WRITE_ONCE(v->state, to);
@@ -353,6 +355,15 @@ void lhv_sched_want(struct lhv_sched_vcpu *v, u64 now)
 	dispatch(v->vm->pool, now);
 }
 
+/* In proportion they stay right. */
+static noinline void halve(u32 *hist)
+{
+	unsigned int i;
+
+	for (i = 0; i < LHV_SCHED_HIST; i++)
+		hist[i] /= 2;
+}
+
 /**
  * lhv_sched_entered() - it is in the guest, or was: for the first time since it woke?
  * @v: the vCPU, in any state
@@ -367,7 +378,8 @@ void lhv_sched_entered(struct lhv_sched_vcpu *v, u64 when)
 		return;
 	v->answered = true;
 	fig->response += ns;
-	fig->latency[hist_bucket(ns)]++;
+	if (unlikely(++fig->latency[hist_bucket(ns)] == ~0U))
+		halve(fig->latency);
 }
 
 /**

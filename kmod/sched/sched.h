@@ -155,6 +155,7 @@ struct lhv_sched_vm {
  * @state: enum lhv_sched_state
  * @resched: it was told to give its slot back
  * @answered: it was in the guest since it woke
+ * @waited: sum of its times as WAITING and PARKED that have ended
  * @ran: CPU time since it got its slot, as far as it is charged
  * @burst: CPU time since it woke, likewise
  * @owed: CPU time that came to light when it had no slot any more
@@ -172,6 +173,7 @@ struct lhv_sched_vcpu {
 	u8 state;
 	bool resched;
 	bool answered;
+	u64 waited;
 	u64 ran, burst, owed;
 	u64 since, woken, until;
 	u64 key;

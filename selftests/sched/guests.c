@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The guests: what they do, they count. */
+#include <linux/kvm_para.h>
+
 #include "sched.h"
 
 volatile uint64_t g_work[8], g_length, g_go;
@@ -13,6 +15,15 @@ void g_spin(void)
 	me = (sp - GUEST_STACKS) / GUEST_STACK % 8;
 	for (;;)
 		g_work[me]++;
+}
+
+static volatile struct kvm_steal_time g_record __attribute__((aligned(64)));
+
+void g_stolen(void)
+{
+	wrmsr(MSR_KVM_STEAL_TIME, (uint64_t)&g_record | 1);
+	for (;;)
+		g_work[0] = g_record.steal + 1;
 }
 
 void g_errand(void)

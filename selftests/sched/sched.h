@@ -51,6 +51,7 @@ extern volatile uint64_t g_work[8], g_length, g_go;
 void g_spin(void);	/* counts for ever */
 void g_rest(void);	/* halts every now and then */
 void g_nap(void);	/* halts for 100 us, and counts; needs a LAPIC */
+void g_stolen(void);	/* runs for ever; its work is its steal time in ns */
 void g_errand(void);	/* waits for g_go, sends its VMM on an errand, and counts */
 #define PORT_ERRAND	0x300
 void g_job(void);	/* g_length steps, and ends */
