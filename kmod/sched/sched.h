@@ -244,7 +244,7 @@ struct lhv_sched_ops {
 	void (*vcpu_remove)(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v);
 
 	/**
-	 * @wake: @v wants a slot: it was OUT, or PARKED until now. The policy queues it, and may
+	 * @wake: @v, WAITING, wants a slot: it was OUT, or PARKED until now. The policy queues it, and may
 	 * ask a running one to give way (lhv_sched_resched()).
 	 * Return: 0, @v is queued; or the time before which it may not run: it is not queued,
 	 * the core parks it and calls again then.
@@ -269,7 +269,7 @@ struct lhv_sched_ops {
 	 */
 	struct lhv_sched_vcpu *(*pick)(struct lhv_sched_pool *pool, u64 now);
 
-	/** @charge: (o) @v, RUNNING, was on a CPU for @ns since the last time */
+	/** @charge: (o) @v, RUNNING, was on a CPU for @ns, or had its slot and did not use it */
 	void (*charge)(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 ns, u64 now);
 
 	/**
@@ -340,7 +340,7 @@ int lhv_sched_register_layout(const struct lhv_sched_ops *ops, u64 layout);
  * @ops: the policy; its name is not taken
  *
  * Context: process, the last step of a module's init. Return: 0, -EINVAL a mandatory op or the owner
- * is missing, -ENOEXEC the module was built for another lhv, -EEXIST.
+ * is missing, or the name is none or too long, -ENOEXEC the module was built for another lhv, -EEXIST, -ENOMEM.
  */
 static inline int lhv_sched_register(const struct lhv_sched_ops *ops)
 {
