@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* KVM_RUN and the lives of fds, threads and processes around it. */
+#include <asm/hwcap2.h>
 #include <asm/ldt.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
@@ -7,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -305,6 +307,33 @@ TEST(ldt_changes_while_running)
 		CHECK_EQ(*seen, present);
 		free(seen);
 	}
+}
+
+/* The VMM's own segment registers, of which most programs leave four empty, and their bases. */
+TEST(segments_kept)
+{
+	struct vcpu *vcpu = GUEST(vm_create(0), OUT_LOOP);
+	const uint64_t user_ds = 0x2b, base = 0x123456789000;
+	uint64_t thread, fs_base, gs_base;
+	uint16_t ds, es, fs, gs;
+
+	if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE))
+		test_skip("no FSGSBASE");
+	/* A selector brings its base with it, and FS has the thread's variables. */
+	asm volatile("rdfsbase %0; mov %w1, %%fs; wrfsbase %0; mov %w1, %%gs; wrgsbase %2;"
+		     "mov %w1, %%ds; mov %w1, %%es"
+		     : "=&r" (thread) : "r" (user_ds), "r" (base) : "memory");
+	run_to_io(vcpu);
+	asm volatile("mov %%ds, %0; mov %%es, %1; mov %%fs, %2; mov %%gs, %3; rdfsbase %4; rdgsbase %5"
+		     : "=r" (ds), "=r" (es), "=r" (fs), "=r" (gs), "=r" (fs_base), "=r" (gs_base));
+	asm volatile("mov %w1, %%fs; wrfsbase %0; mov %w1, %%gs; mov %w1, %%ds; mov %w1, %%es"
+		     : : "r" (thread), "r" (0) : "memory");
+	CHECK_EQ(ds, user_ds);
+	CHECK_EQ(es, user_ds);
+	CHECK_EQ(fs, user_ds);
+	CHECK_EQ(gs, user_ds);
+	CHECK_EQ(fs_base, thread);
+	CHECK_EQ(gs_base, base);
 }
 
 static double now(void)
