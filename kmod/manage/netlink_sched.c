@@ -319,6 +319,11 @@ static int change_pool(struct sk_buff *skb, struct genl_info *info, struct lhv_p
 			NL_SET_ERR_MSG(info->extack, "not a list of CPUs such as 0-3,8");
 			return -EINVAL;
 		}
+		/* "0-1023:1/2" is short, and could not be told whole. */
+		if (snprintf(NULL, 0, "%*pbl", cpumask_pr_args(cpus)) >= CPUS_ROOM) {
+			NL_SET_ERR_MSG(info->extack, "as ranges these CPUs take more than 255 characters");
+			return -EINVAL;
+		}
 		c.cpus = cpus;
 	}
 	ret = lhv_pool_change(pool, &c, why);
