@@ -175,7 +175,7 @@ int lhv_routing_set(struct lhv_vm *vm, const struct kvm_irq_routing_entry *entri
  * (as KVM_IRQ_LINE_STATUS wants).
  */
 int lhv_irq_line(struct lhv_vm *vm, int source, u32 gsi, int level);
-/* 0 < delivered, 0 blocked by the guest, -EPERM nobody has that id, -EINVAL. Context: any but NMI. */
+/* 0 < delivered, 0 blocked by the guest or nobody has that id, -EINVAL. Context: any but NMI. */
 int lhv_irq_msi(struct lhv_vm *vm, const struct kvm_msi *msi);
 /* From a vCPU with a LAPIC to the one of that id: mode and vector of @icr. True: it took it. */
 bool lhv_apic_send(struct lhv_vcpu *vcpu, u32 id, u32 icr);

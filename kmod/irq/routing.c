@@ -289,7 +289,8 @@ int lhv_irq_msi(struct lhv_vm *vm, const struct kvm_msi *msi)
 	if (msi->flags || !lhv_has_lapic(vm) ||
 	    (vm->irq.x2apic_ids && (msi->address_hi & MSI_ADDR_HI_RESERVED)))
 		return -EINVAL;
-	return deliver_msi(vm, msi->address_lo, msi->address_hi, msi->data);
+	/* To nobody: KVM's map of LAPICs says 0, too. */
+	return max(deliver_msi(vm, msi->address_lo, msi->address_hi, msi->data), 0);
 }
 
 /* Under vm->irq.srcu. */

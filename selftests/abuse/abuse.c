@@ -148,6 +148,14 @@ pid_t spawn(void (*fn)(void *arg), void *arg)
 	_exit(0);
 }
 
+void *map_shared(void)
+{
+	void *p = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	CHECK(p != MAP_FAILED);
+	return p;
+}
+
 /* Where the threads of a process that does not end are. */
 static void tell_threads(pid_t pid)
 {

@@ -61,6 +61,8 @@ void spare_emulator(struct kvm_sregs *sregs);
 
 /* Fork @fn(@arg); the child never returns. */
 pid_t spawn(void (*fn)(void *arg), void *arg);
+/* A zeroed page that children share with their parent. */
+void *map_shared(void);
 /* Wait for it at most @seconds; fails when it does not come. */
 int reap_child(pid_t pid, unsigned int seconds);
 

@@ -216,14 +216,6 @@ static void some_guests(void *arg)
 	}
 }
 
-static void *map_shared(void)
-{
-	void *p = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	CHECK(p != MAP_FAILED);
-	return p;
-}
-
 TEST(random_guests, .timeout = 240)
 {
 	struct some s = {

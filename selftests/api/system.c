@@ -65,7 +65,7 @@ TEST(check_extension)
 		{ KVM_CAP_MCE, 10 },
 		{ KVM_CAP_SYNC_MMU, 1 },
 		{ KVM_CAP_CHECK_EXTENSION_VM, 1 },
-		{ KVM_CAP_GET_MSR_FEATURES, 0 },
+		{ KVM_CAP_GET_MSR_FEATURES, 1 },
 	};
 	struct vm *vm = vm_create(0);
 	size_t i;
