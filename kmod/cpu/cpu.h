@@ -170,7 +170,7 @@ struct lhv_cpu {
 	u64 kvmclock_msr;		/* O MSR_KVM_SYSTEM_TIME_NEW */
 	unsigned long clock_flags;	/* A LHV_CLOCK_* */
 	u64 wall_gpa;			/* O where the wall clock is to be written */
-	u64 steal_last;			/* O run_delay of @steal_pid when last looked at */
+	u64 steal_last;			/* O stolen time, @steal_pid's, when last looked at */
 	pid_t steal_pid;		/* O the thread that ran the vCPU then */
 	bool steal_hinted;		/* O the record says that the vCPU does not run */
 	u64 tsc_lost;			/* O part of lhv_clock.tsc_lost that tsc_offset has */

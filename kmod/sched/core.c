@@ -184,12 +184,12 @@ static __always_inline void change_state(struct lhv_sched_vcpu *v, u8 from, u8 t
 		list_del_init(&v->of_pool);
 	} else if (from == LHV_SCHED_WAITING) {
 		vm->fig.wait += since(v, now);
-		v->waited += since(v, now);
+		WRITE_ONCE(v->waited, v->waited + since(v, now));
 		vm->nr_waiting--;
 		pool->nr_waiting--;
 	} else if (from == LHV_SCHED_PARKED) {
 		vm->fig.throttled += since(v, now);
-		v->waited += since(v, now);
+		WRITE_ONCE(v->waited, v->waited + since(v, now));
 	}
 	/* Read without the lock by the vCPU's own thread. */
 	WRITE_ONCE(v->state, to);
@@ -458,7 +458,7 @@ u64 lhv_sched_left(struct lhv_sched_vcpu *v, u64 now)
 /* See sched.h. */
 void lhv_sched_resched(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v)
 {
-	if (v->resched)
+	if (v->resched || v->state != LHV_SCHED_RUNNING)
 		return;
 	v->resched = true;
 	/* Where the gate looks first for slots that are not used. */
@@ -697,12 +697,15 @@ bool lhv_sched_attrs_valid(const struct lhv_sched_attrs *attrs, char *why)
 /* As lhv_sched_vm_set(), of a VM that is between two pools. */
 void lhv_sched_vm_note(struct lhv_sched_vm *vm, const struct lhv_sched_attrs *attrs, u64 now)
 {
-	bool capped_anew = attrs->cap && attrs->cap != vm->attrs.cap;
+	bool capped_anew = attrs->cap && !vm->attrs.cap;
 
 	vm->attrs = *attrs;
 	if (capped_anew) {
 		vm->cap_budget = cap_quota(vm);
 		vm->cap_refill = now + LHV_SCHED_CAP_PERIOD;
+	} else {
+		/* What it owes it owes still. */
+		vm->cap_budget = min_t(s64, vm->cap_budget, cap_quota(vm));
 	}
 }
 

@@ -59,6 +59,7 @@ struct edf_vm {
 	struct lhv_fair fair;
 	u32 promised;			/* so many vCPUs were there when it was */
 	u32 inserted;
+	bool known;			/* put in again only */
 };
 
 struct edf_vcpu {
@@ -73,6 +74,7 @@ struct edf_vcpu {
 	u32 pieces;			/* of its period */
 	bool refused;			/* there was no room for its reservation */
 	bool rest;			/* it has no budget now: in or from @rest */
+	bool known;			/* put in again only */
 };
 
 #define POOL(pool)	lhv_sched_priv(pool, struct edf_pool)
@@ -136,7 +138,9 @@ static int edf_adjust(struct lhv_sched_pool *pool, const struct lhv_sched_vm *vm
 
 static void edf_vm_add(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm)
 {
-	VM(vm)->fair = POOL(pool)->fair;
+	if (!VM(vm)->known)
+		VM(vm)->fair = POOL(pool)->fair;
+	VM(vm)->known = true;
 	VM(vm)->promised = vm->nr_vcpus;
 }
 
@@ -147,7 +151,9 @@ static void edf_vcpu_insert(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *
 	bool late = VM(v->vm)->inserted++ >= VM(v->vm)->promised && v->vm->fig.slices;
 	u64 room = max(pool->nr_slots * SHARE_ONE, p->agreed);
 
-	e->fair = p->fair;
+	if (!e->known)
+		e->fair = p->fair;
+	e->known = true;
 	e->share = share(&v->vm->attrs, 1);
 	e->refused = e->share && (late || p->taken + e->share > room);
 	if (e->refused)
@@ -360,7 +366,7 @@ static u64 look(struct lhv_sched_pool *pool, bool free, u64 now)
 		if (VCPU(v)->look > now)
 			return VCPU(v)->look - now;
 		promote(pool, v, now);
-		if (VCPU(v)->rest)
+		if (VCPU(v)->rest || pool->nr_busy + pool->nr_waiting <= pool->nr_slots)
 			continue;
 		if (free)
 			v = lhv_sched_queue_second(&p->waiting);
@@ -523,7 +529,7 @@ static u64 edf_expired(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u6
 
 /*
  * As if its vCPUs had slept for a moment: who used up his budget waits for the period's end all the same,
- * or he would get one with each change.
+ * or he would get one with each change. It is no later than a new period's would be.
  */
 static void edf_vm_set(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm,
 		       const struct lhv_sched_attrs *was, u64 now)
@@ -533,10 +539,14 @@ static void edf_vm_set(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm,
 		    is->hybrid != was->hybrid;
 	struct lhv_sched_vcpu *v;
 
-	list_for_each_entry(v, &vm->vcpus, of_vm)
+	list_for_each_entry(v, &vm->vcpus, of_vm) {
 		anew |= VCPU(v)->refused;
+		if (is->period)
+			VCPU(v)->deadline = min(VCPU(v)->deadline, now + is->period);
+	}
 	if (anew)
 		lhv_sched_readmit(vm, now);
+	POOL(pool)->agreed = 0;
 }
 
 static int edf_dump(struct lhv_sched_pool *pool, char *buf, size_t room)

@@ -242,7 +242,10 @@ static enum hrtimer_restart watch_fired(struct hrtimer *timer)
 
 	raw_spin_lock_irqsave(&pool->lock, flags);
 	now = ktime_get_ns();
-	/* Who gets a slot comes to the end of the list; nobody but @v leaves it. */
+	/*
+	 * Who gets a slot comes to the end of the list; nobody but @v leaves it. @next may come to its head,
+	 * being told to give way, once: all are looked at again then.
+	 */
 	list_for_each_entry_safe(v, next, &pool->core.running, of_pool) {
 		if (!pool->core.nr_waiting)
 			break;

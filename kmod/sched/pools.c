@@ -204,14 +204,17 @@ static void count_slots(struct lhv_pool *pool)
 	lhv_gate_reclaim(pool, ktime_get_ns());
 }
 
-/* The VM's vCPUs pass the gate before they enter the guest again. Under its pool's lock. */
-static void kick_vm(struct lhv_pool *pool, struct lhv_sched_vm *vm)
+/*
+ * The VM's vCPUs, of which some were queued anew at @queued or later, pass the gate before they enter the guest
+ * again. Under its pool's lock.
+ */
+static void kick_vm(struct lhv_pool *pool, struct lhv_sched_vm *vm, u64 queued)
 {
 	u64 now = ktime_get_ns();
 	struct lhv_sched_vcpu *v;
 
 	list_for_each_entry(v, &vm->vcpus, of_vm) {
-		if (pool->core.ops)
+		if (pool->core.ops && v->since >= queued)
 			lhv_gate_settle(v, now);
 		lhv_gate_host.kick(&pool->core, v);
 	}
@@ -222,7 +225,7 @@ static void kick_all(struct lhv_pool *pool)
 	struct lhv_sched_vm *vm;
 
 	list_for_each_entry(vm, &pool->core.vms, of_pool)
-		kick_vm(pool, vm);
+		kick_vm(pool, vm, 0);
 	lhv_gate_reclaim(pool, ktime_get_ns());
 }
 
@@ -545,7 +548,7 @@ int lhv_pool_move_vm(struct lhv_pool *pool, struct lhv_vm *vm, const struct lhv_
 		lhv_sched_vm_part(s, now);
 		lhv_sched_vm_note(s, attrs, now);
 		lhv_sched_vm_join(&pool->core, s, now);
-		kick_vm(pool, s);
+		kick_vm(pool, s, 0);
 		lhv_gate_reclaim(pool, ktime_get_ns());
 	}
 	raw_spin_unlock(&pool->lock);
@@ -568,6 +571,7 @@ int lhv_pool_set_vm(struct lhv_vm *vm, const struct lhv_sched_attrs *attrs, char
 	struct lhv_pool *pool;
 	unsigned long flags;
 	int ret = 0;
+	u64 now;
 
 	lockdep_assert_held(&lhv_pools_lock);
 	if (!lhv_sched_attrs_valid(attrs, why))
@@ -576,8 +580,9 @@ int lhv_pool_set_vm(struct lhv_vm *vm, const struct lhv_sched_attrs *attrs, char
 	if (pool->core.ops && pool->core.ops->adjust)
 		ret = pool->core.ops->adjust(&pool->core, s, attrs, why);
 	if (!ret) {
-		lhv_sched_vm_set(s, attrs, ktime_get_ns());
-		kick_vm(pool, s);
+		now = ktime_get_ns();
+		lhv_sched_vm_set(s, attrs, now);
+		kick_vm(pool, s, now);
 		lhv_gate_reclaim(pool, ktime_get_ns());
 	}
 	lhv_gate_unlock(pool, flags);

@@ -120,28 +120,39 @@ static u64 prio_expired(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u
 	return first && first->key <= now + below_top(v) * AGEING ? 0 : pool->quantum;
 }
 
-/* Who waits has waited for as long as before. */
+static void requeue(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 raised)
+{
+	struct prio_pool *p = POOL(pool);
+
+	if (v->state == LHV_SCHED_WAITING) {
+		/* It has waited for as long as before. */
+		lhv_sched_queue_del(&p->waiting, v);
+		lhv_sched_queue_add(&p->waiting, v, v->key - raised);
+	} else if (v->state == LHV_SCHED_RUNNING) {
+		lhv_sched_queue_del(&p->running, v);
+		lhv_sched_queue_add(&p->running, v, below_top(v));
+	}
+}
+
+/* Who runs and was lowered gives way if the first who waits is stronger; else when its slice is over. */
 static void prio_vm_set(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm,
 			const struct lhv_sched_attrs *was, u64 now)
 {
-	u64 raised = ((u64)vm->attrs.priority - was->priority) * AGEING;
+	s64 raised = (s64)vm->attrs.priority - was->priority;
 	const struct lhv_sched_vcpu *first;
 	struct lhv_sched_vcpu *v;
 
 	if (!raised)
 		return;
+	list_for_each_entry(v, &vm->vcpus, of_vm)
+		requeue(pool, v, raised * AGEING);
+	first = lhv_sched_queue_first(&POOL(pool)->waiting);
 	list_for_each_entry(v, &vm->vcpus, of_vm) {
-		if (v->state == LHV_SCHED_WAITING) {
-			lhv_sched_queue_del(&POOL(pool)->waiting, v);
-			lhv_sched_queue_add(&POOL(pool)->waiting, v, v->key - raised);
+		if (raised > 0 && v->state == LHV_SCHED_WAITING)
 			displace(pool, v, now);
-		} else if (v->state == LHV_SCHED_RUNNING) {
-			lhv_sched_queue_del(&POOL(pool)->running, v);
-			lhv_sched_queue_add(&POOL(pool)->running, v, below_top(v));
-			first = lhv_sched_queue_first(&POOL(pool)->waiting);
-			if (first && below_top(first) < below_top(v))
-				lhv_sched_resched(pool, v);
-		}
+		else if (raised < 0 && v->state == LHV_SCHED_RUNNING && first &&
+			 below_top(first) < below_top(v))
+			lhv_sched_resched(pool, v);
 	}
 }
 

@@ -93,7 +93,7 @@ static inline struct lhv_sched_vcpu *lhv_sched_queue_first(const struct lhv_sche
 	return queue->first ? rb_entry(queue->first, struct lhv_sched_vcpu, node) : NULL;
 }
 
-/* Of a queue that is not empty. */
+/* Of a queue that is not empty: who comes behind the first, or NULL. */
 static inline struct lhv_sched_vcpu *lhv_sched_queue_second(const struct lhv_sched_queue *queue)
 {
 	struct rb_node *node = rb_next(queue->first);

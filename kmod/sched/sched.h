@@ -288,9 +288,10 @@ struct lhv_sched_ops {
 		      const struct lhv_sched_attrs *attrs, char *why);
 
 	/**
-	 * @vm_set: (o) @vm has other attributes than @was, by which its vCPUs may be queued or have
-	 * slots. Who keeps no order by them, and reads them when he needs them, has nothing to do. Then
-	 * @expired is asked about all who run, and who was PARKED wakes.
+	 * @vm_set: (o) @vm has other attributes than @was, by which its vCPUs may be queued or
+	 * have slots; after an @adjust that agreed, under the same lock. Who keeps no order by
+	 * them, and reads them when he needs them, has nothing to do. Then @expired is asked
+	 * about all who run, and who was PARKED wakes.
 	 */
 	void (*vm_set)(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm,
 		       const struct lhv_sched_attrs *was, u64 now);
@@ -302,7 +303,7 @@ struct lhv_sched_ops {
 /**
  * lhv_sched_resched() - ask a running vCPU to give its slot back soon
  * @pool: its pool
- * @v: the vCPU, RUNNING
+ * @v: the vCPU; nothing happens unless it is RUNNING
  *
  * Context: within an op. It comes back by yield, or sleeps.
  */
@@ -322,12 +323,12 @@ void lhv_sched_look(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v);
  * @vm: the VM
  * @now: the time
  *
- * As if all had slept for a moment: sleep, vcpu_remove and vm_remove; vm_add, vcpu_insert and wake. What the policy
- * noted in the VM and in them stays. Context: within vm_set.
+ * As if all had slept for a moment: sleep, vcpu_remove and vm_remove; vm_add, vcpu_insert and
+ * wake. What the policy noted in the VM and in them stays. Context: within vm_set.
  */
 void lhv_sched_readmit(struct lhv_sched_vm *vm, u64 now);
 
-/* What a policy's module and lhv have to know alike. */
+/* What a policy's module and lhv have to know alike, as far as sizes tell. */
 #define LHV_SCHED_LAYOUT						\
 	((u64)sizeof(struct lhv_sched_ops) << 48 |			\
 	 (u64)sizeof(struct lhv_sched_pool) << 32 |			\
@@ -339,8 +340,9 @@ int lhv_sched_register_layout(const struct lhv_sched_ops *ops, u64 layout);
  * lhv_sched_register() - offer a policy
  * @ops: the policy; its name is not taken
  *
- * Context: process, the last step of a module's init. Return: 0, -EINVAL a mandatory op or the owner
- * is missing, or the name is none or too long, -ENOEXEC the module was built for another lhv, -EEXIST, -ENOMEM.
+ * Context: process, the last step of a module's init. Return: 0, -EINVAL a mandatory op or the
+ * owner is missing, or the name is none or too long, -ENOEXEC the module was built for another
+ * lhv, -EEXIST, -ENOMEM.
  */
 static inline int lhv_sched_register(const struct lhv_sched_ops *ops)
 {

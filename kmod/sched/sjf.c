@@ -19,7 +19,7 @@ struct sjf_pool {
 
 struct sjf_vcpu {
 	u64 guess;
-	u64 job;			/* what it ran of the last one */
+	u64 job, woken;			/* what it ran of the one that began then */
 };
 
 #define POOL(pool)	lhv_sched_priv(pool, struct sjf_pool)
@@ -47,8 +47,8 @@ static u64 sjf_wake(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 n
 {
 	struct sjf_vcpu *s = VCPU(v);
 
-	/* A new job: the one before was as long as this. PARKED for a cap, it goes on with the old one. */
-	if (v->woken == now && s->job) {
+	/* A new job: the one before was as long as this. A cap cuts it in pieces, but it is one. */
+	if (s->job && s->woken != v->woken) {
 		s->guess += (s64)(s->job - s->guess) >> EWMA_SHIFT;
 		s->job = 0;
 	}
@@ -64,10 +64,14 @@ static u64 sjf_yield(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 
 
 static void sjf_sleep(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
 {
-	if (v->state == LHV_SCHED_WAITING)
+	struct sjf_vcpu *s = VCPU(v);
+
+	if (v->state == LHV_SCHED_WAITING) {
 		lhv_sched_queue_del(&POOL(pool)->waiting, v);
-	else
-		VCPU(v)->job = v->burst;
+	} else {
+		s->job = v->burst;
+		s->woken = v->woken;
+	}
 }
 
 static void sjf_vm_set(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm,

@@ -1024,6 +1024,82 @@ static void set_order(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, w->vcpu[2].state, LHV_SCHED_WAITING);
 }
 
+/* A VM's vCPUs are compared with others by one priority, not some by the old and some by the new. */
+static void set_siblings(struct kunit *test)
+{
+	struct lhv_sched_attrs attrs = w->vm[0].attrs;
+
+	w->vm[0].attrs.priority = 10;
+	lhv_sched_pool_set_slots(&w->pool, 2, w->now);
+	w->pool.quantum = 1000 * MS;
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_prio, w->now);
+	want(VMS);
+	want(1);
+	want(0);
+	pass(2 * MS);
+	attrs.priority = 99;
+	lhv_sched_vm_set(&w->vm[0], &attrs, w->now);
+	pass(0);
+	KUNIT_EXPECT_EQ(test, w->vcpu[0].state, LHV_SCHED_RUNNING);
+	KUNIT_EXPECT_EQ(test, w->vcpu[VMS].state, LHV_SCHED_RUNNING);
+
+	/* The sibling and the other wait; the first who does is the sibling no more. */
+	lhv_sched_pool_set_slots(&w->pool, 1, w->now);
+	pass(0);
+	attrs.priority = 0;
+	lhv_sched_vm_set(&w->vm[0], &attrs, w->now);
+	pass(0);
+	KUNIT_EXPECT_EQ(test, w->vcpu[1].state, LHV_SCHED_RUNNING);
+}
+
+/* Another reservation does not begin when the old period ends, which may be 10 s. */
+static void edf_shorter_period(struct kunit *test)
+{
+	struct lhv_sched_attrs attrs = w->vm[0].attrs;
+	u64 ran;
+	int i;
+
+	lhv_sched_pool_set_slots(&w->pool, 1, w->now);
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
+	reserve(0, 10000 * MS, MS);
+	want(0);
+	for (i = 0; i < 20; i++)
+		pass(MS / 10);
+	KUNIT_EXPECT_EQ(test, w->vcpu[0].state, LHV_SCHED_PARKED);
+	attrs.period = 10 * MS;
+	attrs.budget = 9 * MS;
+	lhv_sched_vm_set(&w->vm[0], &attrs, w->now);
+	ran = w->vm[0].fig.run;
+	for (i = 0; i < 300; i++)
+		pass(MS / 10);
+	KUNIT_EXPECT_GE(test, w->vm[0].fig.run - ran, 17 * MS);
+}
+
+/* Also of who wakes while his cap is used up. */
+static void sjf_capped_learns(struct kunit *test)
+{
+	int i;
+
+	lhv_sched_pool_set_slots(&w->pool, 1, w->now);
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_sjf, w->now);
+	w->vm[0].attrs.cap = 100;
+	w->vm[0].cap_refill = w->now;
+	for (i = 0; i < 10; i++) {
+		want(0);
+		while (w->vcpu[0].burst < 30 * MS)
+			pass(MS / 10);
+		enough(0);
+		pass(MS / 10);
+	}
+	w->vm[0].attrs.cap = 0;
+	w->vm[1].attrs.length = 20 * MS;
+	want(2);
+	want(0);
+	want(1);
+	enough(2);
+	KUNIT_EXPECT_EQ(test, w->vcpu[1].state, LHV_SCHED_RUNNING);
+}
+
 /* Of two that wake at one moment, each finds somebody weaker. */
 static void two_wake(struct kunit *test)
 {
@@ -1149,6 +1225,9 @@ static struct kunit_case sched_cases[] = {
 	KUNIT_CASE(set_often),
 	KUNIT_CASE(edf_set_often),
 	KUNIT_CASE(set_order),
+	KUNIT_CASE(set_siblings),
+	KUNIT_CASE(edf_shorter_period),
+	KUNIT_CASE(sjf_capped_learns),
 	KUNIT_CASE(two_wake),
 	KUNIT_CASE(sjf_capped),
 	KUNIT_CASE(no_answer),
