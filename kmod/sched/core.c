@@ -698,14 +698,15 @@ bool lhv_sched_attrs_valid(const struct lhv_sched_attrs *attrs, char *why)
 void lhv_sched_vm_note(struct lhv_sched_vm *vm, const struct lhv_sched_attrs *attrs, u64 now)
 {
 	bool capped_anew = attrs->cap && !vm->attrs.cap;
+	u64 was = cap_quota(vm);
 
 	vm->attrs = *attrs;
 	if (capped_anew) {
 		vm->cap_budget = cap_quota(vm);
 		vm->cap_refill = now + LHV_SCHED_CAP_PERIOD;
 	} else {
-		/* What it owes it owes still. */
-		vm->cap_budget = min_t(s64, vm->cap_budget, cap_quota(vm));
+		/* What it had of this period it had. */
+		vm->cap_budget += cap_quota(vm) - was;
 	}
 }
 

@@ -476,12 +476,19 @@ int sim_policy(struct sim *s, const struct lhv_sched_ops *ops)
 /* The policy has agreed. */
 void sim_attrs(struct sim *s, struct sim_vm *vm, const struct lhv_sched_attrs *attrs)
 {
-	bool changed = attrs->cap != vm->s.attrs.cap;
+	u64 i = (s->now - vm->cap.since) / LHV_SCHED_CAP_PERIOD, used = 0;
+	bool changed = attrs->cap != vm->s.attrs.cap, had = vm->s.attrs.cap;
 
+	if (had && vm->cap.index[i % SIM_CAP_PERIODS] == i)
+		used = vm->cap.used[i % SIM_CAP_PERIODS];
 	lhv_sched_vm_set(&vm->s, attrs, s->now);
 	if (changed) {
-		memset(&vm->cap, 0, sizeof(vm->cap));
-		vm->cap.since = s->now;
+		/* Another cap has the same periods, and what was had of this one. */
+		vm->cap = (struct sim_cap){
+			.since = had ? vm->cap.since + i * LHV_SCHED_CAP_PERIOD : s->now,
+			.used = { used },
+			.ran = used,
+		};
 	}
 	cap_anew(s, vm);
 }
