@@ -140,6 +140,7 @@ void sched_setup(const char *policy, uint32_t slots)
 {
 	nl = nl_open();
 	CHECK_EQ(pool_set("default", policy, slots, ""), 0);
+	CHECK_EQ(pool_set_quantum("default", 10 * MS), 0);
 	CHECK_EQ(pool_get("default", LHV_A_POOL_SLOTS), slots);
 }
 
