@@ -103,6 +103,26 @@ static u64 credit_expired(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v,
 	return clamp(ahead, 100 * LHV_SCHED_US, pool->quantum);
 }
 
+static void credit_vm_set(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm,
+			  const struct lhv_sched_attrs *was, u64 now)
+{
+	struct credit_pool *p = POOL(pool);
+	u32 weight = vm->attrs.weight;
+	struct lhv_sched_vcpu *v;
+
+	if (weight == was->weight)
+		return;
+	VM(vm)->vtime = lhv_fair_reweighed(VM(vm)->vtime, p->fair.vtime, was->weight, weight);
+	list_for_each_entry(v, &vm->vcpus, of_vm) {
+		if (v->state == LHV_SCHED_WAITING)
+			lhv_sched_queue_del(&p->waiting, v);
+		VCPU(v)->vtime = lhv_fair_reweighed(VCPU(v)->vtime, p->fair.vtime, was->weight,
+						    weight);
+		if (v->state == LHV_SCHED_WAITING)
+			lhv_sched_queue_add(&p->waiting, v, VCPU(v)->vtime);
+	}
+}
+
 const struct lhv_sched_ops lhv_sched_credit = {
 	.name = "credit",
 	.vm_add = credit_vm_add,
@@ -113,4 +133,5 @@ const struct lhv_sched_ops lhv_sched_credit = {
 	.pick = credit_pick,
 	.charge = credit_charge,
 	.expired = credit_expired,
+	.vm_set = credit_vm_set,
 };

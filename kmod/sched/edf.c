@@ -535,18 +535,29 @@ static void edf_vm_set(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm,
 		       const struct lhv_sched_attrs *was, u64 now)
 {
 	const struct lhv_sched_attrs *is = &vm->attrs;
+	struct edf_pool *p = POOL(pool);
+	struct edf_vcpu *e;
 	bool anew = is->period != was->period || is->budget != was->budget ||
 		    is->hybrid != was->hybrid;
 	struct lhv_sched_vcpu *v;
 
+	VM(vm)->fair.vtime = lhv_fair_reweighed(VM(vm)->fair.vtime, p->fair.vtime, was->weight,
+						is->weight);
 	list_for_each_entry(v, &vm->vcpus, of_vm) {
-		anew |= VCPU(v)->refused;
+		e = VCPU(v);
+		anew |= e->refused;
 		if (is->period)
-			VCPU(v)->deadline = min(VCPU(v)->deadline, now + is->period);
+			e->deadline = min(e->deadline, now + is->period);
+		e->fair.vtime = lhv_fair_reweighed(e->fair.vtime, p->fair.vtime, was->weight,
+						   is->weight);
+		if (v->state == LHV_SCHED_WAITING && e->rest) {
+			lhv_sched_queue_del(&p->rest, v);
+			lhv_sched_queue_add(&p->rest, v, e->fair.vtime);
+		}
 	}
 	if (anew)
 		lhv_sched_readmit(vm, now);
-	POOL(pool)->agreed = 0;
+	p->agreed = 0;
 }
 
 static int edf_dump(struct lhv_sched_pool *pool, char *buf, size_t room)

@@ -70,6 +70,14 @@ static inline void lhv_fair_settle(struct lhv_sched_vcpu *v, const struct lhv_fa
 	lhv_fair_bound(of_pool, of_vcpu, lead);
 }
 
+/* Its VM's weight was another: it is ahead by as much time as before. */
+static inline u64 lhv_fair_reweighed(u64 vtime, u64 of_pool, u32 was, u32 is)
+{
+	s64 ahead = vtime - of_pool;
+
+	return ahead > 0 ? of_pool + div_u64(min_t(u64, ahead, 1ULL << 48) * was, is) : vtime;
+}
+
 /* It was picked, being first in the queue. */
 static inline void lhv_fair_picked(struct lhv_fair *of_pool, const struct lhv_sched_vcpu *v)
 {

@@ -17,7 +17,7 @@
 #include <linux/math64.h>
 #include <linux/minmax.h>
 
-#include "sched/queue.h"
+#include "sched/fair.h"
 
 #define SKEW		(2 * LHV_SCHED_MS)
 #define PATIENCE	(20 * LHV_SCHED_MS)
@@ -246,6 +246,18 @@ static u64 gang_expired(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u
 	return max(left, LHV_SCHED_QUANTUM_MIN);
 }
 
+static void gang_vm_set(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm,
+			const struct lhv_sched_attrs *was, u64 now)
+{
+	struct lhv_sched_queue *queue = VM(vm)->queue;
+
+	vm_dequeue(vm);
+	VM(vm)->vtime = lhv_fair_reweighed(VM(vm)->vtime, POOL(pool)->vtime, was->weight,
+					   vm->attrs.weight);
+	if (queue)
+		vm_enqueue(vm, queue);
+}
+
 const struct lhv_sched_ops lhv_sched_gang = {
 	.name = "gang",
 	.vm_add = gang_vm_add,
@@ -255,4 +267,5 @@ const struct lhv_sched_ops lhv_sched_gang = {
 	.pick = gang_pick,
 	.charge = gang_charge,
 	.expired = gang_expired,
+	.vm_set = gang_vm_set,
 };

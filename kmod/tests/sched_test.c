@@ -1024,6 +1024,39 @@ static void set_order(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, w->vcpu[2].state, LHV_SCHED_WAITING);
 }
 
+/* Who is ahead by its small weight is not when it weighs more. */
+static void set_heavier(struct kunit *test)
+{
+	static const struct lhv_sched_ops * const by_weight[] = {
+		&lhv_sched_credit, &lhv_sched_gang, &lhv_sched_edf,
+	};
+	struct lhv_sched_attrs attrs = w->vm[0].attrs;
+	u64 ran;
+	int i, p;
+
+	lhv_sched_pool_set_slots(&w->pool, 1, w->now);
+	w->pool.quantum = 10 * MS;
+	for (p = 0; p < ARRAY_SIZE(by_weight); p++) {
+		w->vm[0].attrs.weight = 1;
+		lhv_sched_pool_set_policy(&w->pool, by_weight[p], w->now);
+		want(0);
+		for (i = 0; i < 1000; i++)
+			pass(MS);
+		for (i = 1; i < 4; i++)
+			want(i);
+		while (w->vcpu[0].state == LHV_SCHED_RUNNING)
+			pass(MS);
+		lhv_sched_vm_set(&w->vm[0], &attrs, w->now);
+		ran = w->vm[0].fig.run;
+		for (i = 0; i < 1000; i++)
+			pass(MS);
+		KUNIT_EXPECT_GE_MSG(test, w->vm[0].fig.run - ran, 200 * MS, "%s",
+				    by_weight[p]->name);
+		for (i = 0; i < 4; i++)
+			enough(i);
+	}
+}
+
 /* A VM's vCPUs are compared with others by one priority, not some by the old and some by the new. */
 static void set_siblings(struct kunit *test)
 {
@@ -1225,6 +1258,7 @@ static struct kunit_case sched_cases[] = {
 	KUNIT_CASE(set_often),
 	KUNIT_CASE(edf_set_often),
 	KUNIT_CASE(set_order),
+	KUNIT_CASE(set_heavier),
 	KUNIT_CASE(set_siblings),
 	KUNIT_CASE(edf_shorter_period),
 	KUNIT_CASE(sjf_capped_learns),
