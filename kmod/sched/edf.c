@@ -59,7 +59,7 @@ struct edf_vm {
 	struct lhv_fair fair;
 	u32 promised;			/* so many vCPUs were there when it was */
 	u32 inserted;
-	bool known;			/* put in again only */
+	bool known;			/* put in before: @fair stays */
 };
 
 struct edf_vcpu {
@@ -74,7 +74,7 @@ struct edf_vcpu {
 	u32 pieces;			/* of its period */
 	bool refused;			/* there was no room for its reservation */
 	bool rest;			/* it has no budget now: in or from @rest */
-	bool known;			/* put in again only */
+	bool known;			/* put in before: @fair stays */
 };
 
 #define POOL(pool)	lhv_sched_priv(pool, struct edf_pool)
