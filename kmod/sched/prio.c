@@ -134,24 +134,43 @@ static void requeue(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 r
 	}
 }
 
-/* Who runs and was lowered gives way if the first who waits is stronger; else when its slice is over. */
+/*
+ * Does anybody wait who is stronger than @vm's? It need not be the first, who may have aged; that one gets
+ * the slot then. Who is stronger is before one of @vm's that came now.
+ */
+static bool stronger_waits(struct lhv_sched_pool *pool, const struct lhv_sched_vm *vm, u64 now)
+{
+	u64 behind = now + (LHV_SCHED_PRIORITY_MAX - vm->attrs.priority) * AGEING;
+	const struct lhv_sched_vcpu *v;
+	struct rb_node *node;
+
+	for (node = POOL(pool)->waiting.first; node; node = rb_next(node)) {
+		v = rb_entry(node, struct lhv_sched_vcpu, node);
+		if (v->key >= behind)
+			break;
+		if (v->vm->attrs.priority > vm->attrs.priority)
+			return true;
+	}
+	return false;
+}
+
+/* Who runs and was lowered gives way if somebody stronger waits; else when its slice is over. */
 static void prio_vm_set(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm,
 			const struct lhv_sched_attrs *was, u64 now)
 {
 	s64 raised = (s64)vm->attrs.priority - was->priority;
-	const struct lhv_sched_vcpu *first;
 	struct lhv_sched_vcpu *v;
+	bool stronger;
 
 	if (!raised)
 		return;
 	list_for_each_entry(v, &vm->vcpus, of_vm)
 		requeue(pool, v, raised * AGEING);
-	first = lhv_sched_queue_first(&POOL(pool)->waiting);
+	stronger = raised < 0 && stronger_waits(pool, vm, now);
 	list_for_each_entry(v, &vm->vcpus, of_vm) {
 		if (raised > 0 && v->state == LHV_SCHED_WAITING)
 			displace(pool, v, now);
-		else if (raised < 0 && v->state == LHV_SCHED_RUNNING && first &&
-			 below_top(first) < below_top(v))
+		else if (stronger && v->state == LHV_SCHED_RUNNING)
 			lhv_sched_resched(pool, v);
 	}
 }

@@ -529,6 +529,37 @@ static void set_siblings(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, w->vcpu[1].state, LHV_SCHED_RUNNING);
 }
 
+/* Who is lowered gives way to somebody stronger, though the first who waits is a weaker one that aged. */
+static void set_lower(struct kunit *test)
+{
+	struct lhv_sched_attrs attrs = w->vm[0].attrs;
+
+	lhv_sched_pool_set_slots(&w->pool, 1, w->now);
+	w->pool.quantum = 1000 * MS;
+	w->vm[0].attrs.priority = 60;
+	w->vm[1].attrs.priority = 40;
+	w->vm[2].attrs.priority = 55;
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_prio, w->now);
+	want(0);
+	want(1);
+	pass(400 * MS);			/* 20 levels */
+	want(2);
+	pass(0);
+	KUNIT_ASSERT_EQ(test, w->vcpu[0].state, LHV_SCHED_RUNNING);
+	/* Nobody is stronger than 55. */
+	attrs.priority = 55;
+	lhv_sched_vm_set(&w->vm[0], &attrs, w->now);
+	pass(0);
+	KUNIT_EXPECT_EQ(test, w->vcpu[0].state, LHV_SCHED_RUNNING);
+	attrs.priority = 54;
+	lhv_sched_vm_set(&w->vm[0], &attrs, w->now);
+	pass(0);
+	/* The slot is the first's all the same, and then the stronger one's. */
+	KUNIT_EXPECT_EQ(test, w->vcpu[1].state, LHV_SCHED_RUNNING);
+	enough(1);
+	KUNIT_EXPECT_EQ(test, w->vcpu[2].state, LHV_SCHED_RUNNING);
+}
+
 /* Also of who wakes while his cap is used up. */
 static void sjf_capped_learns(struct kunit *test)
 {
@@ -667,6 +698,7 @@ static struct kunit_case sched_cases[] = {
 	KUNIT_CASE(set_order),
 	KUNIT_CASE(set_heavier),
 	KUNIT_CASE(set_siblings),
+	KUNIT_CASE(set_lower),
 	KUNIT_CASE(sjf_capped_learns),
 	KUNIT_CASE(two_wake),
 	KUNIT_CASE(sjf_capped),
