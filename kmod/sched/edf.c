@@ -64,6 +64,7 @@ struct edf_vm {
 
 struct edf_vcpu {
 	u64 deadline;			/* end of the period */
+	u64 period;			/* that one's length: its VM may have got another */
 	s64 budget;			/* left of it */
 	u64 later;			/* of @budget, as last queued: for the pieces behind this one */
 	u64 unused;			/* time with a slot, in it, that it was on no CPU */
@@ -186,6 +187,7 @@ static void replenish(struct lhv_sched_vcpu *v, u64 now)
 		/* Periods follow each other, unless whole ones went by. */
 		e->deadline = now < e->deadline + a->period ? e->deadline + a->period :
 							      now + a->period;
+		e->period = a->period;
 		/*
 		 * A debt is a timer's delay, or what a starved thread idled: a period's at most.
 		 * What was too little to run for is not lost.
@@ -235,8 +237,8 @@ static void check_kept(struct lhv_sched_vcpu *v, s64 left, u64 now)
 {
 	const struct edf_vcpu *e = VCPU(v);
 
-	if (now >= e->deadline && left > (s64)(TOO_LITTLE + e->unused) && v->vm->attrs.period)
-		v->vm->fig.misses += 1 + div64_u64(now - e->deadline, v->vm->attrs.period);
+	if (now >= e->deadline && left > (s64)(TOO_LITTLE + e->unused))
+		v->vm->fig.misses += 1 + div64_u64(now - e->deadline, e->period);
 }
 
 /* The same of one that has a slot, and budget, since before its deadline. */
@@ -409,6 +411,7 @@ static u64 edf_wake(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 n
 	replenish(v, now);
 	if (!parked && exceeds_share(v, now)) {
 		e->deadline = now + a->period;
+		e->period = a->period;
 		e->budget = a->budget;
 	}
 	until = queue(pool, v, true, now);

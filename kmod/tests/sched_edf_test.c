@@ -476,6 +476,34 @@ static void edf_shorter_period(struct kunit *test)
 	KUNIT_EXPECT_GE(test, w->vm[0].fig.run - ran, 17 * MS);
 }
 
+/* What went by before a change is judged by the reservation that there was. */
+static void edf_old_period(struct kunit *test)
+{
+	static const struct {
+		u64 period, then, misses;
+	} cases[] = {
+		{ 10 * MS, 100 * MS, 3 }, { 20 * MS, MS, 1 }, { 10 * MS, 0, 3 }, { 40 * MS, MS, 0 },
+	};
+	struct lhv_sched_attrs attrs;
+	int i;
+
+	lhv_sched_pool_set_slots(&w->pool, 1, w->now);
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
+	want(0);			/* and it does not give its slot back */
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		reserve(i + 1, cases[i].period, cases[i].period / 5);
+		want(i + 1);
+	}
+	w->now += 35 * MS;
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		attrs = w->vm[i + 1].attrs;
+		attrs.period = cases[i].then;
+		attrs.budget = cases[i].then / 5;
+		lhv_sched_vm_set(&w->vm[i + 1], &attrs, w->now);
+		KUNIT_EXPECT_EQ_MSG(test, w->vm[i + 1].fig.misses, cases[i].misses, "%d", i);
+	}
+}
+
 static struct kunit_case edf_cases[] = {
 	KUNIT_CASE(edf_order),
 	KUNIT_CASE(edf_admission),
@@ -492,6 +520,7 @@ static struct kunit_case edf_cases[] = {
 	KUNIT_CASE(edf_status),
 	KUNIT_CASE(edf_set_often),
 	KUNIT_CASE(edf_shorter_period),
+	KUNIT_CASE(edf_old_period),
 	KUNIT_CASE(edf_blames_nobody),
 	KUNIT_CASE(edf_repays),
 	KUNIT_CASE(edf_hybrid_rest),
