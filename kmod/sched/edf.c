@@ -531,8 +531,30 @@ static u64 edf_expired(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u6
 }
 
 /*
+ * It gets reservation @is in the midst of a period. What is left of its budget stays, if that is not more than
+ * the new one, and the period lasts for as long as it takes to be due what it had and what is left, at the
+ * new rate: else who alternates between a long and a short period would have nearly all. But no new
+ * period begins later than the present one ends, or than one that began now would.
+ */
+static void change_period(struct edf_vcpu *e, const struct lhv_sched_attrs *is, u64 now)
+{
+	u64 lasts = e->deadline - now, left = max(e->budget, 0LL), due;
+
+	if (e->share) {
+		due = max(div_u64(lasts * e->share, SHARE_ONE), left);
+		e->budget = min_t(s64, e->budget, is->budget);
+		due -= left - min(left, is->budget);
+		lasts = min(div64_u64(due * SHARE_ONE, share(is, 1)) + 1, max(lasts, is->period));
+	} else {
+		lasts = min(lasts, is->period);
+	}
+	e->deadline = now + lasts;
+	e->period = is->period;
+}
+
+/*
  * As if its vCPUs had slept for a moment: who used up his budget waits for the period's end all the same,
- * or he would get one with each change. It is no later than a new period's would be.
+ * or he would get one with each change.
  */
 static void edf_vm_set(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm,
 		       const struct lhv_sched_attrs *was, u64 now)
@@ -540,8 +562,8 @@ static void edf_vm_set(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm,
 	const struct lhv_sched_attrs *is = &vm->attrs;
 	struct edf_pool *p = POOL(pool);
 	struct edf_vcpu *e;
-	bool anew = is->period != was->period || is->budget != was->budget ||
-		    is->hybrid != was->hybrid;
+	bool another = is->period != was->period || is->budget != was->budget;
+	bool anew = another || is->hybrid != was->hybrid;
 	struct lhv_sched_vcpu *v;
 
 	VM(vm)->fair.vtime = lhv_fair_reweighed(VM(vm)->fair.vtime, p->fair.vtime, was->weight,
@@ -549,8 +571,8 @@ static void edf_vm_set(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm,
 	list_for_each_entry(v, &vm->vcpus, of_vm) {
 		e = VCPU(v);
 		anew |= e->refused;
-		if (is->period)
-			e->deadline = min(e->deadline, now + is->period);
+		if (another && is->period && e->deadline > now)
+			change_period(e, is, now);
 		e->fair.vtime = lhv_fair_reweighed(e->fair.vtime, p->fair.vtime, was->weight,
 						   is->weight);
 		if (v->state == LHV_SCHED_WAITING && e->rest) {

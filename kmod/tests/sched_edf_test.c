@@ -504,6 +504,76 @@ static void edf_old_period(struct kunit *test)
 	}
 }
 
+/* Who has now one reservation, now another has no more than their mean, and others have theirs. */
+static void edf_alternates(struct kunit *test)
+{
+	static const struct {
+		u32 period[2], budget[2], each;		/* in 0.1 ms */
+		u32 least, most;			/* per cent */
+	} cases[] = {
+		{ { 1000, 10 }, { 500, 5 }, 505, 40, 51 }, { { 1000, 100 }, { 100, 50 }, 10, 28, 31 },
+	};
+	struct lhv_sched_attrs attrs;
+	u64 start, ran;
+	int i, k, step;
+
+	lhv_sched_pool_set_slots(&w->pool, 1, w->now);
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
+	for (i = 0; i < 2; i++)
+		reserve(i, 200 * MS, 100 * MS);
+	for (i = 0; i < 3; i++)
+		want(i);
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		attrs = w->vm[0].attrs;
+		start = w->now;
+		ran = w->vm[0].fig.run;
+		for (step = 0; step < 40000; step++) {
+			k = step / cases[i].each & 1;
+			attrs.period = cases[i].period[k] * (MS / 10);
+			attrs.budget = cases[i].budget[k] * (MS / 10);
+			if (!(step % cases[i].each))
+				lhv_sched_vm_set(&w->vm[0], &attrs, w->now);
+			pass(MS / 10);
+		}
+		ran = w->vm[0].fig.run - ran;
+		KUNIT_EXPECT_LE_MSG(test, ran * 100, (w->now - start) * cases[i].most, "%d", i);
+		KUNIT_EXPECT_GE_MSG(test, ran * 100, (w->now - start) * cases[i].least, "%d", i);
+		KUNIT_EXPECT_EQ(test, w->vm[1].fig.misses, 0);
+	}
+}
+
+/* Until when it waits that has used its budget up, or will have. */
+static u64 changed(u64 period, u64 budget)
+{
+	struct lhv_sched_attrs attrs = w->vm[0].attrs;
+	u64 begun = w->now;
+
+	attrs.period = period;
+	attrs.budget = budget;
+	lhv_sched_vm_set(&w->vm[0], &attrs, w->now);
+	while (period && w->vcpu[0].state == LHV_SCHED_RUNNING)
+		pass(MS / 10);
+	return w->vcpu[0].until - begun;
+}
+
+/* When the period ends in which its length is changed. */
+static void edf_changed_period(struct kunit *test)
+{
+	lhv_sched_pool_set_slots(&w->pool, 1, w->now);
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
+	reserve(0, 100 * MS, 50 * MS);
+	want(0);
+	pass(10 * MS);
+	/* 5 ms too much, and what it has now: it was due that in 11 ms. */
+	KUNIT_EXPECT_EQ(test, changed(MS, MS / 2) / MS, 11);
+	/* As much and the 9 ms that it gets at most before it is parked, but no longer than a new one. */
+	changed(10 * MS, 9 * MS);
+	KUNIT_EXPECT_EQ(test, changed(10000 * MS, MS) / MS, 10000);
+	/* Between two reservations it had none: the new one begins. */
+	changed(0, 0);
+	KUNIT_EXPECT_LE(test, changed(10 * MS, MS), 10 * MS);
+}
+
 static struct kunit_case edf_cases[] = {
 	KUNIT_CASE(edf_order),
 	KUNIT_CASE(edf_admission),
@@ -521,6 +591,8 @@ static struct kunit_case edf_cases[] = {
 	KUNIT_CASE(edf_set_often),
 	KUNIT_CASE(edf_shorter_period),
 	KUNIT_CASE(edf_old_period),
+	KUNIT_CASE(edf_alternates),
+	KUNIT_CASE(edf_changed_period),
 	KUNIT_CASE(edf_blames_nobody),
 	KUNIT_CASE(edf_repays),
 	KUNIT_CASE(edf_hybrid_rest),
