@@ -453,6 +453,65 @@ static void edf_set_often(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, w->vm[1].fig.misses, 0);
 }
 
+/* A change of VM 0's reservation, which is next to nothing, each ms: it competes for the rest. */
+static void set_hybrid(u32 weight, int step)
+{
+	struct lhv_sched_attrs attrs = w->vm[0].attrs;
+
+	attrs.weight = weight;
+	attrs.period = 1000 * MS;
+	attrs.budget = MS / 10 + (step & 1);
+	attrs.hybrid = true;
+	lhv_sched_vm_set(&w->vm[0], &attrs, w->now);
+}
+
+/* However often: it has its weight's part, be it one vCPU or be it three that take turns. */
+static void edf_set_hybrid(struct kunit *test)
+{
+	u64 start, ran;
+	int turns, step, i = 0;
+
+	lhv_sched_pool_set_slots(&w->pool, 1, w->now);
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
+	want(1);
+	for (turns = 0; turns < 2; turns++) {
+		want(0);
+		ran = w->vm[0].fig.run;
+		start = w->now;
+		for (step = 0; step < 10000; step++) {
+			if (turns && !(step % 20)) {
+				enough(i);
+				i = (i + VMS) % VCPUS;
+			}
+			set_hybrid(1, step);
+			want(i);
+			pass(MS);
+		}
+		/* One part in 101. */
+		KUNIT_EXPECT_LE_MSG(test, (w->vm[0].fig.run - ran) * 100, w->now - start, "%d",
+				    turns);
+	}
+}
+
+/* And of its vCPUs each has a half of that. */
+static void edf_set_siblings(struct kunit *test)
+{
+	int step;
+
+	lhv_sched_pool_set_slots(&w->pool, 1, w->now);
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
+	want(0);
+	want(1);
+	want(VMS);
+	for (step = 0; step < 4000; step++) {
+		set_hybrid(LHV_SCHED_WEIGHT, step);
+		pass(MS);
+	}
+	KUNIT_EXPECT_GE(test, w->vcpu[0].burst, 900 * MS);
+	KUNIT_EXPECT_GE(test, w->vcpu[VMS].burst, 900 * MS);
+	KUNIT_EXPECT_GE(test, w->vcpu[1].burst, 1900 * MS);
+}
+
 /* Another reservation does not begin when the old period ends, which may be 10 s. */
 static void edf_shorter_period(struct kunit *test)
 {
@@ -589,6 +648,8 @@ static struct kunit_case edf_cases[] = {
 	KUNIT_CASE(edf_hybrid),
 	KUNIT_CASE(edf_status),
 	KUNIT_CASE(edf_set_often),
+	KUNIT_CASE(edf_set_hybrid),
+	KUNIT_CASE(edf_set_siblings),
 	KUNIT_CASE(edf_shorter_period),
 	KUNIT_CASE(edf_old_period),
 	KUNIT_CASE(edf_alternates),
