@@ -373,6 +373,36 @@ static void capped_loads(struct kunit *test)
 	}
 }
 
+/*
+ * Of those that come at once each sees the whole quota, since nobody's slice is over, and has its part of
+ * it by how many they are: that is much of what the bound allows, which is checked. The debt is paid then.
+ */
+static void capped_at_once(struct kunit *test)
+{
+	static const u32 caps[] = { 100, 300, 500 };
+	struct lhv_sched_attrs attrs;
+	u64 quota, slices;
+	int i, k, n;
+
+	for (k = 0; k < ARRAY_SIZE(caps); k++) {
+		begin(test, EACH, 1 + k);
+		lhv_sched_pool_set_policy(&w->pool, &lhv_sched_fcfs, w->now);
+		attrs = w->vm[0].attrs;
+		attrs.cap = caps[k];
+		lhv_sched_vm_set(&w->vm[0], &attrs, w->now);
+		quota = LHV_SCHED_CAP_PERIOD / 1000 * caps[k];
+		for (slices = 0, n = 1; n <= EACH; n++)
+			slices += div_u64(quota, n);
+		for (i = 0; i < VCPUS; i += VMS)
+			w->load[i].wakes = w->now;
+		run_until(test, w->period - 1);
+		KUNIT_EXPECT_GE_MSG(test, w->used[0], slices, "%u", caps[k]);
+		run_until(test, w->now + 99 * LHV_SCHED_CAP_PERIOD + 1);
+		KUNIT_EXPECT_LE_MSG(test, w->ran[0], 100 * quota + cap_bound(quota), "%u", caps[k]);
+		KUNIT_EXPECT_GE_MSG(test, w->ran[0] + cap_bound(quota), 100 * quota, "%u", caps[k]);
+	}
+}
+
 /* ---- sjf ---- */
 
 /* A vCPU that runs ends its burst after so much. */
@@ -446,6 +476,7 @@ static void sjf_learns(struct kunit *test)
 static struct kunit_case load_cases[] = {
 	KUNIT_CASE(random_loads),
 	KUNIT_CASE(capped_loads),
+	KUNIT_CASE(capped_at_once),
 	KUNIT_CASE(sjf_ages),
 	KUNIT_CASE(sjf_learns),
 	{}

@@ -685,6 +685,33 @@ static void percentiles(struct kunit *test)
 	KUNIT_EXPECT_LE(test, p99, 112 * LHV_SCHED_US);
 }
 
+/* A histogram whose count would wrap is halved, and goes on in proportion. */
+static void full_histogram(struct kunit *test)
+{
+	u32 *hist = w->vm[0].fig.latency;
+	const int high = 60;
+	const u32 max = ~0U;
+	u64 p999;
+
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_fcfs, w->now);
+	hist[0] = max - 2;
+	hist[high] = max / 4;
+	hist[high + 1] = 1;
+	p999 = lhv_sched_percentile(hist, 999);
+	want(0);
+	enough(0);
+	KUNIT_EXPECT_EQ(test, hist[0], max - 1);
+	want(0);
+	enough(0);
+	KUNIT_EXPECT_EQ(test, hist[0], max / 2);
+	KUNIT_EXPECT_EQ(test, hist[high], max / 4 / 2);
+	KUNIT_EXPECT_EQ(test, hist[high + 1], 0);
+	KUNIT_EXPECT_EQ(test, lhv_sched_percentile(hist, 500), 0);
+	KUNIT_EXPECT_EQ(test, lhv_sched_percentile(hist, 999), p999);
+	want(0);
+	KUNIT_EXPECT_EQ(test, hist[0], max / 2 + 1);
+}
+
 static struct kunit_case sched_cases[] = {
 	KUNIT_CASE(invariants),
 	KUNIT_CASE(nobody_starves),
@@ -712,6 +739,7 @@ static struct kunit_case sched_cases[] = {
 	KUNIT_CASE(wraps),
 	KUNIT_CASE(starved_vm),
 	KUNIT_CASE(percentiles),
+	KUNIT_CASE(full_histogram),
 	{}
 };
 
