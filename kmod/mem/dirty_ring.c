@@ -67,7 +67,7 @@ int lhv_dirty_ring_create(struct lhv_vcpu *vcpu)
 	if (!bytes)
 		return 0;
 	/* Mapped by userspace page by page, so it has to consist of such. */
-	ring->entries = __vmalloc(bytes, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	ring->entries = __vmalloc(bytes, GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
 	if (!ring->entries)
 		return -ENOMEM;
 	ring->size = bytes / sizeof(*ring->entries);
