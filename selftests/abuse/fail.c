@@ -16,6 +16,7 @@
 #define SYSLOG_ACTION_CLEAR	5
 #define MAX_NTH	400
 #define TOUCHED	(8u << 20)	/* RAM that KVM_RUN touches first */
+#define RING_SIZE	(4 * PAGE_SIZE)
 
 static int nth_fd;
 
@@ -80,7 +81,7 @@ static bool disarm(void)
 struct world {
 	struct vm *vm;
 	struct vcpu *vcpu;
-	int efd, efd2;
+	int efd, efd2, stats;
 	struct cpuid cpuid;
 };
 
@@ -91,6 +92,7 @@ struct op {
 	int (*fn)(struct world *w);
 	void (*undo)(struct world *w, int ret);	/* after success */
 	void (*prepare)(struct world *w);
+	void (*check)(struct world *w, int ret);	/* that what was made is whole */
 };
 
 static int op_create_vm(struct world *w)
@@ -112,6 +114,87 @@ static int op_create_vcpu(struct world *w)
 static int op_create_vcpu_7(struct world *w)
 {
 	return ioctl(w->vm->fd, KVM_CREATE_VCPU, 7);
+}
+
+static void check_lapic(struct world *w, int fd)
+{
+	struct kvm_lapic_state lapic;
+
+	(void)w;
+	CHECK_OK(ioctl(fd, KVM_GET_LAPIC, &lapic));
+}
+
+static void use_ring(struct world *w)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_DIRTY_LOG_RING, .args = { RING_SIZE } };
+
+	CHECK_OK(ioctl(w->vm->fd, KVM_ENABLE_CAP, &cap));
+}
+
+/* Each page of it is there, and empty. */
+static void check_ring(struct world *w, int fd)
+{
+	struct kvm_dirty_gfn *ring;
+	size_t i;
+
+	(void)w;
+	ring = mmap(NULL, RING_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		    KVM_DIRTY_LOG_PAGE_OFFSET * PAGE_SIZE);
+	CHECK(ring != MAP_FAILED);
+	for (i = 0; i < RING_SIZE / sizeof(*ring); i++)
+		CHECK_EQ(ring[i].flags, 0);
+	CHECK_OK(munmap(ring, RING_SIZE));
+}
+
+static int op_device(struct world *w)
+{
+	struct kvm_create_device dev = { .type = KVM_DEV_TYPE_VFIO };
+
+	return ioctl(w->vm->fd, KVM_CREATE_DEVICE, &dev) ? -1 : (int)dev.fd;
+}
+
+static void check_device(struct world *w, int fd)
+{
+	struct kvm_device_attr attr = {
+		.group = KVM_DEV_VFIO_GROUP, .attr = KVM_DEV_VFIO_GROUP_ADD,
+	};
+
+	(void)w;
+	CHECK_OK(ioctl(fd, KVM_HAS_DEVICE_ATTR, &attr));
+}
+
+static int op_vm_stats(struct world *w)
+{
+	return ioctl(w->vm->fd, KVM_GET_STATS_FD, 0);
+}
+
+static int op_vcpu_stats(struct world *w)
+{
+	return ioctl(w->vcpu->fd, KVM_GET_STATS_FD, 0);
+}
+
+static void check_stats(struct world *w, int fd)
+{
+	struct kvm_stats_header head;
+
+	(void)w;
+	CHECK_EQ(pread(fd, &head, sizeof(head), 0), sizeof(head));
+	CHECK(head.num_desc > 0);
+}
+
+static void open_stats(struct world *w)
+{
+	w->stats = CHECK_OK(op_vm_stats(w));
+}
+
+static int op_read_stats(struct world *w)
+{
+	struct kvm_stats_header head;
+	ssize_t ret = pread(w->stats, &head, sizeof(head), 0);
+
+	if (ret >= 0 && ret != sizeof(head))
+		errno = EIO;
+	return ret == sizeof(head) ? 0 : -1;
 }
 
 static int op_irqchip(struct world *w)
@@ -388,30 +471,39 @@ static void undo_run(struct world *w, int ret)
 }
 
 static const struct op ops[] = {
-	{ "KVM_CREATE_VM", 0, false, false, op_create_vm, undo_close, NULL },
-	{ "KVM_CREATE_VCPU", 0, false, false, op_create_vcpu, NULL, NULL },
-	{ "KVM_CREATE_VCPU with LAPIC", VM_IRQCHIP, false, false, op_create_vcpu_7, NULL, NULL },
-	{ "KVM_CREATE_IRQCHIP", 0, false, false, op_irqchip, NULL, NULL },
-	{ "KVM_CAP_SPLIT_IRQCHIP", 0, false, false, op_split, NULL, NULL },
-	{ "KVM_X86_SET_MSR_FILTER", VM_IRQCHIP, true, false, op_filter, undo_filter, NULL },
-	{ "KVM_CREATE_PIT2", VM_IRQCHIP, false, false, op_pit, NULL, NULL },
-	{ "a slot", 0, false, false, op_slot, undo_slot, NULL },
-	{ "a slot more than the table has room for", 0, false, false, op_slot, undo_slot, fill_slots },
-	{ "a slot moved", 0, false, false, op_move, undo_move, NULL },
-	{ "a slot logged", 0, false, false, op_log, undo_log, NULL },
-	{ "a slot deleted", 0, false, false, op_delete, undo_delete, NULL },
-	{ "KVM_SET_GSI_ROUTING", VM_IRQCHIP, false, false, op_routing, NULL, NULL },
-	{ "irqfd", VM_IRQCHIP, false, false, op_irqfd, undo_irqfd, NULL },
-	{ "irqfd, resampling", VM_IRQCHIP, false, false, op_irqfd_resample, undo_irqfd, NULL },
-	{ "ioeventfd, port", 0, false, false, op_ioeventfd, undo_ioeventfd, NULL },
-	{ "ioeventfd, MMIO", 0, false, false, op_ioeventfd_mmio, undo_ioeventfd_mmio, NULL },
-	{ "coalesced MMIO", 0, false, false, op_coalesced, undo_coalesced, NULL },
-	{ "KVM_GET_SUPPORTED_CPUID", 0, false, false, op_supported, NULL, NULL },
-	{ "KVM_SET_CPUID2", VM_IRQCHIP, true, false, op_cpuid, NULL, NULL },
-	{ "KVM_GET_XSAVE and SET", 0, true, false, op_xsave, NULL, NULL },
-	{ "KVM_GET_LAPIC and SET", VM_IRQCHIP, true, false, op_lapic, NULL, NULL },
-	{ "KVM_SET_MSRS", VM_IRQCHIP, true, false, op_msrs, NULL, NULL },
-	{ "KVM_RUN", VM_IRQCHIP, true, true, op_run, undo_run, NULL },
+	{ "KVM_CREATE_VM", 0, false, false, op_create_vm, undo_close, NULL, NULL },
+	{ "KVM_CREATE_VCPU", 0, false, false, op_create_vcpu, NULL, NULL, NULL },
+	{ "KVM_CREATE_VCPU with LAPIC", VM_IRQCHIP, false, false, op_create_vcpu_7, NULL, NULL,
+	  check_lapic },
+	{ "KVM_CREATE_VCPU, split irqchip", VM_SPLIT, false, false, op_create_vcpu_7, NULL, NULL,
+	  check_lapic },
+	{ "KVM_CREATE_VCPU with a dirty ring", 0, false, false, op_create_vcpu, NULL, use_ring,
+	  check_ring },
+	{ "KVM_CREATE_DEVICE", 0, false, false, op_device, undo_close, NULL, check_device },
+	{ "KVM_GET_STATS_FD, VM", 0, false, false, op_vm_stats, undo_close, NULL, check_stats },
+	{ "KVM_GET_STATS_FD, vCPU", 0, true, false, op_vcpu_stats, undo_close, NULL, check_stats },
+	{ "statistics read", 0, false, false, op_read_stats, NULL, open_stats, NULL },
+	{ "KVM_CREATE_IRQCHIP", 0, false, false, op_irqchip, NULL, NULL, NULL },
+	{ "KVM_CAP_SPLIT_IRQCHIP", 0, false, false, op_split, NULL, NULL, NULL },
+	{ "KVM_X86_SET_MSR_FILTER", VM_IRQCHIP, true, false, op_filter, undo_filter, NULL, NULL },
+	{ "KVM_CREATE_PIT2", VM_IRQCHIP, false, false, op_pit, NULL, NULL, NULL },
+	{ "a slot", 0, false, false, op_slot, undo_slot, NULL, NULL },
+	{ "a slot more than the table has room for", 0, false, false, op_slot, undo_slot, fill_slots, NULL },
+	{ "a slot moved", 0, false, false, op_move, undo_move, NULL, NULL },
+	{ "a slot logged", 0, false, false, op_log, undo_log, NULL, NULL },
+	{ "a slot deleted", 0, false, false, op_delete, undo_delete, NULL, NULL },
+	{ "KVM_SET_GSI_ROUTING", VM_IRQCHIP, false, false, op_routing, NULL, NULL, NULL },
+	{ "irqfd", VM_IRQCHIP, false, false, op_irqfd, undo_irqfd, NULL, NULL },
+	{ "irqfd, resampling", VM_IRQCHIP, false, false, op_irqfd_resample, undo_irqfd, NULL, NULL },
+	{ "ioeventfd, port", 0, false, false, op_ioeventfd, undo_ioeventfd, NULL, NULL },
+	{ "ioeventfd, MMIO", 0, false, false, op_ioeventfd_mmio, undo_ioeventfd_mmio, NULL, NULL },
+	{ "coalesced MMIO", 0, false, false, op_coalesced, undo_coalesced, NULL, NULL },
+	{ "KVM_GET_SUPPORTED_CPUID", 0, false, false, op_supported, NULL, NULL, NULL },
+	{ "KVM_SET_CPUID2", VM_IRQCHIP, true, false, op_cpuid, NULL, NULL, NULL },
+	{ "KVM_GET_XSAVE and SET", 0, true, false, op_xsave, NULL, NULL, NULL },
+	{ "KVM_GET_LAPIC and SET", VM_IRQCHIP, true, false, op_lapic, NULL, NULL, NULL },
+	{ "KVM_SET_MSRS", VM_IRQCHIP, true, false, op_msrs, NULL, NULL, NULL },
+	{ "KVM_RUN", VM_IRQCHIP, true, true, op_run, undo_run, NULL, NULL },
 };
 
 static void make_world(struct world *w, const struct op *op)
@@ -420,6 +512,7 @@ static void make_world(struct world *w, const struct op *op)
 	cpuid_supported(w->vm->sys, &w->cpuid);
 	w->efd = CHECK_OK(eventfd(0, EFD_NONBLOCK));
 	w->efd2 = CHECK_OK(eventfd(0, EFD_NONBLOCK));
+	w->stats = -1;
 	if (op->prepare)
 		op->prepare(w);
 	w->vcpu = op->vcpu ? machine_vcpu(w->vm, op->run ? g_touch : NULL) : NULL;
@@ -435,18 +528,30 @@ static void end_world(struct world *w)
 	close(w->vm->sys);
 	close(w->efd);
 	close(w->efd2);
+	if (w->stats >= 0)
+		close(w->stats);
 	munmap(w->vm->ram, w->vm->ram_size);
 	free(w->vm);
+}
+
+/* The lowest that is free: a file that failed to be made has left none behind. */
+static int next_fd(void)
+{
+	int fd = CHECK_OK(dup(0));
+
+	close(fd);
+	return fd;
 }
 
 /* False: it met no failure any more. */
 static bool try_nth(const struct op *op, int n)
 {
+	int ret, err, fd;
 	struct world w;
-	int ret, err;
 	bool struck;
 
 	make_world(&w, op);
+	fd = next_fd();
 	arm(n);
 	ret = op->fn(&w);
 	err = errno;
@@ -456,10 +561,14 @@ static bool try_nth(const struct op *op, int n)
 			FAIL("%s: %s without a failure", op->name, strerror(err));
 		if (err != ENOMEM && err != EFAULT && err != EINTR)
 			FAIL("%s, allocation %d: %s", op->name, n, strerror(err));
+		if (next_fd() != fd)
+			FAIL("%s, allocation %d failed, and left a file", op->name, n);
 		ret = op->fn(&w);
 		if (ret < 0)
 			FAIL("%s, allocation %d failed, then: %s", op->name, n, strerror(errno));
 	}
+	if (op->check)
+		op->check(&w, ret);
 	if (op->undo) {
 		op->undo(&w, ret);
 		ret = op->fn(&w);
@@ -484,8 +593,8 @@ TEST(alloc_failures, .timeout = 240)
 		for (n = 1; try_nth(&ops[i], n); n++)
 			CHECK(n < MAX_NTH);
 		test_note("%s: %d", ops[i].name, n - 1);
+		expect_users(0);
 	}
-	expect_users(0);
 }
 
 /* ---- loading the module ---- */
