@@ -271,8 +271,7 @@ TEST(irqfd_resample)
 		.fd = fd, .gsi = 5, .flags = KVM_IRQFD_FLAG_RESAMPLE, .resamplefd = ack,
 	};
 
-	if (vm_cap(vm, KVM_CAP_IRQFD_RESAMPLE) <= 0)
-		test_skip("not advertised");
+	need_cap(vm->fd, KVM_CAP_IRQFD_RESAMPLE);
 	CHECK_OK(ioctl(vm->fd, KVM_IRQFD, &irqfd));
 	irqfd.fd = CHECK_OK(eventfd(0, 0));
 	irqfd.resamplefd = -1;
@@ -406,8 +405,7 @@ TEST(split_irqchip)
 	struct kvm_lapic_state lapic;
 	struct vcpu *vcpu;
 
-	if (vm_cap(vm, KVM_CAP_SPLIT_IRQCHIP) <= 0)
-		test_skip("not advertised");
+	need_cap(vm->fd, KVM_CAP_SPLIT_IRQCHIP);
 	cap.args[0] = 100000;
 	CHECK_ERR(ioctl(vm->fd, KVM_ENABLE_CAP, &cap), EINVAL);
 	cap.args[0] = 24;

@@ -80,7 +80,7 @@ TEST(quirk_feature_msrs)
 
 	CHECK(vcpu_get_msr(vcpu_add(vm, 0), MSR_UCODE_REV) != 0);
 	if (!(vm_cap(vm, KVM_CAP_DISABLE_QUIRKS2) & KVM_X86_QUIRK_STUFF_FEATURE_MSRS))
-		test_skip("no KVM_X86_QUIRK_STUFF_FEATURE_MSRS");
+		lacking("no KVM_X86_QUIRK_STUFF_FEATURE_MSRS");
 	CHECK_OK(disable(vm, KVM_CAP_DISABLE_QUIRKS2, KVM_X86_QUIRK_STUFF_FEATURE_MSRS));
 	/* That of vCPUs that come later */
 	CHECK(vcpu_get_msr(&vm->vcpus[0], MSR_UCODE_REV) != 0);

@@ -698,8 +698,7 @@ TEST(guest_debug)
 	struct vcpu *vcpu = new_vcpu(0);
 	struct kvm_guest_debug d = {};
 
-	if (vm_cap(vcpu->vm, KVM_CAP_SET_GUEST_DEBUG) <= 0)
-		test_skip("not advertised");
+	need_cap(vcpu->vm->fd, KVM_CAP_SET_GUEST_DEBUG);
 	CHECK_OK(ioctl(vcpu->fd, KVM_SET_GUEST_DEBUG, &d));
 	d.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP;
 	CHECK_OK(ioctl(vcpu->fd, KVM_SET_GUEST_DEBUG, &d));

@@ -17,8 +17,7 @@ TEST(memory_region2)
 	};
 	unsigned int bit;
 
-	if (!vm_cap(vm, KVM_CAP_USER_MEMORY2))
-		test_skip("a kernel without it");
+	need_cap(vm->fd, KVM_CAP_USER_MEMORY2);
 	CHECK_OK(ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION2, &r));
 	r.slot = 1;
 	CHECK_ERR(ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION2, &r), EEXIST);
@@ -91,7 +90,8 @@ TEST(nr_mmu_pages)
 
 	CHECK_ERR(ioctl(vm->fd, KVM_SET_NR_MMU_PAGES, 63), EINVAL);
 	CHECK_OK(ioctl(vm->fd, KVM_SET_NR_MMU_PAGES, 64));
-	if (vm_cap(vm, KVM_CAP_MMU_SHADOW_CACHE_CONTROL) && !on_kvm())
+	need_cap(vm->fd, KVM_CAP_MMU_SHADOW_CACHE_CONTROL);
+	if (!on_kvm())
 		CHECK_EQ(ioctl(vm->fd, KVM_GET_NR_MMU_PAGES, 0), 64);
 }
 

@@ -45,8 +45,7 @@ TEST(prefault)
 	uint64_t left;
 	void *memory;
 
-	if (!vm_cap(vm, KVM_CAP_PRE_FAULT_MEMORY))
-		test_skip("no KVM_CAP_PRE_FAULT_MEMORY");
+	need_cap(vm->fd, KVM_CAP_PRE_FAULT_MEMORY);
 	vm_ram(vm, 4 * MIB);
 	vcpu = vcpu_add(vm, 0);
 	CHECK_ERR(prefault(vcpu, 0, PAGE_SIZE, 1, &left), EINVAL);
@@ -106,9 +105,7 @@ TEST(apic_bus_cycles)
 	struct kvm_lapic_state lapic;
 	struct vcpu *vcpu;
 
-	if (!vm_cap(vm, BUS))
-		test_skip("no KVM_CAP_X86_APIC_BUS_CYCLES_NS");
-	CHECK_EQ(vm_cap(vm, BUS), 1);
+	CHECK_EQ(need_cap(vm->fd, KVM_CAP_X86_APIC_BUS_CYCLES_NS), 1);
 	CHECK_ERR(enable(none->fd, BUS, BUS_NS), ENXIO);
 	CHECK_ERR(enable(vm->fd, BUS, 0), EINVAL);
 	CHECK_ERR(enable(vm->fd, BUS, most + 1), EINVAL);

@@ -41,8 +41,7 @@ static struct vm *ring_machine(struct ring *r, void *mem, guest_fn fn)
 	struct kvm_enable_cap cap = { .cap = KVM_CAP_DIRTY_LOG_RING, .args = { PAGE_SIZE } };
 	struct vm *vm = machine(0);
 
-	if (!vm_cap(vm, KVM_CAP_DIRTY_LOG_RING))
-		test_skip("no dirty ring");
+	need_cap(vm->fd, KVM_CAP_DIRTY_LOG_RING);
 	CHECK_OK(ioctl(vm->fd, KVM_ENABLE_CAP, &cap));
 	vm_set_slot(vm, 1, KVM_MEM_LOG_DIRTY_PAGES, GUEST_EXTRA, PAGES * PAGE_SIZE, mem);
 	*r = (struct ring){ .vm = vm };

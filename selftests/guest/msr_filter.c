@@ -82,8 +82,7 @@ TEST(user_msr_refused)
 	struct vcpu *vcpu = machine_vcpu(vm, g_refused);
 	uint32_t i;
 
-	if (!vm_cap(vm, KVM_CAP_X86_USER_SPACE_MSR))
-		test_skip("no KVM_CAP_X86_USER_SPACE_MSR");
+	need_cap(vm->fd, KVM_CAP_X86_USER_SPACE_MSR);
 	vcpu_sync(vcpu, 0);	/* nobody asked */
 	for (i = 1; i <= 2; i++) {
 		enable(vm, ALL);
@@ -170,8 +169,7 @@ TEST(msr_filter)
 	struct vcpu *vcpu = machine_vcpu(vm, g_filtered);
 	uint32_t i;
 
-	if (!vm_cap(vm, KVM_CAP_X86_MSR_FILTER))
-		test_skip("no KVM_CAP_X86_MSR_FILTER");
+	need_cap(vm->fd, KVM_CAP_X86_MSR_FILTER);
 	for (i = 0; i < NR_KNOWN; i++) {
 		vcpu_sync(vcpu, 1);
 		enable(vm, KVM_MSR_EXIT_REASON_FILTER);

@@ -50,6 +50,10 @@ int dev_open(void);
 /* Is it KVM itself that is tested, for the few places where it may differ? */
 bool on_kvm(void);
 int dev_cap(int sys, int cap);
+/* lhv has to have it, and the case fails; a KVM may be too old for it, and it is skipped. */
+void lacking(const char *what) __attribute__((noreturn));
+/* The device's or VM's answer, which is not 0 */
+#define need_cap(fd, cap) (dev_cap(fd, cap) ?: (lacking("no " #cap), 0))
 
 /* A VM without memory; @flags as above. */
 struct vm *vm_create(unsigned int flags);

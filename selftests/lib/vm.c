@@ -35,6 +35,13 @@ int vm_cap(struct vm *vm, int cap)
 	return CHECK_OK(ioctl(vm->fd, KVM_CHECK_EXTENSION, cap));
 }
 
+void lacking(const char *what)
+{
+	if (on_kvm())
+		test_skip("%s", what);
+	FAIL("%s", what);
+}
+
 struct vm *vm_create(unsigned int flags)
 {
 	struct vm *vm = calloc(1, sizeof(*vm));
@@ -56,8 +63,7 @@ struct vm *vm_create(unsigned int flags)
 	if (flags & VM_SPLIT) {
 		struct kvm_enable_cap cap = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { 24 } };
 
-		if (!vm_cap(vm, KVM_CAP_SPLIT_IRQCHIP))
-			test_skip("no split irqchip");
+		need_cap(vm->fd, KVM_CAP_SPLIT_IRQCHIP);
 		CHECK_OK(ioctl(vm->fd, KVM_ENABLE_CAP, &cap));
 	}
 	return vm;
