@@ -297,13 +297,17 @@ TEST(xsave_bad_header)
 {
 	struct vcpu *vcpu = new_vcpu(0);
 	struct kvm_xsave x = good_xsave(vcpu);
+	int i;
 
 	x.region[XSAVE_HEADER + 1] = 0x40000000;	/* no such component */
 	CHECK_ERR(ioctl(vcpu->fd, KVM_SET_XSAVE, &x), EINVAL);
+	for (i = 2; i < 16; i++) {			/* no compaction, and reserved */
+		x = good_xsave(vcpu);
+		x.region[XSAVE_HEADER + i] = 1;
+		CHECK_ERR(ioctl(vcpu->fd, KVM_SET_XSAVE, &x), EINVAL);
+	}
 	x = good_xsave(vcpu);
-	x.region[XSAVE_HEADER + 4] = 1;			/* reserved */
-	if (ioctl(vcpu->fd, KVM_SET_XSAVE, &x) < 0)
-		CHECK_EQ(errno, EINVAL);
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_XSAVE, &x));
 }
 
 TEST(xcrs)

@@ -81,7 +81,7 @@ static void set_line(struct vm *vm, int gsi, int level)
 
 static void g_ioapic_edge(void)
 {
-	uint64_t i;
+	uint64_t i, n;
 
 	G_EQ(ioapic_read(1) >> 16 & 0xff, 23);
 	apic_alone();
@@ -89,20 +89,23 @@ static void g_ioapic_edge(void)
 	ioapic_route(9, VEC | IOAPIC_MASKED, 0);
 	G_EQ(ioapic_read(0x10 + 18), VEC | IOAPIC_MASKED);
 	sti();
-	g_sync(1);		/* pulsed while masked: lost, or kept until unmasked */
+	g_sync(1);		/* pulsed, then raised, while masked: no edge is kept */
 	ioapic_route(9, VEC, 0);
-	asm volatile("nop; nop");
+	g_sync(2);		/* down */
 	for (i = 0; i < 1000; i++)
 		relax();
-	g_count[VEC] = 0;
+	G_EQ(g_count[VEC], 0);
 	for (i = 1; i <= 20; i++) {
-		g_sync(2);	/* up and down */
+		g_sync(3);	/* up and down */
 		g_await(&g_count[VEC], i);
 		G_EQ(g_count[VEC], i);
 	}
-	g_sync(3);		/* up, and stays there: one */
+	g_sync(4);		/* up, and stays there: one */
 	g_await(&g_count[VEC], i);
-	g_sync(4);
+	g_sync(5);		/* up once more: none */
+	g_sync(6);		/* down: none */
+	for (n = 0; n < 1000; n++)
+		relax();
 	G_EQ(g_count[VEC], i);
 	g_done();
 }
@@ -116,14 +119,20 @@ static void ioapic_edge_test(bool x2)
 	vcpu_sync(vcpu, 1);
 	set_line(vm, 9, 1);
 	set_line(vm, 9, 0);
+	set_line(vm, 9, 1);
+	vcpu_sync(vcpu, 2);
+	set_line(vm, 9, 0);
 	for (i = 0; i < 20; i++) {
-		vcpu_sync(vcpu, 2);
+		vcpu_sync(vcpu, 3);
 		set_line(vm, 9, 1);
 		set_line(vm, 9, 0);
 	}
-	vcpu_sync(vcpu, 3);
-	set_line(vm, 9, 1);
 	vcpu_sync(vcpu, 4);
+	set_line(vm, 9, 1);
+	vcpu_sync(vcpu, 5);
+	set_line(vm, 9, 1);
+	vcpu_sync(vcpu, 6);
+	set_line(vm, 9, 0);
 	vcpu_done(vcpu);
 }
 

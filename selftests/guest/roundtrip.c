@@ -9,8 +9,10 @@
  */
 #include <linux/kvm_para.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "guest.h"
@@ -34,6 +36,7 @@
 #define AREA_MXCSR	24
 #define AREA_HEADER	512
 #define AREA_YMM	576
+#define XCR0_SSE	3
 #define XCR0_AVX	7
 #define STRING		2048
 
@@ -41,10 +44,10 @@ static struct {
 	uint8_t want[AREA_SIZE], is[AREA_SIZE];		/* extended state */
 	uint64_t from[STRING / 8], to[STRING / 8];
 	struct pvclock clock __attribute__((aligned(64)));
-	uint8_t steal[64] __attribute__((aligned(64)));
+	struct kvm_steal_time steal __attribute__((aligned(64)));
 	volatile uint32_t pv_eoi, unended;
 	volatile uint64_t ticks, ipis, nmis, breaks, rounds;
-	uint64_t last_tsc, last_clock;
+	uint64_t last_tsc, last_clock, last_stolen;
 } cpus[NR_CPUS] __attribute__((aligned(64)));
 
 static volatile uint64_t rt_stop, rt_avx, rt_done, rt_pit, rt_split;
@@ -305,6 +308,22 @@ static void check_clocks(uint32_t id)
 	cpus[id].last_clock = ns;
 }
 
+/* What was stolen is added up, whoever adds to it. */
+static void check_stolen(uint32_t id)
+{
+	volatile struct kvm_steal_time *steal = &cpus[id].steal;
+	uint32_t version;
+	uint64_t ns;
+
+	do {
+		version = steal->version;
+		ns = steal->steal;
+	} while ((version & 1) || steal->version != version);
+	if (ns < cpus[id].last_stolen)
+		g_fail(__FILE__, __LINE__, "steal time", ns, cpus[id].last_stolen);
+	cpus[id].last_stolen = ns;
+}
+
 static void send(uint32_t id, uint32_t dest, uint32_t icr)
 {
 	if (id)
@@ -404,6 +423,7 @@ static void g_busy(void)
 		check_strings(id, n);
 		check_kept(id);
 		check_clocks(id);
+		check_stolen(id);
 		check_events(id, n);
 		if (!id)
 			G_EQ(xapic_read(APIC_TPR), 0x10);
@@ -493,6 +513,34 @@ static void get_vcpu(int fd, struct vcpu_state *s)
 	s->tsc_khz = ioctl(fd, KVM_GET_TSC_KHZ, 0);
 }
 
+/*
+ * Both hold the x87's and the SSE registers, and the one that comes last says what they are: now
+ * this one does, now that one, and the other has something else there.
+ */
+static void set_fpu(int fd, const struct vcpu_state *s)
+{
+	static uint8_t xsave[sizeof(s->xsave)] __attribute__((aligned(64)));
+	static unsigned int turn;
+	struct kvm_fpu fpu = s->fpu;
+
+	/* A state that XSAVE has as its first one is so only where XSAVE comes last. */
+	if (turn++ % 3 || (s->xsave[AREA_HEADER] & XCR0_SSE) != XCR0_SSE) {
+		memset(fpu.fpr, 0x5a, sizeof(fpu.fpr));
+		memset(fpu.xmm, 0x5a, sizeof(fpu.xmm));
+		fpu.fcw ^= 0xc00;	/* the way of rounding */
+		fpu.mxcsr ^= 0x6000;
+		SET(fd, FPU, &fpu);
+		SET(fd, XSAVE, s->xsave);
+		return;
+	}
+	memcpy(xsave, s->xsave, sizeof(xsave));
+	memset(xsave + AREA_X87, 0x5a, AREA_HEADER - 96 - AREA_X87);
+	*(uint16_t *)xsave ^= 0xc00;
+	*(uint32_t *)(xsave + AREA_MXCSR) ^= 0x6000;
+	SET(fd, XSAVE, xsave);
+	SET(fd, FPU, &fpu);
+}
+
 /* MTRRs and the like need CPUID; the LAPIC its base; the deadline the LAPIC and the TSC. */
 static void set_vcpu(int fd, struct vcpu_state *s)
 {
@@ -501,8 +549,7 @@ static void set_vcpu(int fd, struct vcpu_state *s)
 	SET(fd, REGS, &s->regs);
 	SET(fd, XCRS, &s->xcrs);
 	SET(fd, SREGS2, &s->sregs);
-	SET(fd, FPU, &s->fpu);
-	SET(fd, XSAVE, s->xsave);
+	set_fpu(fd, s);
 	SET(fd, LAPIC, &s->lapic);
 	CHECK_EQ(ioctl(fd, KVM_SET_MSRS, &s->msrs.head), msr_list.head.nmsrs);
 	SET(fd, DEBUGREGS, &s->debug);
@@ -768,6 +815,32 @@ static bool has_avx(struct vm *vm)
 	return e && (e->ecx & 1u << 28);
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	CHECK_OK(clock_gettime(CLOCK_MONOTONIC, &t));
+	return t.tv_sec * 1000000000ull + t.tv_nsec;
+}
+
+/* On one CPU they steal from each other, and hear of it wherever they are now. */
+static void expect_stolen(struct vm *vm, pthread_t *threads, bool split)
+{
+	uint64_t before[NR_CPUS];
+	cpu_set_t one;
+	int i;
+
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	for (i = 0; i < NR_CPUS; i++) {
+		before[i] = GUEST_VAR(vm, cpus)[i].last_stolen;
+		CHECK(!pthread_setaffinity_np(threads[i], sizeof(one), &one));
+	}
+	for (i = 0; i < NR_CPUS; i++)
+		while (GUEST_VAR(vm, cpus)[i].last_stolen == before[i])
+			wait_us(vm, 1000, split);
+}
+
 static void round_trips(int nr, bool fresh, bool split)
 {
 	static struct vm_state state, back;
@@ -777,7 +850,7 @@ static void round_trips(int nr, bool fresh, bool split)
 	struct vm *vm = machine(split ? VM_SPLIT : VM_IRQCHIP | VM_PIT);
 	pthread_t threads[NR_CPUS];
 	unsigned int seed = getpid();
-	uint64_t rounds[NR_CPUS];
+	uint64_t rounds[NR_CPUS], start = now_ns(), passed;
 	int i, n;
 
 	list_msrs(vm->sys);
@@ -816,6 +889,7 @@ static void round_trips(int nr, bool fresh, bool split)
 	for (i = 0; i < NR_CPUS; i++)
 		while (GUEST_VAR(vm, cpus)[i].rounds < rounds[i] + 20)
 			wait_us(vm, 1000, split);
+	expect_stolen(vm, threads, split);
 	/* PV EOI was in use. A CPU that ends interrupts by itself has no need of it. */
 	CHECK(cpu_delivers() ||
 	      (GUEST_VAR(vm, cpus)[0].unended && GUEST_VAR(vm, cpus)[1].unended));
@@ -823,6 +897,10 @@ static void round_trips(int nr, bool fresh, bool split)
 	for (i = 0; i < NR_CPUS; i++)
 		while (pthread_tryjoin_np(threads[i], NULL))
 			wait_us(vm, 1000, split);
+	/* No more than there was */
+	passed = now_ns() - start;
+	for (i = 0; i < NR_CPUS; i++)
+		CHECK(GUEST_VAR(vm, cpus)[i].last_stolen <= passed);
 	/* Each level interrupt's end was told, and told once. */
 	CHECK_EQ(eois, split ? GUEST_VAR(vm, rt_pit) : 0);
 	test_note("%d times, the guest's rounds: %llu and %llu", nr,
