@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
+#include <x86intrin.h>
 
 #include "vm.h"
 
@@ -395,6 +396,179 @@ TEST(clock)
 	c.flags = 1u << 31;
 	CHECK_ERR(ioctl(vm->fd, KVM_SET_CLOCK, &c), EINVAL);
 	CHECK_ERR(ioctl(vm->fd, KVM_GET_CLOCK, NULL), EFAULT);
+}
+
+/* KVM_CLOCK_REALTIME: what passed between the reading and the setting is added. */
+
+#define SECOND	1000000000ull
+
+static uint64_t realtime(void)
+{
+	struct timespec t;
+
+	CHECK_OK(clock_gettime(CLOCK_REALTIME, &t));
+	return t.tv_sec * SECOND + t.tv_nsec;
+}
+
+/* Set with @flags to what it was @real ns from now, the clock is @ahead of that. */
+static void expect_clock(struct vm *vm, uint32_t flags, int64_t real, uint64_t ahead)
+{
+	struct kvm_clock_data c = { .clock = 1000 * SECOND, .flags = flags }, now = {};
+	uint64_t start = realtime(), took;
+
+	c.realtime = start + real;
+	CHECK_OK(ioctl(vm->fd, KVM_SET_CLOCK, &c));
+	CHECK_OK(ioctl(vm->fd, KVM_GET_CLOCK, &now));
+	took = realtime() - start;
+	CHECK(now.clock >= c.clock + ahead);
+	CHECK(now.clock <= c.clock + ahead + took + SECOND / 1000);
+}
+
+static bool host_trusts_tsc(void)
+{
+	char name[16] = "";
+	FILE *f = fopen("/sys/devices/system/clocksource/clocksource0/current_clocksource", "r");
+
+	CHECK(f && fgets(name, sizeof(name), f));
+	fclose(f);
+	return !strcmp(name, "tsc\n");
+}
+
+TEST(clock_realtime)
+{
+	struct vm *vm = vm_create(0);
+	struct kvm_clock_data c = {};
+	uint64_t tsc, real;
+
+	vcpu_set_cpuid(vcpu_add(vm, 0));
+	if (!(need_cap(vm->sys, KVM_CAP_ADJUST_CLOCK) & KVM_CLOCK_REALTIME)) {
+		if (host_trusts_tsc())
+			lacking("no KVM_CLOCK_REALTIME");
+		test_skip("not with this host's clock");
+	}
+	tsc = __rdtsc();
+	real = realtime();
+	CHECK_OK(ioctl(vm->fd, KVM_GET_CLOCK, &c));
+	/* KVM says so only once the guest has run. */
+	CHECK(c.flags & KVM_CLOCK_REALTIME || on_kvm());
+	if (c.flags & KVM_CLOCK_REALTIME) {
+		CHECK(c.realtime >= real && c.realtime <= realtime());
+		CHECK(c.host_tsc >= tsc && c.host_tsc <= __rdtsc());
+	}
+
+	expect_clock(vm, KVM_CLOCK_REALTIME, -100 * (int64_t)SECOND, 100 * SECOND);
+	/* It does not go back, when this host's clock is behind the other's. */
+	expect_clock(vm, KVM_CLOCK_REALTIME, 100 * SECOND, 0);
+	expect_clock(vm, 0, -100 * (int64_t)SECOND, 0);
+}
+
+/* ---- KVM_CAP_X2APIC_API ---- */
+
+#define VECTOR		0x41
+#define APIC_SPIV	0xf0
+#define APIC_IRR	0x200
+#define BASE_X2		(1u << 10)
+
+static struct vcpu *x2apic_vcpu(struct vm *vm, int id)
+{
+	struct vcpu *vcpu = vcpu_add(vm, id);
+	struct kvm_lapic_state lapic;
+	struct kvm_sregs s;
+
+	vcpu_set_cpuid(vcpu);
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_SREGS, &s));
+	s.apic_base |= BASE_X2;
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_SREGS, &s));
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_LAPIC, &lapic));
+	*(uint32_t *)&lapic.regs[APIC_SPIV] = 0x1ff;
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_LAPIC, &lapic));
+	return vcpu;
+}
+
+/* Does VECTOR wait there? Not any more. */
+static bool take(struct vcpu *vcpu)
+{
+	struct kvm_lapic_state lapic;
+	uint32_t *irr = (uint32_t *)&lapic.regs[APIC_IRR + VECTOR / 32 * 16];
+	bool got;
+
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_LAPIC, &lapic));
+	got = *irr & 1u << VECTOR % 32;
+	*irr = 0;
+	CHECK_OK(ioctl(vcpu->fd, KVM_SET_LAPIC, &lapic));
+	return got;
+}
+
+/* An MSI to @dest reaches that one of @vm's vCPUs alone; -1: none. */
+static void expect_msi(struct vm *vm, uint32_t dest, int id)
+{
+	struct kvm_msi msi = {
+		.address_lo = 0xfee00000 | (dest & 0xff) << 12, .address_hi = dest & ~0xff,
+		.data = VECTOR,
+	};
+	struct routes r = {
+		.head.nr = 1,
+		.e[0] = {
+			.gsi = 30, .type = KVM_IRQ_ROUTING_MSI,
+			.u.msi = { .address_lo = msi.address_lo, .address_hi = msi.address_hi,
+				   .data = VECTOR },
+		},
+	};
+	struct kvm_irq_level line = { .irq = 30, .level = 1 };
+	int i;
+
+	CHECK_EQ(ioctl(vm->fd, KVM_SIGNAL_MSI, &msi), id >= 0);
+	for (i = 0; i < vm->nr_vcpus; i++)
+		CHECK_EQ(take(&vm->vcpus[i]), vm->vcpus[i].id == id);
+	CHECK_OK(ioctl(vm->fd, KVM_SET_GSI_ROUTING, &r.head));
+	CHECK_OK(ioctl(vm->fd, KVM_IRQ_LINE, &line));
+	for (i = 0; i < vm->nr_vcpus; i++)
+		CHECK_EQ(take(&vm->vcpus[i]), vm->vcpus[i].id == id);
+}
+
+static struct vm *many_ids(uint64_t flags)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_X2APIC_API, .args = { flags } };
+	struct vm *vm = vm_create(VM_IRQCHIP);
+	static const int ids[] = { 0, 44, 255, 300 };
+	unsigned int i;
+
+	CHECK_EQ(need_cap(vm->fd, KVM_CAP_X2APIC_API) & 3, 3);
+	CHECK_OK(ioctl(vm->fd, KVM_ENABLE_CAP, &cap));
+	for (i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
+		x2apic_vcpu(vm, ids[i]);
+	return vm;
+}
+
+TEST(msi_32bit_ids)
+{
+	struct vm *vm = many_ids(KVM_X2APIC_API_USE_32BIT_IDS |
+				 KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
+	struct kvm_msi msi = { .address_lo = 0xfee00000, .address_hi = 1, .data = VECTOR };
+	struct kvm_lapic_state lapic;
+
+	expect_msi(vm, 300, 300);
+	expect_msi(vm, 300 & 0xff, 44);
+	expect_msi(vm, 255, 255);
+	expect_msi(vm, 0, 0);
+	expect_msi(vm, 0x200 + 44, -1);
+	expect_msi(vm, 1u << 31, -1);
+	/* The lowest byte is not of the id. */
+	CHECK_ERR(ioctl(vm->fd, KVM_SIGNAL_MSI, &msi), EINVAL);
+	CHECK_OK(ioctl(vm->vcpus[3].fd, KVM_GET_LAPIC, &lapic));
+	CHECK_EQ(*(uint32_t *)&lapic.regs[0x20], 300);
+}
+
+/* Without it the high word says nothing. */
+TEST(msi_8bit_ids)
+{
+	struct vm *vm = many_ids(KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
+	struct kvm_msi msi = { .address_lo = 0xfee00000, .address_hi = 1, .data = VECTOR };
+
+	expect_msi(vm, 300, 44);
+	expect_msi(vm, 1u << 31, 0);
+	CHECK_EQ(ioctl(vm->fd, KVM_SIGNAL_MSI, &msi), 1);
+	CHECK(take(&vm->vcpus[0]));
 }
 
 TEST(split_irqchip)

@@ -58,6 +58,33 @@ TEST(boot_cpu_id)
 	CHECK_ERR(ioctl(vm->fd, KVM_SET_BOOT_CPU_ID, 1), EBUSY);
 }
 
+static void expect_boot_cpu(struct vcpu *vcpu, bool boot)
+{
+	struct kvm_mp_state mp;
+	struct kvm_sregs s;
+
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_SREGS, &s));
+	CHECK_EQ(s.apic_base, boot ? 0xfee00900 : 0xfee00800);
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_MP_STATE, &mp));
+	CHECK_EQ(mp.mp_state, boot ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_UNINITIALIZED);
+}
+
+/* Another than vCPU 0: smp_boot_cpu runs it. */
+TEST(boot_cpu_other)
+{
+	struct vm *vm = vm_create(VM_IRQCHIP);
+
+	need_cap(vm->fd, KVM_CAP_SET_BOOT_CPU_ID);
+	CHECK_OK(ioctl(vm->fd, KVM_SET_BOOT_CPU_ID, 2));
+	CHECK_OK(ioctl(vm->fd, KVM_SET_BOOT_CPU_ID, 1));
+	expect_boot_cpu(vcpu_add(vm, 0), false);
+	CHECK_ERR(ioctl(vm->fd, KVM_SET_BOOT_CPU_ID, 0), EBUSY);
+	expect_boot_cpu(vcpu_add(vm, 1), true);
+	expect_boot_cpu(vcpu_add(vm, 2), false);
+	CHECK_ERR(ioctl(vm->fd, KVM_SET_BOOT_CPU_ID, 1), EBUSY);
+	expect_boot_cpu(&vm->vcpus[0], false);
+}
+
 /* More than one table of ours holds, and the highest id; all of them are found again. */
 TEST(create_many_vcpus)
 {

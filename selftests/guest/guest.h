@@ -120,6 +120,14 @@ static inline uint64_t rdtsc(void)
 	return lo | (uint64_t)hi << 32;
 }
 
+/* Of the guest's TSC, before it starts; and what @ticks of it are in ns */
+extern volatile uint64_t g_tsc_khz;
+
+static inline uint64_t g_ns(uint64_t ticks)
+{
+	return ticks / g_tsc_khz * 1000000 + ticks % g_tsc_khz * 1000000 / g_tsc_khz;
+}
+
 /* struct pvclock_vcpu_time_info, which is no installed header's */
 struct pvclock {
 	uint32_t version, pad0;

@@ -528,43 +528,51 @@ static uint32_t pit_read(int channel)
 	return lo | inb(0x40 + channel) << 8;
 }
 
+#define PIT_MS	1193
+#define MSEC	1000000ull
+
 static void g_pit(void)
 {
-	uint64_t t0, t1;
+	uint64_t t0, ns;
 	uint32_t a, b;
 
 	apic_alone();
 	g_handlers[VEC] = g_eoi;
 	ioapic_route(0, VEC, 0);
 	sti();
-	pit_set(0, 2, 2386);		/* 2 ms */
-	g_await(&g_count[VEC], 10);
+	t0 = rdtsc();
+	pit_set(0, 2, 5 * PIT_MS);
+	g_await(&g_count[VEC], 40);
+	ns = g_ns(rdtsc() - t0);
+	G_CHECK(ns >= 100 * MSEC && ns <= 400 * MSEC);
 	/* It stops when its mode is set and no count follows. */
 	outb(0x43, 0x30);
 	cpuid(0, 0, (uint32_t [4]){});
 
 	/* One-shot */
 	g_count[VEC] = 0;
-	pit_set(0, 0, 2386);
-	g_await(&g_count[VEC], 1);
 	t0 = rdtsc();
-	while (rdtsc() < t0 + 10000000)
+	pit_set(0, 0, 2 * PIT_MS);
+	g_await(&g_count[VEC], 1);
+	G_CHECK(g_ns(rdtsc() - t0) >= MSEC);
+	t0 = rdtsc();
+	while (g_ns(rdtsc() - t0) < 10 * MSEC)
 		relax();
 	G_EQ(g_count[VEC], 1);
 
 	/* Channel 2: count down, output high at the end */
 	outb(0x61, (inb(0x61) & ~2) | 1);
-	pit_set(2, 0, 11932);		/* 10 ms */
+	t0 = rdtsc();
+	pit_set(2, 0, 10 * PIT_MS);
 	G_EQ(inb(0x61) & 0x20, 0);
 	a = pit_read(2);
-	G_CHECK(a <= 11932);
+	G_CHECK(a <= 10 * PIT_MS);
 	b = pit_read(2);
 	G_CHECK(b <= a);
-	t0 = rdtsc();
 	while (!(inb(0x61) & 0x20))
 		relax();
-	t1 = rdtsc();
-	G_CHECK(t1 > t0);
+	ns = g_ns(rdtsc() - t0);
+	G_CHECK(ns >= 5 * MSEC && ns <= 200 * MSEC);
 	/* Read-back of status: channel 2, mode 0, 16 bits, output high */
 	outb(0x43, 0xe8);
 	G_EQ(inb(0x42) & 0xbf, 0xb0);
@@ -574,6 +582,75 @@ static void g_pit(void)
 TEST(pit)
 {
 	run_guest(g_pit, VM_IRQCHIP | VM_PIT);
+}
+
+/*
+ * KVM_REINJECT_CONTROL. Interrupts are off for a time of many ticks: each of them comes afterwards,
+ * or the one that waited.
+ */
+
+#define TICK_MS		2
+#define DEAF_NS		(200 * MSEC)
+#define LISTEN_NS	(50 * MSEC)
+
+static volatile uint64_t reinjects;
+
+static void g_reinject(void)
+{
+	uint64_t start, end, now;
+
+	apic_alone();
+	g_handlers[VEC] = g_eoi;
+	ioapic_route(0, VEC, 0);
+	start = rdtsc();
+	pit_set(0, 2, TICK_MS * PIT_MS);
+	while (g_ns(rdtsc() - start) < DEAF_NS)
+		inl(PORT_COUNT);	/* not g_touch_if(), which TCG lets interrupts through */
+	G_EQ(g_count[VEC], 0);
+	end = rdtsc();
+	sti();
+	while (g_ns(rdtsc() - end) < LISTEN_NS)
+		relax();
+	cli();
+	now = rdtsc();
+	if (reinjects) {
+		G_CHECK(g_count[VEC] >= g_ns(now - start) / (TICK_MS * MSEC) / 2);
+		G_CHECK(g_count[VEC] <= g_ns(now - start) / (TICK_MS * MSEC) + 2);
+	} else {
+		G_CHECK(g_count[VEC] >= g_ns(now - end) / (TICK_MS * MSEC) / 2);
+		G_CHECK(g_count[VEC] <= g_ns(now - end) / (TICK_MS * MSEC) * 2);
+	}
+	g_done();
+}
+
+static void reinject_test(int how)
+{
+	struct vm *vm = machine(VM_IRQCHIP | VM_PIT);
+	struct kvm_reinject_control control = { .pit_reinject = how };
+
+	need_cap(vm->fd, KVM_CAP_REINJECT_CONTROL);
+	GUEST_VAR(vm, reinjects) = how;
+	CHECK_OK(ioctl(vm->fd, KVM_REINJECT_CONTROL, &control));
+	vcpu_done(machine_vcpu(vm, g_reinject));
+}
+
+TEST(pit_reinject)
+{
+	reinject_test(true);
+}
+
+TEST(pit_no_reinject)
+{
+	reinject_test(false);
+}
+
+/* What a VM begins with */
+TEST(pit_reinject_unasked)
+{
+	struct vm *vm = machine(VM_IRQCHIP | VM_PIT);
+
+	GUEST_VAR(vm, reinjects) = true;
+	vcpu_done(machine_vcpu(vm, g_reinject));
 }
 
 /* ioeventfd: no exit, one signal; what does not match goes to the VMM */

@@ -36,7 +36,7 @@ volatile struct frame g_frame;
 g_handler g_handlers[256];
 volatile uint64_t g_fixup, g_fault, g_error, g_fault_rip, g_cr2;
 void (*volatile g_ap_main)(uint32_t apic_id);
-volatile uint64_t g_aps;
+volatile uint64_t g_aps, g_tsc_khz;
 
 void g_trap(struct frame *frame)
 {
@@ -282,6 +282,7 @@ struct vcpu *machine_vcpu(struct vm *vm, guest_fn fn)
 	struct vcpu *vcpu = vcpu_add(vm, vm->nr_vcpus);
 
 	vcpu_set_cpuid(vcpu);
+	GUEST_VAR(vm, g_tsc_khz) = CHECK_OK(ioctl(vcpu->fd, KVM_GET_TSC_KHZ, 0));
 	if (fn) {
 		struct kvm_regs regs;
 

@@ -398,6 +398,43 @@ TEST(smp_faults_4)
 	vcpu_done(&vm->vcpus[0]);
 }
 
+/* KVM_SET_BOOT_CPU_ID: vCPU 1 begins, and wakes vCPU 0. */
+
+static bool am_boot_cpu(void)
+{
+	return rdmsr(MSR_APIC_BASE) & 1 << 8;
+}
+
+static void ap_other(uint32_t id)
+{
+	started[id] = am_boot_cpu() ? 2 : 1;
+	for (;;)
+		asm volatile("cli; hlt");
+}
+
+static void g_boot_cpu(void)
+{
+	G_EQ(my_id(), 1);
+	G_CHECK(am_boot_cpu());
+	G_EQ(g_aps, 0);
+	bring_up(ap_other);
+	g_await(&started[0], 1);
+	G_EQ(started[0], 1);
+	g_done();
+}
+
+TEST(smp_boot_cpu)
+{
+	struct vm *vm = machine(VM_IRQCHIP);
+
+	CHECK_OK(ioctl(vm->fd, KVM_SET_BOOT_CPU_ID, 1));
+	GUEST_VAR(vm, nr_cpus) = 2;
+	machine_vcpu(vm, NULL);
+	machine_vcpu(vm, g_boot_cpu);
+	vcpu_thread(&vm->vcpus[0]);
+	vcpu_done(&vm->vcpus[1]);
+}
+
 /* A vCPU that waits for SIPI: its KVM_RUN sleeps, and a triple fault elsewhere ends only that one. */
 
 static void ap_triple(uint32_t id)
