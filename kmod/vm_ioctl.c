@@ -299,17 +299,14 @@ static int limit_vcpu_ids(struct lhv_vm *vm, u64 limit)
 static long vm_set_boot_cpu_id(void *obj, unsigned long id)
 {
 	struct lhv_vm *vm = obj;
-	int ret = -EBUSY;
 
-	if (id >= LHV_MAX_VCPUS)
+	guard(mutex)(&vm->lock);
+	if (vm->nr_vcpus)
+		return -EBUSY;
+	if (id >= LHV_MAX_VCPUS || (vm->vcpu_ids && id > vm->vcpu_ids))
 		return -EINVAL;
-	mutex_lock(&vm->lock);
-	if (!vm->nr_vcpus) {
-		vm->bsp_id = id;
-		ret = 0;
-	}
-	mutex_unlock(&vm->lock);
-	return ret;
+	vm->bsp_id = id;
+	return 0;
 }
 
 static int vm_enable_cap(void *obj, void *arg)

@@ -56,6 +56,7 @@ TEST(boot_cpu_id)
 	CHECK_OK(ioctl(vcpu_add(vm, 0)->fd, KVM_GET_SREGS, &s));
 	CHECK_EQ(s.apic_base, 0xfee00900);
 	CHECK_ERR(ioctl(vm->fd, KVM_SET_BOOT_CPU_ID, 1), EBUSY);
+	CHECK_ERR(ioctl(vm->fd, KVM_SET_BOOT_CPU_ID, 100000), EBUSY);
 }
 
 static void expect_boot_cpu(struct vcpu *vcpu, bool boot)

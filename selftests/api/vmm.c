@@ -79,6 +79,7 @@ TEST(vcpu_id_limit)
 	CHECK_OK(ioctl(vm->fd, KVM_ENABLE_CAP, &cap));
 	cap.args[0] = 6;
 	CHECK_ERR(ioctl(vm->fd, KVM_ENABLE_CAP, &cap), EINVAL);
+	CHECK_ERR(ioctl(vm->fd, KVM_SET_BOOT_CPU_ID, 6), EINVAL);
 	CHECK_ERR(ioctl(vm->fd, KVM_CREATE_VCPU, 5), EINVAL);
 	CHECK_ERR(ioctl(vm->fd, KVM_CREATE_VCPU, 1ul << 32), EINVAL);
 	CHECK_OK(ioctl(vm->fd, KVM_CREATE_VCPU, 4));
