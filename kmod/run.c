@@ -181,22 +181,23 @@ static bool poll_for_event(struct lhv_vcpu *vcpu, u64 end)
 	return false;
 }
 
-static void adapt_polling(struct lhv_vcpu *vcpu, u64 halted_ns)
+/* Longer polling catches no event that comes from a task which waits for this very CPU. */
+static void adapt_polling(struct lhv_vcpu *vcpu, u64 halted_ns, bool alone)
 {
-	u64 max = READ_ONCE(halt_poll_max_ns);
+	u64 max = READ_ONCE(halt_poll_max_ns), ns = vcpu->halt_poll_ns;
 
 	if (halted_ns > max)
-		vcpu->halt_poll_ns /= 2;
-	else if (halted_ns > vcpu->halt_poll_ns)
-		vcpu->halt_poll_ns = max(vcpu->halt_poll_ns * 2, (u64)LHV_HALT_POLL_START_NS);
-	vcpu->halt_poll_ns = min(vcpu->halt_poll_ns, max);
+		ns = ns < 2 * LHV_HALT_POLL_START_NS ? 0 : ns / 2;
+	else if (halted_ns > ns && alone)
+		ns = max(ns * 2, (u64)LHV_HALT_POLL_START_NS);
+	vcpu->halt_poll_ns = min(ns, max);
 }
 
 /* Sleep until an event, slow work or a signal. True: the halt is over, and nothing else came. */
 static bool block(struct lhv_vcpu *vcpu)
 {
 	u64 start = local_clock(), now = start, polled;
-	bool won = false, woken;
+	bool won = false, alone = true, woken;
 
 	vcpu->nr_halts++;
 	lhv_lapic_timer_block(vcpu);
@@ -216,6 +217,7 @@ static bool block(struct lhv_vcpu *vcpu)
 	if (!won) {
 		u64 from = now;
 
+		alone = single_task_running() && !need_resched();
 		rcuwait_wait_event(&vcpu->wait,
 				   (woken = has_event(vcpu)) || signal_pending(current),
 				   TASK_INTERRUPTIBLE);
@@ -223,7 +225,7 @@ static bool block(struct lhv_vcpu *vcpu)
 		vcpu->stat.halt_wait_ns += now - from;
 	}
 	WRITE_ONCE(vcpu->manage.state, LHV_VCPU_STATE_RUNNING);
-	adapt_polling(vcpu, now - start);
+	adapt_polling(vcpu, now - start, alone);
 	return woken && !(READ_ONCE(vcpu->pending) & LHV_SLOW_REQS);
 }
 

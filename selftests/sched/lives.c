@@ -696,6 +696,39 @@ TEST(naps_do_not_poll)
 	crew_end(&c);
 }
 
+/* On a CPU that another task wants, polling would only keep that task, or its event, away. */
+TEST(polls_alone)
+{
+	struct stats stats;
+	cpu_set_t cpus;
+	struct crew c;
+	pthread_t t;
+	int fd;
+
+	sched_setup("none", 1);
+	CHECK_EQ(set_parameter("halt_poll_max_ns", "0"), 0);
+	crew_make(&c, machine(VM_IRQCHIP), 1, g_nap);
+	fd = CHECK_OK(ioctl(c.vm->vcpus[0].fd, KVM_GET_STATS_FD, 0));
+	stats_open(fd, &stats);
+	crew_go(&c);
+	CPU_ZERO(&cpus);
+	CPU_SET(1, &cpus);
+	CHECK(!pthread_setaffinity_np(c.runner[0].thread, sizeof(cpus), &cpus));
+	hog_stops = false;
+	CHECK(!pthread_create(&t, NULL, hog, NULL));
+	CHECK(!pthread_setaffinity_np(t, sizeof(cpus), &cpus));
+	nap(&c, 2);
+	CHECK_EQ(set_parameter("halt_poll_max_ns", "20000000"), 0);
+	nap(&c, 20);
+	CHECK_EQ(stats_get(fd, &stats, "halt_attempted_poll"), 0);
+	hog_stops = true;
+	CHECK(!pthread_join(t, NULL));
+	while (!stats_get(fd, &stats, "halt_attempted_poll"))
+		sleep_ms(1);
+	CHECK_EQ(set_parameter("halt_poll_max_ns", "200000"), 0);
+	crew_end(&c);
+}
+
 /* ---- everything changes under load ---- */
 
 /* Whatever was before: under credit, without caps and with equal weights, each vCPU gets on. */
