@@ -18,8 +18,8 @@
  * switched in between.
  *
  * At the end writes to the file that the argument out= names, "row N HOST CLASS..." with N counted
- * from 1, "gate SCHEDULED INSTRUCTIONS WAKING ENTRY..." per pair of marks, with the instructions
- * of each MARK_GATE function, and "vmrun NUMBER HOST CLASS... ITERATIONS".
+ * from 1, "gate SCHEDULED INSTRUCTIONS WAKING ENTRY CALLS..." per pair of marks, with the instructions
+ * and calls of each MARK_GATE function, and "vmrun NUMBER HOST CLASS... ITERATIONS".
  */
 #include <inttypes.h>
 #include <stdbool.h>
@@ -159,8 +159,9 @@ static struct stack {
 static enum mode mode;
 static uint64_t gate[WAKE + 1], scheduled;
 static uint64_t by_entry[PLACES];	/* what of gate[GATE] is whose */
+static uint64_t calls[PLACES];
 static unsigned int entry;
-static struct { uint64_t scheduled, gate, wake, by_entry[PLACES]; } gates[ROWS];
+static struct { uint64_t scheduled, gate, wake, by_entry[PLACES], calls[PLACES]; } gates[ROWS];
 static unsigned int nr_gates;
 
 /* They are told in one go, MARK_GATE first, before anything is counted. */
@@ -219,6 +220,7 @@ static void follow(uint64_t vaddr)
 	if (places[i].what == MARK_GATE && mode == ELSEWHERE) {
 		change(GATE);
 		entry = i;
+		calls[entry]++;
 	} else if (places[i].what == MARK_WAKE && mode == GATE) {
 		change(WAKE);
 	} else if (places[i].what == MARK_SCHEDULE && mode == GATE) {
@@ -333,6 +335,7 @@ static void on_mark(unsigned int cpu, void *arg)
 	case MARK_GATE_FROM:
 		gate[GATE] = gate[WAKE] = scheduled = 0;
 		memset(by_entry, 0, sizeof(by_entry));
+		memset(calls, 0, sizeof(calls));
 		break;
 	case MARK_GATE_TO:
 		if (nr_gates == ROWS)
@@ -340,6 +343,7 @@ static void on_mark(unsigned int cpu, void *arg)
 		gates[nr_gates].scheduled = scheduled;
 		gates[nr_gates].gate = gate[GATE];
 		memcpy(gates[nr_gates].by_entry, by_entry, sizeof(by_entry));
+		memcpy(gates[nr_gates].calls, calls, sizeof(calls));
 		gates[nr_gates++].wake = gate[WAKE];
 		break;
 	case MARK_FROM:
@@ -448,7 +452,7 @@ static void on_end(qemu_plugin_id_t id, void *arg)
 		fprintf(f, "gate %" PRIu64 " %" PRIu64 " %" PRIu64, gates[i].scheduled,
 			gates[i].gate, gates[i].wake);
 		for (n = 0; n < nr_entries; n++)
-			fprintf(f, " %" PRIu64, gates[i].by_entry[n]);
+			fprintf(f, " %" PRIu64 " %" PRIu64, gates[i].by_entry[n], gates[i].calls[n]);
 		fputc('\n', f);
 	}
 	fprintf(f, "vmrun %" PRIu64, vmruns);

@@ -105,6 +105,9 @@ static struct {
 	pthread_t thread;
 } crowd[512];
 
+/* Nine tenths of the slot are promised in equal parts, the rest is for all. */
+#define EDF_HYBRID	"edf_hybrid"
+
 static void run_crowd(int n, guest_fn fn, const char *event, const char * const *policies)
 {
 	struct rlimit files = { 4096, 4096 };
@@ -122,7 +125,16 @@ static void run_crowd(int n, guest_fn fn, const char *event, const char * const 
 	       (uint64_t)n)
 		sleep_ms(10);
 	for (; *policies; policies++) {
-		CHECK_EQ(pool_set("default", *policies, -1, NULL), 0);
+		bool hybrid = !strcmp(*policies, EDF_HYBRID);
+
+		CHECK_EQ(pool_set("default", hybrid ? "edf" : *policies, -1, NULL), 0);
+		for (i = 0; hybrid && i < n; i++) {
+			uint64_t id = vm_id(crowd[i].vm->fd);
+
+			CHECK_EQ(sched_set(id, LHV_A_SCHED_HYBRID, 1, 0, 0), 0);
+			CHECK_EQ(sched_set(id, LHV_A_SCHED_PERIOD, 100 * MS,
+					   LHV_A_SCHED_BUDGET, 90 * MS / n), 0);
+		}
 		sleep_ms(50 + n);	/* until all have found themselves in other queues */
 		printf("count gate %s %s %d\n", *policies, event, n);
 		MARK(MARK_GATE_FROM);
@@ -136,8 +148,10 @@ static void run_crowd(int n, guest_fn fn, const char *event, const char * const 
 	CHECK_EQ(pool_set("default", "none", 0, NULL), 0);
 }
 
-static const char * const with_slices[] = { "rr", "prio", "credit", "gang", "edf", NULL };
-static const char * const all[] = { "fcfs", "sjf", "rr", "prio", "credit", "gang", "edf", NULL };
+static const char * const with_slices[] = { "rr", "prio", "credit", "gang", "edf", EDF_HYBRID,
+					      NULL };
+static const char * const all[] = { "fcfs", "sjf", "rr", "prio", "credit", "gang", "edf", EDF_HYBRID,
+				    NULL };
 
 #define COST(n)								\
 	TEST(cost_slices_##n, .timeout = 300) { run_crowd(n, g_spin, "slice", with_slices); }	\
