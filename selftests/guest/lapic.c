@@ -352,18 +352,25 @@ APIC_TEST(timer_count, g_current_count)
 static void g_periodic(void)
 {
 	uint64_t start, n, ns;
+	int round;
 
 	apic_on();
 	g_handlers[VEC] = g_eoi;
 	apic_write(APIC_TDCR, APIC_DIV_1);
 	apic_write(APIC_LVTT, VEC | APIC_PERIODIC);
 	sti();
-	start = rdtsc();
 	apic_write(APIC_TMICT, PERIOD);
-	g_await(&g_count[VEC], PERIODS);
-	ns = g_ns(rdtsc() - start);
-	G_CHECK(ns >= PERIODS / 2 * PERIOD);
-	G_CHECK(ns <= PERIODS * 2 * PERIOD);
+	/* What a slow machine is late for is lost: the best of some rounds. */
+	for (round = 0; ; round++) {
+		G_CHECK(round < 10);
+		n = g_count[VEC];
+		start = rdtsc();
+		g_await(&g_count[VEC], n + PERIODS);
+		ns = g_ns(rdtsc() - start);
+		G_CHECK(ns >= PERIODS * 3 / 4 * PERIOD);
+		if (ns <= PERIODS * 3 / 2 * PERIOD)
+			break;
+	}
 	/* Off: no more than one was on its way */
 	apic_write(APIC_LVTT, VEC | APIC_PERIODIC | APIC_MASKED);
 	n = g_count[VEC];
