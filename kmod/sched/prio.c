@@ -16,6 +16,7 @@
 
 #define AGEING		(20 * LHV_SCHED_MS)
 #define RATE		(1 * LHV_SCHED_MS)
+#define LOOKED_AT	64
 
 struct prio_pool {
 	struct lhv_sched_queue waiting;
@@ -135,43 +136,46 @@ static void requeue(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 r
 }
 
 /*
- * Does anybody wait who is stronger than @vm's? It need not be the first, who may have aged; that one gets
- * the slot then. Who is stronger is before one of @vm's that came now.
+ * How many wait that are stronger than @vm's, as far as it matters? The first of all need not be one, it may
+ * have aged; it gets the slot then. Who is stronger is before one of @vm's that came now. Of many that
+ * wait some are looked at: the others' turn comes when the slice is over.
  */
-static bool stronger_waits(struct lhv_sched_pool *pool, const struct lhv_sched_vm *vm, u64 now)
+static u32 stronger_waiting(struct lhv_sched_pool *pool, const struct lhv_sched_vm *vm, u64 now)
 {
 	u64 behind = now + (LHV_SCHED_PRIORITY_MAX - vm->attrs.priority) * AGEING;
 	const struct lhv_sched_vcpu *v;
 	struct rb_node *node;
+	u32 n = 0, seen = 0;
 
 	for (node = POOL(pool)->waiting.first; node; node = rb_next(node)) {
 		v = rb_entry(node, struct lhv_sched_vcpu, node);
-		if (v->key >= behind)
+		if (v->key >= behind || n == vm->nr_running || seen++ == LOOKED_AT)
 			break;
-		if (v->vm->attrs.priority > vm->attrs.priority)
-			return true;
+		n += v->vm->attrs.priority > vm->attrs.priority;
 	}
-	return false;
+	return n;
 }
 
-/* Who runs and was lowered gives way if somebody stronger waits; else when its slice is over. */
+/* Of those who run and were lowered as many give way as stronger ones wait; the others when their slices are over. */
 static void prio_vm_set(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm,
 			const struct lhv_sched_attrs *was, u64 now)
 {
 	s64 raised = (s64)vm->attrs.priority - was->priority;
 	struct lhv_sched_vcpu *v;
-	bool stronger;
+	u32 stronger;
 
 	if (!raised)
 		return;
 	list_for_each_entry(v, &vm->vcpus, of_vm)
 		requeue(pool, v, raised * AGEING);
-	stronger = raised < 0 && stronger_waits(pool, vm, now);
+	stronger = raised < 0 ? stronger_waiting(pool, vm, now) : 0;
 	list_for_each_entry(v, &vm->vcpus, of_vm) {
-		if (raised > 0 && v->state == LHV_SCHED_WAITING)
+		if (raised > 0 && v->state == LHV_SCHED_WAITING) {
 			displace(pool, v, now);
-		else if (stronger && v->state == LHV_SCHED_RUNNING)
+		} else if (stronger && v->state == LHV_SCHED_RUNNING) {
 			lhv_sched_resched(pool, v);
+			stronger--;
+		}
 	}
 }
 
