@@ -66,12 +66,14 @@ struct edf_vcpu {
 	u64 deadline;			/* end of the period */
 	u64 period;			/* that one's length: its VM may have got another */
 	s64 budget;			/* left of it */
+	u64 ahead;			/* taken from @budget, but not charged yet */
 	u64 later;			/* of @budget, as last queued: for the pieces behind this one */
 	u64 unused;			/* time with a slot, in it, that it was on no CPU */
 	struct rb_node watch;
 	u64 look;			/* in @watched: when; else 0 */
 	struct lhv_fair fair;		/* of what it ran without budget */
 	u32 share;			/* of its reservation, as admitted */
+	u32 rate;			/* the share that @budget came by */
 	u32 pieces;			/* of its period */
 	bool refused;			/* there was no room for its reservation */
 	bool rest;			/* it has no budget now: in or from @rest */
@@ -188,6 +190,7 @@ static void replenish(struct lhv_sched_vcpu *v, u64 now)
 		e->deadline = now < e->deadline + a->period ? e->deadline + a->period :
 							      now + a->period;
 		e->period = a->period;
+		e->rate = e->share;
 		/*
 		 * A debt is a timer's delay, or what a starved thread idled: a period's at most.
 		 * What was too little to run for is not lost.
@@ -412,6 +415,7 @@ static u64 edf_wake(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 n
 	if (!parked && exceeds_share(v, now)) {
 		e->deadline = now + a->period;
 		e->period = a->period;
+		e->rate = e->share;
 		e->budget = a->budget;
 	}
 	until = queue(pool, v, true, now);
@@ -483,7 +487,10 @@ static struct lhv_sched_vcpu *edf_pick(struct lhv_sched_pool *pool, u64 now)
 static void edf_charge(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 ns, u64 now)
 {
 	struct edf_vcpu *e = VCPU(v);
+	u64 taken = min(ns, e->ahead);
 
+	e->ahead -= taken;
+	ns -= taken;
 	if (e->rest)
 		lhv_fair_charge(v, &POOL(pool)->fair, &VM(v->vm)->fair, &e->fair, ns);
 	else
@@ -530,26 +537,36 @@ static u64 edf_expired(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u6
 	return POOL(pool)->watched.first ? expired_watching(pool, v, now) : expired(pool, v, now);
 }
 
+/* What it ran since it was charged is taken from its budget now, not when the charge comes. */
+static void foresee_charge(struct lhv_sched_vcpu *v, u64 now)
+{
+	struct edf_vcpu *e = VCPU(v);
+	s64 ran = now - v->since - v->ran - e->ahead;
+
+	if (v->state == LHV_SCHED_RUNNING && !e->rest && ran > 0) {
+		e->budget -= ran;
+		e->ahead += ran;
+	}
+}
+
 /*
  * It gets reservation @is in the midst of a period. What is left of its budget stays, if that is not more than
  * the new one, and the period lasts for as long as it takes to be due what it had and what is left, at the
- * new rate: else who alternates between a long and a short period would have nearly all. But no new
- * period begins later than the present one ends, or than one that began now would.
+ * new rate: else who alternates between a long and a short period would have nearly all. But the next one
+ * begins when the present one would have ended, or one that began now would, if both are earlier.
  */
-static void change_period(struct edf_vcpu *e, const struct lhv_sched_attrs *is, u64 now)
+static void change_period(struct lhv_sched_vcpu *v, const struct lhv_sched_attrs *is, u64 now)
 {
+	struct edf_vcpu *e = VCPU(v);
 	u64 lasts = e->deadline - now, left = max(e->budget, 0LL), due;
 
-	if (e->share) {
-		due = max(div_u64(lasts * e->share, SHARE_ONE), left);
-		e->budget = min_t(s64, e->budget, is->budget);
-		due -= left - min(left, is->budget);
-		lasts = min(div64_u64(due * SHARE_ONE, share(is, 1)) + 1, max(lasts, is->period));
-	} else {
-		lasts = min(lasts, is->period);
-	}
+	due = max(div_u64(lasts * e->rate, SHARE_ONE), left);
+	e->budget = min_t(s64, e->budget, is->budget);
+	due -= left - min(left, is->budget);
+	lasts = min(div64_u64(due * SHARE_ONE, share(is, 1)) + 1, max(lasts, is->period));
 	e->deadline = now + lasts;
 	e->period = is->period;
+	e->rate = share(is, 1);
 }
 
 /*
@@ -571,8 +588,10 @@ static void edf_vm_set(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm,
 	list_for_each_entry(v, &vm->vcpus, of_vm) {
 		e = VCPU(v);
 		anew |= e->refused;
+		if (another)
+			foresee_charge(v, now);
 		if (another && is->period && e->deadline > now)
-			change_period(e, is, now);
+			change_period(v, is, now);
 		e->fair.vtime = lhv_fair_reweighed(e->fair.vtime, p->fair.vtime, was->weight,
 						   is->weight);
 		if (v->state == LHV_SCHED_WAITING && e->rest) {

@@ -428,7 +428,7 @@ static void edf_hybrid_rest(struct kunit *test)
 	KUNIT_EXPECT_LE(test, w->vm[0].fig.run, 620 * MS);
 }
 
-/* Nor is a budget had anew by that, at others' expense. */
+/* Nor is a budget had anew by setting attributes often, at others' expense. */
 static void edf_set_often(struct kunit *test)
 {
 	struct lhv_sched_attrs attrs = w->vm[0].attrs;
@@ -601,15 +601,55 @@ static void edf_alternates(struct kunit *test)
 	}
 }
 
-/* Until when it waits that has used its budget up, or will have. */
-static u64 changed(u64 period, u64 budget)
+static void change(u64 period, u64 budget)
 {
 	struct lhv_sched_attrs attrs = w->vm[0].attrs;
-	u64 begun = w->now;
 
 	attrs.period = period;
 	attrs.budget = budget;
 	lhv_sched_vm_set(&w->vm[0], &attrs, w->now);
+}
+
+/* Nor has he more whose time is not charged yet when it is changed, or who has none in between. */
+static void edf_forgives_nothing(struct kunit *test)
+{
+	struct lhv_sched_vcpu *v = &w->vcpu[0];
+	u64 start, ran, owed;
+	int how, round, i;
+
+	lhv_sched_pool_set_slots(&w->pool, 1, w->now);
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
+	reserve(1, 200 * MS, 160 * MS);
+	want(0);
+	want(1);
+	for (how = 0; how < 2; how++) {
+		start = w->now;
+		ran = w->vm[0].fig.run;
+		for (round = 0; round < 300; round++) {
+			change(100 * MS, 10 * MS);
+			pass(MS / 10);
+			owed = v->state == LHV_SCHED_RUNNING ? 9 * MS : 0;
+			w->now += owed;
+			if (how)
+				change(0, 0);
+			change(MS, MS / 10);
+			lhv_sched_charge(v, owed, w->now);
+			for (i = 0; i < 11; i++)
+				pass(MS / 10);
+		}
+		ran = w->vm[0].fig.run - ran;
+		KUNIT_EXPECT_LE_MSG(test, ran * 100, (w->now - start) * 15, "%d", how);
+		KUNIT_EXPECT_GE_MSG(test, ran * 100, (w->now - start) * 8, "%d", how);
+		KUNIT_EXPECT_EQ(test, w->vm[1].fig.misses, 0);
+	}
+}
+
+/* Until when it waits that has used its budget up, or will have. */
+static u64 changed(u64 period, u64 budget)
+{
+	u64 begun = w->now;
+
+	change(period, budget);
 	while (period && w->vcpu[0].state == LHV_SCHED_RUNNING)
 		pass(MS / 10);
 	return w->vcpu[0].until - begun;
@@ -628,9 +668,9 @@ static void edf_changed_period(struct kunit *test)
 	/* As much and the 9 ms that it gets at most before it is parked, but no longer than a new one. */
 	changed(10 * MS, 9 * MS);
 	KUNIT_EXPECT_EQ(test, changed(10000 * MS, MS) / MS, 10000);
-	/* Between two reservations it had none: the new one begins. */
+	/* Between two reservations it had none: the new period begins no later than it would have at once. */
 	changed(0, 0);
-	KUNIT_EXPECT_LE(test, changed(10 * MS, MS), 10 * MS);
+	KUNIT_EXPECT_LE(test, changed(10 * MS, MS), 10 * MS + 1);
 }
 
 static struct kunit_case edf_cases[] = {
@@ -653,6 +693,7 @@ static struct kunit_case edf_cases[] = {
 	KUNIT_CASE(edf_shorter_period),
 	KUNIT_CASE(edf_old_period),
 	KUNIT_CASE(edf_alternates),
+	KUNIT_CASE(edf_forgives_nothing),
 	KUNIT_CASE(edf_changed_period),
 	KUNIT_CASE(edf_blames_nobody),
 	KUNIT_CASE(edf_repays),
