@@ -40,7 +40,7 @@ static void queue(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, bool wo
 	struct credit_pool *p = POOL(pool);
 
 	lhv_fair_settle(v, &p->fair, VM(v->vm), VCPU(v), woke);
-	lhv_sched_queue_add(&p->waiting, v, VCPU(v)->vtime);
+	lhv_sched_queue_add(&p->waiting, v, lhv_fair_key(VCPU(v)));
 }
 
 static u64 credit_wake(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
@@ -51,7 +51,7 @@ static u64 credit_wake(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u6
 	if (pool->nr_busy + pool->nr_waiting <= pool->nr_slots)
 		return 0;
 	last = lhv_sched_queue_last(&POOL(pool)->running);
-	if (last && lhv_sched_before(v->key, VCPU(last)->vtime) && now - last->since >= RATE)
+	if (last && lhv_sched_before(VCPU(v)->vtime, VCPU(last)->vtime) && now - last->since >= RATE)
 		lhv_sched_resched(pool, last);
 	return 0;
 }
@@ -119,7 +119,7 @@ static void credit_vm_set(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm,
 		VCPU(v)->vtime = lhv_fair_reweighed(VCPU(v)->vtime, p->fair.vtime, was->weight,
 						    weight);
 		if (v->state == LHV_SCHED_WAITING)
-			lhv_sched_queue_add(&p->waiting, v, VCPU(v)->vtime);
+			lhv_sched_queue_add(&p->waiting, v, lhv_fair_key(VCPU(v)));
 	}
 }
 

@@ -292,7 +292,7 @@ static void queue_rest(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, bo
 
 	e->rest = true;
 	lhv_fair_settle(v, &p->fair, &VM(v->vm)->fair, &e->fair, woke);
-	lhv_sched_queue_add(&p->rest, v, e->fair.vtime);
+	lhv_sched_queue_add(&p->rest, v, lhv_fair_key(&e->fair));
 }
 
 static noinline void queue_waiting(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
@@ -596,7 +596,7 @@ static void edf_vm_set(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm,
 						   is->weight);
 		if (v->state == LHV_SCHED_WAITING && e->rest) {
 			lhv_sched_queue_del(&p->rest, v);
-			lhv_sched_queue_add(&p->rest, v, e->fair.vtime);
+			lhv_sched_queue_add(&p->rest, v, lhv_fair_key(&e->fair));
 		}
 	}
 	if (anew)

@@ -18,6 +18,7 @@
 #include "sched/queue.h"
 
 #define LHV_FAIR_CREDIT	(10 * LHV_SCHED_MS)
+#define LHV_FAIR_GRAIN	0x10000ULL		/* 66 us of the standard weight */
 
 /* In a pool: of who was furthest behind; in a VM; in a vCPU. */
 struct lhv_fair {
@@ -45,6 +46,15 @@ static inline void lhv_fair_bound(const struct lhv_fair *of_pool, struct lhv_fai
 	s64 ahead = f->vtime - of_pool->vtime;
 
 	f->vtime = of_pool->vtime + clamp_t(s64, ahead, -(s64)LHV_FAIR_CREDIT, lead);
+}
+
+/*
+ * By what it is queued. Who is as far behind, but for a grain, comes first who came first; so who had a short
+ * turn comes at the end as a rule, and not somewhere in the deepest corner of a tree.
+ */
+static inline u64 lhv_fair_key(const struct lhv_fair *f)
+{
+	return f->vtime & -LHV_FAIR_GRAIN;
 }
 
 /* It ran for @ns. */
