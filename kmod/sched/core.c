@@ -462,7 +462,8 @@ void lhv_sched_resched(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v)
 		return;
 	v->resched = true;
 	/* Where the gate looks first for slots that are not used. */
-	list_move(&v->of_pool, &pool->running);
+	if (pool->running.next != &v->of_pool)
+		list_move(&v->of_pool, &pool->running);
 	pool->host->kick(pool, v);
 }
 EXPORT_SYMBOL_GPL(lhv_sched_resched);
