@@ -18,8 +18,8 @@
  * switched in between.
  *
  * At the end writes to the file that the argument out= names, "row N HOST CLASS..." with N counted
- * from 1, "gate SCHEDULED INSTRUCTIONS WAKING ENTRY CALLS..." per pair of marks, with the instructions
- * and calls of each MARK_GATE function, and "vmrun NUMBER HOST CLASS... ITERATIONS".
+ * from 1, "gate SCHEDULED INSTRUCTIONS WAKING {SLEPT CALLS AWAKE CALLS}..." per pair of marks, with the
+ * instructions and calls of each MARK_GATE function, those within which the thread slept apart, and "vmrun NUMBER HOST CLASS... ITERATIONS".
  */
 #include <inttypes.h>
 #include <stdbool.h>
@@ -150,18 +150,22 @@ static struct stack {
 	unsigned int depth;
 	struct call {
 		uint64_t sp, ret;
-		bool changed;		/* the mode: back to this then */
+		bool changed;		/* the mode: back to what follows then */
 		enum mode mode;
-		unsigned int entry;
+		struct call *outer;
+		int entry;		/* of a MARK_GATE function: which, or -1 */
+		bool slept;
+		uint64_t took;
 	} calls[DEPTH];
 } stacks[STACKS], *stack = stacks;
 
 static enum mode mode;
 static uint64_t gate[WAKE + 1], scheduled;
-static uint64_t by_entry[PLACES];	/* what of gate[GATE] is whose */
-static uint64_t calls[PLACES];
-static unsigned int entry;
-static struct { uint64_t scheduled, gate, wake, by_entry[PLACES], calls[PLACES]; } gates[ROWS];
+static struct call *inside;		/* whose gate[GATE] is */
+static struct functions {
+	uint64_t took[PLACES][2], calls[PLACES][2];	/* the second: its thread slept */
+} functions;
+static struct { uint64_t scheduled, gate, wake; struct functions functions; } gates[ROWS];
 static unsigned int nr_gates;
 
 /* They are told in one go, MARK_GATE first, before anything is counted. */
@@ -187,14 +191,18 @@ static void pop(void)
 {
 	struct call *c = &stack->calls[--stack->depth];
 
-	if (c->changed) {
-		mode = c->mode;
-		entry = c->entry;
+	if (!c->changed)
+		return;
+	mode = c->mode;
+	inside = c->outer;
+	if (c->entry >= 0) {
+		functions.took[c->entry][c->slept] += c->took;
+		functions.calls[c->entry][c->slept]++;
 	}
 }
 
 /* Until the function returns that was entered. */
-static void change(enum mode to)
+static void change(enum mode to, int entry)
 {
 	struct call *c = top();
 
@@ -202,7 +210,10 @@ static void change(enum mode to)
 		return;
 	c->changed = true;
 	c->mode = mode;
+	c->outer = inside;
 	c->entry = entry;
+	if (entry >= 0)
+		inside = c;
 	mode = to;
 }
 
@@ -218,14 +229,13 @@ static void follow(uint64_t vaddr)
 	if (i == nr_places)
 		return;
 	if (places[i].what == MARK_GATE && mode == ELSEWHERE) {
-		change(GATE);
-		entry = i;
-		calls[entry]++;
+		change(GATE, i);
 	} else if (places[i].what == MARK_WAKE && mode == GATE) {
-		change(WAKE);
+		change(WAKE, -1);
 	} else if (places[i].what == MARK_SCHEDULE && mode == GATE) {
 		scheduled++;
-		change(ELSEWHERE);
+		inside->slept = true;
+		change(ELSEWHERE, -1);
 	}
 }
 
@@ -292,7 +302,7 @@ static void on_block(unsigned int cpu, void *arg)
 			follow(b->vaddr);
 		gate[mode] += b->n;
 		if (mode == GATE)
-			by_entry[entry] += b->n;
+			inside->took += b->n;
 	}
 	repeated = b->rep;
 }
@@ -334,16 +344,14 @@ static void on_mark(unsigned int cpu, void *arg)
 		break;
 	case MARK_GATE_FROM:
 		gate[GATE] = gate[WAKE] = scheduled = 0;
-		memset(by_entry, 0, sizeof(by_entry));
-		memset(calls, 0, sizeof(calls));
+		functions = (struct functions){ };
 		break;
 	case MARK_GATE_TO:
 		if (nr_gates == ROWS)
 			break;
 		gates[nr_gates].scheduled = scheduled;
 		gates[nr_gates].gate = gate[GATE];
-		memcpy(gates[nr_gates].by_entry, by_entry, sizeof(by_entry));
-		memcpy(gates[nr_gates].calls, calls, sizeof(calls));
+		gates[nr_gates].functions = functions;
 		gates[nr_gates++].wake = gate[WAKE];
 		break;
 	case MARK_FROM:
@@ -451,8 +459,9 @@ static void on_end(qemu_plugin_id_t id, void *arg)
 	for (i = 0; i < nr_gates; i++) {
 		fprintf(f, "gate %" PRIu64 " %" PRIu64 " %" PRIu64, gates[i].scheduled,
 			gates[i].gate, gates[i].wake);
-		for (n = 0; n < nr_entries; n++)
-			fprintf(f, " %" PRIu64 " %" PRIu64, gates[i].by_entry[n], gates[i].calls[n]);
+		for (n = 0; n < 2 * nr_entries; n++)
+			fprintf(f, " %" PRIu64 " %" PRIu64, gates[i].functions.took[n / 2][!(n & 1)],
+				gates[i].functions.calls[n / 2][!(n & 1)]);
 		fputc('\n', f);
 	}
 	fprintf(f, "vmrun %" PRIu64, vmruns);
