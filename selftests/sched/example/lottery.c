@@ -20,6 +20,7 @@ struct lottery {
 struct player {
 	struct list_head list;
 	struct lhv_sched_vcpu *v;
+	u32 tickets;			/* its VM's weight may change while it waits */
 };
 
 static struct lottery *lottery(struct lhv_sched_pool *pool)
@@ -39,15 +40,16 @@ static u64 lottery_wake(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u
 	struct player *p = lhv_sched_priv(v, struct player);
 
 	p->v = v;
+	p->tickets = v->vm->attrs.weight;
 	list_add_tail(&p->list, &lottery(pool)->waiting);
-	lottery(pool)->tickets += v->vm->attrs.weight;
+	lottery(pool)->tickets += p->tickets;
 	return 0;
 }
 
 static void leave(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v)
 {
 	list_del(&lhv_sched_priv(v, struct player)->list);
-	lottery(pool)->tickets -= v->vm->attrs.weight;
+	lottery(pool)->tickets -= lhv_sched_priv(v, struct player)->tickets;
 }
 
 static void lottery_sleep(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 now)
@@ -68,11 +70,11 @@ static struct lhv_sched_vcpu *lottery_pick(struct lhv_sched_pool *pool, u64 now)
 	l->random = l->random * 6364136223846793005ULL + 1442695040888963407ULL;
 	div64_u64_rem(l->random >> 16, l->tickets, &ticket);
 	list_for_each_entry(p, &l->waiting, list) {
-		if (ticket < p->v->vm->attrs.weight) {
+		if (ticket < p->tickets) {
 			leave(pool, p->v);
 			return p->v;
 		}
-		ticket -= p->v->vm->attrs.weight;
+		ticket -= p->tickets;
 	}
 	return NULL;
 }
