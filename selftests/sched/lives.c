@@ -319,9 +319,18 @@ TEST(wait_starved)
 	crew_end(&a);
 }
 
+#define CPU1	"/sys/devices/system/cpu/cpu1/online"
+
+/* The host's kernel can do it. */
+static void need_hotplug(void)
+{
+	if (access(CPU1, W_OK))
+		test_skip("CPU 1 cannot be switched off: no %s", CPU1);
+}
+
 static bool cpu1(const char *online)
 {
-	int fd = open("/sys/devices/system/cpu/cpu1/online", O_WRONLY);
+	int fd = open(CPU1, O_WRONLY);
 	bool ok = fd >= 0 && write(fd, online, 1) == 1;
 
 	close(fd);
@@ -334,12 +343,12 @@ TEST(cpu_goes, .timeout = 60)
 	uint64_t work;
 	int i;
 
+	need_hotplug();
 	sched_setup("credit", 2);
 	crew_start(&a, 1, g_spin);
 	crew_start(&b, 1, g_spin);
 	for (i = 0; i < 5; i++) {
-		if (!cpu1("0"))
-			test_skip("CPU 1 cannot be switched off");
+		CHECK(cpu1("0"));
 		CHECK_EQ(pool_get("default", LHV_A_POOL_SLOTS), 1);
 		work = crew_work(&a);
 		while (crew_work(&a) == work)
@@ -361,13 +370,13 @@ TEST(misses, .timeout = 60)
 	uint64_t missed;
 	struct crew c;
 
+	need_hotplug();
 	sched_setup("edf", 2);
 	crew_start(&c, 2, g_spin);
 	CHECK_EQ(sched_set(c.id, LHV_A_SCHED_PERIOD, 50 * MS, LHV_A_SCHED_BUDGET, 40 * MS), 0);
 	crews_move(&c, 1);
 	missed = sched_get(c.id, LHV_A_SCHED_MISSES);
-	if (!cpu1("0"))
-		test_skip("CPU 1 cannot be switched off");
+	CHECK(cpu1("0"));
 	/* 1.60 of one slot */
 	while (sched_get(c.id, LHV_A_SCHED_MISSES) < missed + 10)
 		sleep_ms(1);
@@ -507,6 +516,34 @@ TEST(bound_moves)
 	}
 	crew_end(&c[0]);
 	crew_end(&c[1]);
+}
+
+/* Its only CPU goes: they run anywhere, until it is back. */
+TEST(bound_cpu_goes, .timeout = 60)
+{
+	struct crew c;
+	pthread_t thread;
+	int i;
+
+	need_hotplug();
+	sched_setup("none", 2);
+	make_side("rr");
+	crew_start(&c, 1, g_spin);
+	thread = c.runner[0].thread;
+	CHECK_EQ(sched_set(c.id, LHV_A_SCHED_POOL, pool_get("side", LHV_A_POOL_ID), 0, 0), 0);
+	for (i = 0; i < 3; i++) {
+		while (!runs_only_on(thread, 1))
+			sleep_ms(1);
+		CHECK(cpu1("0"));
+		crews_move(&c, 1);
+		CHECK(cpu1("1"));
+	}
+	while (!runs_only_on(thread, 1))
+		sleep_ms(1);
+	crews_move(&c, 1);
+	CHECK_EQ(sched_set(c.id, LHV_A_SCHED_POOL, 0, 0, 0), 0);
+	crew_end(&c);
+	remove_side();
 }
 
 static void on_status(void *arg, int cmd, const struct attrs *a)
@@ -734,9 +771,10 @@ TEST(polls_alone)
 /* Whatever was before: under credit, without caps and with equal weights, each vCPU gets on. */
 static uint64_t nobody_starves(struct crew *c, int n)
 {
+	static const char * const fair[] = { "credit", "rr", "gang", "edf" };
 	int i;
 
-	CHECK_EQ(pool_set("default", "credit", -1, NULL), 0);
+	CHECK_EQ(pool_set("default", fair[random() % 4], -1, NULL), 0);
 	for (i = 0; i < n; i++)
 		CHECK_EQ(sched_set(c[i].id, LHV_A_SCHED_CAP, 0, LHV_A_SCHED_WEIGHT, 100), 0);
 	return crews_move(c, n);
@@ -791,6 +829,7 @@ static void storm(unsigned int seconds)
 	}
 	test_note("%u changes, %u refused for lack of slots, %u moves, a CPU switched %u times", n,
 		  refused, moved, offline);
+	CHECK(moved && offline);
 	test_note("until all vCPUs had run: %llu ms at most", (unsigned long long)(most / MS));
 	cpu1("1");
 	CHECK_EQ(pool_set("default", "credit", 2, NULL), 0);
@@ -818,10 +857,10 @@ TEST(storm_long, .timeout = 600)
 
 #define EXAMPLE	"/lab/lottery.ko"
 
-TEST(second_module)
+TEST(second_module, .timeout = 60)
 {
-	struct crew c[2];
-	uint64_t work;
+	static const int weights[] = { 100, 400, 1000 };
+	struct crew c[3];
 	int fd, i;
 
 	fd = open(EXAMPLE, O_RDONLY);
@@ -830,18 +869,18 @@ TEST(second_module)
 	sched_setup("none", 1);
 	CHECK_OK(syscall(SYS_finit_module, fd, "", 0));
 	close(fd);
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < 3; i++)
 		crew_start(&c[i], 1, g_spin);
 	CHECK_EQ(pool_set("default", "lottery", -1, NULL), 0);
-	for (i = 0; i < 2; i++) {
-		work = crew_work(&c[i]);
-		while (crew_work(&c[i]) == work)
-			sleep_ms(1);
+	for (i = 0; i < 20; i++) {
+		CHECK_EQ(sched_set(c[random() % 3].id, LHV_A_SCHED_WEIGHT, weights[random() % 3],
+				   0, 0), 0);
+		crews_move(c, 3);
 	}
 	CHECK_ERR(syscall(SYS_delete_module, "lottery", O_NONBLOCK), EWOULDBLOCK);
 	CHECK_EQ(pool_set("default", "rr", -1, NULL), 0);
 	CHECK_OK(syscall(SYS_delete_module, "lottery", O_NONBLOCK));
 	REFUSED(nl, pool_set("default", "lottery", -1, NULL), ENOENT, "no policy of this name");
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < 3; i++)
 		crew_end(&c[i]);
 }
