@@ -644,6 +644,27 @@ static void edf_forgives_nothing(struct kunit *test)
 	}
 }
 
+/* What was taken from the budget before it was charged is not taken again when it is. */
+static void edf_charges_once(struct kunit *test)
+{
+	struct lhv_sched_vcpu *v = &w->vcpu[0];
+
+	lhv_sched_pool_set_slots(&w->pool, 1, w->now);
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
+	reserve(0, 100 * MS, 10 * MS);
+	want(0);
+	w->now += 4 * MS;
+	change(100 * MS, 11 * MS);
+	KUNIT_ASSERT_EQ(test, v->state, LHV_SCHED_RUNNING);
+	KUNIT_EXPECT_EQ(test, lhv_sched_left(v, w->now), 6 * MS);
+	lhv_sched_charge(v, 4 * MS, w->now);
+	KUNIT_EXPECT_EQ(test, lhv_sched_left(v, w->now), 6 * MS);
+	/* And what comes then is. */
+	w->now += MS;
+	lhv_sched_charge(v, MS, w->now);
+	KUNIT_EXPECT_EQ(test, lhv_sched_left(v, w->now), 5 * MS);
+}
+
 /* Until when it waits that has used its budget up, or will have. */
 static u64 changed(u64 period, u64 budget)
 {
@@ -694,6 +715,7 @@ static struct kunit_case edf_cases[] = {
 	KUNIT_CASE(edf_old_period),
 	KUNIT_CASE(edf_alternates),
 	KUNIT_CASE(edf_forgives_nothing),
+	KUNIT_CASE(edf_charges_once),
 	KUNIT_CASE(edf_changed_period),
 	KUNIT_CASE(edf_blames_nobody),
 	KUNIT_CASE(edf_repays),

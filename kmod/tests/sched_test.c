@@ -6,6 +6,7 @@
  */
 #include <kunit/test.h>
 
+#include "sched/fair.h"
 #include "sched_world.h"
 
 static const struct lhv_sched_ops * const policies[] = {
@@ -280,6 +281,47 @@ static void credit_wakes(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, w->kicked[0]);
 	pass(0);
 	KUNIT_EXPECT_EQ(test, w->vcpu[1].state, LHV_SCHED_RUNNING);
+}
+
+/* Who of the first two is next, if they ran for so long before, and the first one comes first? */
+static int next_of(const struct lhv_sched_ops *ops, u64 first_ran, u64 second_ran)
+{
+	const u64 ran[] = { first_ran, second_ran };
+	int i, next;
+
+	lhv_sched_pool_set_policy(&w->pool, ops, w->now);
+	for (i = 0; i < 2; i++) {
+		want(i);
+		pass(ran[i]);
+		enough(i);
+	}
+	want(2);
+	for (i = 0; i < 2; i++)
+		want(i);
+	enough(2);
+	next = w->vcpu[1].state == LHV_SCHED_RUNNING;
+	for (i = 0; i < 2; i++)
+		enough(i);
+	return next;
+}
+
+/* Of two that are as far behind, but for a grain, the one that came first; beyond that, who is further. */
+static void fair_grain(struct kunit *test)
+{
+	static const struct lhv_sched_ops * const fair[] = { &lhv_sched_credit, &lhv_sched_edf };
+	const u64 grain = LHV_FAIR_GRAIN;
+	int i;
+
+	w->pool.nr_slots = 1;
+	for (i = 0; i < ARRAY_SIZE(fair); i++) {
+		const char *name = fair[i]->name;
+
+		KUNIT_EXPECT_EQ_MSG(test, next_of(fair[i], 2 * grain - 1, grain), 0, "%s", name);
+		KUNIT_EXPECT_EQ_MSG(test, next_of(fair[i], grain, 2 * grain - 1), 0, "%s", name);
+		KUNIT_EXPECT_EQ_MSG(test, next_of(fair[i], 2 * grain, grain - 1), 1, "%s", name);
+		KUNIT_EXPECT_EQ_MSG(test, next_of(fair[i], 4 * grain - 1, 2 * grain), 1, "%s", name);
+		KUNIT_EXPECT_EQ_MSG(test, next_of(fair[i], grain, 2 * grain + 1), 0, "%s", name);
+	}
 }
 
 /* A level is 20 ms of waiting, neither more nor less. */
@@ -734,6 +776,7 @@ static struct kunit_case sched_cases[] = {
 	KUNIT_CASE(gang_gaps),
 	KUNIT_CASE(gang_weights),
 	KUNIT_CASE(credit_wakes),
+	KUNIT_CASE(fair_grain),
 	KUNIT_CASE(prio_ages),
 	KUNIT_CASE(owed),
 	KUNIT_CASE(wraps),
