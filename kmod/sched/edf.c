@@ -69,11 +69,12 @@ struct edf_vcpu {
 	u64 ahead;			/* taken from @budget, but not charged yet */
 	u64 later;			/* of @budget, as last queued: for the pieces behind this one */
 	u64 unused;			/* time with a slot, in it, that it was on no CPU */
+	u64 changed;			/* when it last was given other attributes in it, and wanted a slot */
 	struct rb_node watch;
 	u64 look;			/* in @watched: when; else 0 */
 	struct lhv_fair fair;		/* of what it ran without budget */
 	u32 share;			/* of its reservation, as admitted */
-	u32 rate;			/* the share that @budget came by */
+	u32 rate;			/* the share that its time until @deadline goes by */
 	u32 pieces;			/* of its period */
 	bool refused;			/* there was no room for its reservation */
 	bool rest;			/* it has no budget now: in or from @rest */
@@ -402,17 +403,20 @@ static u64 edf_wake(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 n
 {
 	const struct lhv_sched_attrs *a = &v->vm->attrs;
 	struct edf_vcpu *e = VCPU(v);
-	bool parked;
+	bool goes_on;
 	u64 until;
 
 	if (!reserved(v)) {
 		queue_rest(pool, v, true);
 		return 0;
 	}
-	/* Until its next period, by queue(): it goes on in that, though a timer is late. */
-	parked = v->until == e->deadline && v->woken != now;
+	/*
+	 * Was it parked until its next period, by queue()? It goes on in that, though a timer is late. Nor did
+	 * it sleep if it is only queued anew, with another reservation.
+	 */
+	goes_on = (v->until == e->deadline && v->woken != now) || e->changed == now;
 	replenish(v, now);
-	if (!parked && exceeds_share(v, now)) {
+	if (!goes_on && exceeds_share(v, now)) {
 		e->deadline = now + a->period;
 		e->period = a->period;
 		e->rate = e->share;
@@ -551,22 +555,49 @@ static void foresee_charge(struct lhv_sched_vcpu *v, u64 now)
 
 /*
  * It gets reservation @is in the midst of a period. What is left of its budget stays, if that is not more than
- * the new one, and the period lasts for as long as it takes to be due what it had and what is left, at the
- * new rate: else who alternates between a long and a short period would have nearly all. But the next one
- * begins when the present one would have ended, or one that began now would, if both are earlier.
+ * the new one, and the period lasts until it is due at the new rate what it was due at the old one: else who
+ * alternates between a long and a short period would have nearly all. But the next one begins when the
+ * present one would have ended, or one that began now would, if both are earlier. Its rate is the one by which
+ * it is due all by then: who is lowered for a moment is forgiven nothing.
+ *
+ * Who is due more than that, since others kept it waiting, is owed it: if each change put that off, who is
+ * changed often would never have it. Unless its share is less the period goes on as it was. One that is longer
+ * than those to come ends when what is left would be due at the new rate.
  */
 static void change_period(struct lhv_sched_vcpu *v, const struct lhv_sched_attrs *is, u64 now)
 {
 	struct edf_vcpu *e = VCPU(v);
-	u64 lasts = e->deadline - now, left = max(e->budget, 0LL), due;
+	u64 lasts = e->deadline - now, rate = share(is, 1), due = lasts * e->rate;
+	u64 left = max(e->budget, 0LL), lost = left - min(left, is->budget), longest;
 
-	due = max(div_u64(lasts * e->rate, SHARE_ONE), left);
-	e->budget = min_t(s64, e->budget, is->budget);
-	due -= left - min(left, is->budget);
-	lasts = min(div64_u64(due * SHARE_ONE, share(is, 1)) + 1, max(lasts, is->period));
+	e->budget -= lost;
+	left *= SHARE_ONE;
+	lost *= SHARE_ONE;
+	if (left <= due) {
+		due -= lost;
+	} else if (e->changed != now) {
+		due = left - lost;
+	} else {
+		if (rate >= e->rate && lasts <= is->period)
+			return;
+		due = min(left - lost, max(due - min(due, lost), lasts * rate));
+	}
+	longest = max(lasts, is->period);
+	lasts = div64_u64(due, rate) ?: 1;
+	if (lasts > longest) {
+		lasts = longest;
+		rate = div64_u64(due, longest);
+	}
 	e->deadline = now + lasts;
 	e->period = is->period;
-	e->rate = share(is, 1);
+	e->rate = rate;
+}
+
+/* It wants to run, or would if it had budget: it does not sleep, nor is its VM's cap used up. */
+static bool kept_waiting(const struct lhv_sched_vcpu *v)
+{
+	return v->state == LHV_SCHED_WAITING || v->state == LHV_SCHED_RUNNING ||
+	       (v->state == LHV_SCHED_PARKED && v->until == VCPU(v)->deadline);
 }
 
 /*
@@ -590,6 +621,8 @@ static void edf_vm_set(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm,
 		anew |= e->refused;
 		if (another)
 			foresee_charge(v, now);
+		if (e->share && e->deadline > now && kept_waiting(v))
+			e->changed = now;
 		if (another && is->period && e->deadline > now)
 			change_period(v, is, now);
 		e->fair.vtime = lhv_fair_reweighed(e->fair.vtime, p->fair.vtime, was->weight,

@@ -689,9 +689,187 @@ static void edf_changed_period(struct kunit *test)
 	/* As much and the 9 ms that it gets at most before it is parked, but no longer than a new one. */
 	changed(10 * MS, 9 * MS);
 	KUNIT_EXPECT_EQ(test, changed(10000 * MS, MS) / MS, 10000);
-	/* Between two reservations it had none: the new period begins no later than it would have at once. */
+	/* Between two reservations it had none: it owes the 5 ms all the same, and is due them in ten times that. */
 	changed(0, 0);
-	KUNIT_EXPECT_LE(test, changed(10 * MS, MS), 10 * MS + 1);
+	KUNIT_EXPECT_EQ(test, changed(10 * MS, MS) / MS, 52);
+}
+
+/* The same of one that others have kept from it: it has 60 ms of 100 before it, of which 75 are left. */
+static void edf_changed_waiting(struct kunit *test)
+{
+	static const struct {
+		u32 period, budget, lasts;		/* in 0.1 ms */
+	} cases[] = {
+		/* The same and more: at its old deadline, unless one that came now would have an earlier one. */
+		{ 1000, 600, 750 }, { 1000, 900, 750 }, { 2000, 1200, 750 }, { 500, 350, 500 },
+		{ 500, 300, 500 }, { 720, 648, 666 },
+		/* Less: later, by as much, but at the old one if it loses budget by it. */
+		{ 2000, 1000, 900 }, { 10000, 1000, 4500 }, { 100000, 500, 70000 },
+		{ 1000, 500, 750 }, { 1100, 594, 822 }, { 500, 200, 500 },
+	};
+	u64 lasts;
+	int i;
+
+	lhv_sched_pool_set_slots(&w->pool, 1, w->now);
+	for (i = VMS; i < VCPUS; i += VMS)
+		lhv_sched_vcpu_del(&w->vcpu[i], w->now);
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
+		change(100 * MS, 60 * MS);
+		want(1);		/* and it does not give its slot back */
+		want(0);
+		w->now += 25 * MS;
+		change(cases[i].period * (MS / 10), cases[i].budget * (MS / 10));
+		lasts = w->vcpu[0].key - w->now;
+		KUNIT_EXPECT_EQ_MSG(test, div_u64(lasts, MS / 10), cases[i].lasts, "%d", i);
+		enough(0);
+		enough(1);
+	}
+}
+
+/* What VM 0 ran in 4 s, in thousandths, that has one of two reservations (in 0.01 ms) by turns. */
+static u64 ran_by_turns(const u32 period[2], const u32 budget[2], u64 each)
+{
+	const u64 begun = w->now, ran = w->vm[0].fig.run, unit = MS / 100;
+	u64 next = begun;
+	int turn = 0;
+
+	while (w->now < begun + 4000 * MS) {
+		if (w->now >= next) {
+			change(period[turn & 1] * unit, budget[turn & 1] * unit);
+			turn++;
+			next += each;
+		}
+		pass(MS / 20);
+	}
+	return div64_u64((w->vm[0].fig.run - ran) * 1000, w->now - begun);
+}
+
+/* A promise is not put off with each change: neither while others are first, nor when 20 us of it are left. */
+static void edf_put_off(struct kunit *test)
+{
+	static const struct {
+		u32 period[2], budget[2];
+		u64 each;
+		u32 least, most;			/* in thousandths */
+	} cases[] = {
+		{ { 500, 500 }, { 120, 119 }, MS / 2, 236, 241 },
+		{ { 1000, 1000 }, { 240, 200 }, 2 * MS, 199, 241 },
+		{ { 1000, 1000 }, { 200, 240 }, 2 * MS, 199, 241 },
+		{ { 500, 2000 }, { 120, 480 }, 5 * MS, 220, 241 },
+		{ { 400, 400 }, { 31, 32 }, MS / 10, 75, 81 },
+		{ { 400, 500 }, { 32, 40 }, MS / 10, 76, 82 },
+	};
+	u64 ran;
+	int i;
+
+	lhv_sched_pool_set_slots(&w->pool, 1, w->now);
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
+	reserve(0, 100 * MS, MS);
+	reserve(1, 7 * MS, 76 * 7 * MS / 100);
+	want(0);
+	want(1);
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		ran = ran_by_turns(cases[i].period, cases[i].budget, cases[i].each);
+		KUNIT_EXPECT_GE_MSG(test, ran, cases[i].least, "%d", i);
+		KUNIT_EXPECT_LE_MSG(test, ran, cases[i].most, "%d", i);
+		KUNIT_EXPECT_EQ(test, w->vm[0].fig.misses, 0);
+		KUNIT_EXPECT_EQ(test, w->vm[1].fig.misses, 0);
+	}
+}
+
+/* Who had its budget and is lowered for a moment waits as long as if it had not been. */
+static void edf_lowered(struct kunit *test)
+{
+	static const u64 low[] = { 100 * MS, 1000 * MS, 10 * MS };
+	struct lhv_sched_vcpu *v = &w->vcpu[0];
+	u64 begun, ran;
+	int i;
+
+	lhv_sched_pool_set_slots(&w->pool, 1, w->now);
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
+	reserve(0, 100 * MS, 30 * MS);
+	reserve(1, 200 * MS, 140 * MS);
+	want(0);
+	want(1);
+	for (i = 0; i < ARRAY_SIZE(low); i++) {
+		begun = w->now;
+		ran = w->vm[0].fig.run;
+		while (w->now < begun + 4000 * MS) {
+			pass(MS / 10);
+			if (v->state != LHV_SCHED_PARKED)
+				continue;
+			change(low[i], low[i] / 50);
+			pass(MS / 10);
+			change(100 * MS, 30 * MS);
+		}
+		ran = w->vm[0].fig.run - ran;
+		KUNIT_EXPECT_LE_MSG(test, ran * 100, (w->now - begun) * 31, "%d", i);
+		KUNIT_EXPECT_EQ(test, w->vm[1].fig.misses, 0);
+	}
+}
+
+/*
+ * Who had no reservation for a while, or was held back by its own cap, did not wait for others: it is not
+ * owed what it had before it. Nor is it kept from a period that is over when it gets a longer one.
+ */
+static void edf_not_owed(struct kunit *test)
+{
+	struct lhv_sched_attrs attrs;
+	int how;
+
+	lhv_sched_pool_set_slots(&w->pool, 1, w->now);
+	reserve(0, 100 * MS, 50 * MS);
+	for (how = 0; how < 3; how++) {
+		lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
+		attrs = w->vm[0].attrs;
+		if (how == 1) {
+			attrs.cap = 1;
+			lhv_sched_vm_set(&w->vm[0], &attrs, w->now);
+			want(0);
+			pass(MS);
+			KUNIT_ASSERT_EQ(test, w->vcpu[0].state, LHV_SCHED_PARKED);
+		}
+		want(1);			/* and it does not give its slot back */
+		want(0);
+		if (!how)
+			change(0, 0);
+		w->now += (how == 2 ? 150 : 60) * MS;
+		attrs.cap = 0;
+		attrs.budget += LHV_SCHED_US;
+		lhv_sched_vm_set(&w->vm[0], &attrs, w->now);
+		KUNIT_ASSERT_EQ(test, w->vcpu[0].state, LHV_SCHED_WAITING);
+		KUNIT_EXPECT_EQ_MSG(test, w->vcpu[0].key, w->now + 100 * MS, "%d", how);
+		enough(0);
+		enough(1);
+	}
+}
+
+/* The same reservation, set again, changes nothing. */
+static void edf_set_again(struct kunit *test)
+{
+	u64 key, left;
+
+	lhv_sched_pool_set_slots(&w->pool, 1, w->now);
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_edf, w->now);
+	reserve(0, 100 * MS, 50 * MS);
+	reserve(1, 50 * MS, 20 * MS);
+	want(0);
+	want(1);
+	pass(0);
+	pass(3 * MS);
+	/* One waits, and has more left than its share of the period. */
+	KUNIT_ASSERT_EQ(test, w->vcpu[0].state, LHV_SCHED_WAITING);
+	key = w->vcpu[0].key;
+	change(100 * MS, 50 * MS);
+	KUNIT_EXPECT_EQ(test, w->vcpu[0].key, key);
+	enough(1);
+	pass(3 * MS);
+	left = lhv_sched_left(&w->vcpu[0], w->now);
+	change(100 * MS, 50 * MS);
+	KUNIT_EXPECT_EQ(test, w->vcpu[0].key, key);
+	KUNIT_EXPECT_EQ(test, lhv_sched_left(&w->vcpu[0], w->now), left);
+	KUNIT_EXPECT_EQ(test, left, 47 * MS);
 }
 
 static struct kunit_case edf_cases[] = {
@@ -717,6 +895,11 @@ static struct kunit_case edf_cases[] = {
 	KUNIT_CASE(edf_forgives_nothing),
 	KUNIT_CASE(edf_charges_once),
 	KUNIT_CASE(edf_changed_period),
+	KUNIT_CASE(edf_changed_waiting),
+	KUNIT_CASE(edf_put_off),
+	KUNIT_CASE(edf_lowered),
+	KUNIT_CASE(edf_not_owed),
+	KUNIT_CASE(edf_set_again),
 	KUNIT_CASE(edf_blames_nobody),
 	KUNIT_CASE(edf_repays),
 	KUNIT_CASE(edf_hybrid_rest),
