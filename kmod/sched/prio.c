@@ -136,11 +136,11 @@ static void requeue(struct lhv_sched_pool *pool, struct lhv_sched_vcpu *v, u64 r
 }
 
 /*
- * How many wait that are stronger than @vm's, as far as it matters? The first of all need not be one, it may
- * have aged; it gets the slot then. Who is stronger is before one of @vm's that came now. Of many that
- * wait some are looked at: the others' turn comes when the slice is over.
+ * How many slots does it take until all have one that wait and are stronger than @vm, as far as it matters? Those
+ * before them need not be, they may have aged; they get theirs first. Who is stronger is before one of @vm's
+ * that came now. Of many that wait some are looked at: the others' turn comes when the slice is over.
  */
-static u32 stronger_waiting(struct lhv_sched_pool *pool, const struct lhv_sched_vm *vm, u64 now)
+static u32 wanted_by_stronger(struct lhv_sched_pool *pool, const struct lhv_sched_vm *vm, u64 now)
 {
 	u64 behind = now + (LHV_SCHED_PRIORITY_MAX - vm->attrs.priority) * AGEING;
 	const struct lhv_sched_vcpu *v;
@@ -149,32 +149,33 @@ static u32 stronger_waiting(struct lhv_sched_pool *pool, const struct lhv_sched_
 
 	for (node = POOL(pool)->waiting.first; node; node = rb_next(node)) {
 		v = rb_entry(node, struct lhv_sched_vcpu, node);
-		if (v->key >= behind || n == vm->nr_running || seen++ == LOOKED_AT)
+		if (v->key >= behind || n >= vm->nr_running || seen++ == LOOKED_AT)
 			break;
-		n += v->vm->attrs.priority > vm->attrs.priority;
+		if (v->vm->attrs.priority > vm->attrs.priority)
+			n = seen;
 	}
 	return n;
 }
 
-/* Of those who run and were lowered as many give way as stronger ones wait; the others when their slices are over. */
+/* Of those who run and were lowered as many give way as it takes; the others when their slices are over. */
 static void prio_vm_set(struct lhv_sched_pool *pool, struct lhv_sched_vm *vm,
 			const struct lhv_sched_attrs *was, u64 now)
 {
 	s64 raised = (s64)vm->attrs.priority - was->priority;
 	struct lhv_sched_vcpu *v;
-	u32 stronger;
+	u32 wanted;
 
 	if (!raised)
 		return;
 	list_for_each_entry(v, &vm->vcpus, of_vm)
 		requeue(pool, v, raised * AGEING);
-	stronger = raised < 0 ? stronger_waiting(pool, vm, now) : 0;
+	wanted = raised < 0 ? wanted_by_stronger(pool, vm, now) : 0;
 	list_for_each_entry(v, &vm->vcpus, of_vm) {
 		if (raised > 0 && v->state == LHV_SCHED_WAITING) {
 			displace(pool, v, now);
-		} else if (stronger && v->state == LHV_SCHED_RUNNING) {
+		} else if (wanted && v->state == LHV_SCHED_RUNNING) {
 			lhv_sched_resched(pool, v);
-			stronger--;
+			wanted--;
 		}
 	}
 }

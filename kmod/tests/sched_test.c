@@ -602,6 +602,32 @@ static void set_lower(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, w->vcpu[2].state, LHV_SCHED_RUNNING);
 }
 
+/* It has three slots: as many are given back as it takes until the stronger one has one, too, and no more. */
+static void set_lower_some(struct kunit *test)
+{
+	struct lhv_sched_attrs attrs = w->vm[0].attrs;
+	int i, told = 0;
+
+	w->pool.quantum = 1000 * MS;
+	w->vm[0].attrs.priority = 60;
+	w->vm[1].attrs.priority = 40;
+	w->vm[2].attrs.priority = 55;
+	lhv_sched_pool_set_policy(&w->pool, &lhv_sched_prio, w->now);
+	for (i = 0; i < VCPUS; i += VMS)
+		want(i);
+	want(1);
+	pass(400 * MS);			/* 20 levels */
+	want(2);
+	attrs.priority = 54;
+	lhv_sched_vm_set(&w->vm[0], &attrs, w->now);
+	for (i = 0; i < VCPUS; i += VMS)
+		told += w->vcpu[i].resched;
+	KUNIT_EXPECT_EQ(test, told, 2);
+	pass(0);
+	KUNIT_EXPECT_EQ(test, w->vcpu[1].state, LHV_SCHED_RUNNING);
+	KUNIT_EXPECT_EQ(test, w->vcpu[2].state, LHV_SCHED_RUNNING);
+}
+
 /* Also of who wakes while his cap is used up. */
 static void sjf_capped_learns(struct kunit *test)
 {
@@ -768,6 +794,7 @@ static struct kunit_case sched_cases[] = {
 	KUNIT_CASE(set_heavier),
 	KUNIT_CASE(set_siblings),
 	KUNIT_CASE(set_lower),
+	KUNIT_CASE(set_lower_some),
 	KUNIT_CASE(sjf_capped_learns),
 	KUNIT_CASE(two_wake),
 	KUNIT_CASE(sjf_capped),
