@@ -255,7 +255,10 @@ static int show(struct mgmt *m, bool json, unsigned int seconds)
 
 enum kind { NUMBER, TIME, PERCENT, YESNO, TEXT, POLICY, FLAG, POOL };
 
-/* @takes: what a value looks like, for who typed another; @min, @max: of a NUMBER */
+/*
+ * @takes: what a value looks like, for who typed another; @min, @max: of a NUMBER; @under: the policies that go
+ * by it, or NULL: all but none; @usual: what a VM has that was given nothing
+ */
 struct key {
 	const char *name;
 	enum kind kind;
@@ -263,6 +266,8 @@ struct key {
 	bool wide;
 	const char *takes;
 	unsigned int min, max;
+	const char *under;
+	uint64_t usual;
 };
 
 #define A_TIME	"a time such as 500us, 10ms or 1.5s"
@@ -270,15 +275,18 @@ struct key {
 static const struct key vm_keys[] = {
 	{ .name = "pool", POOL, LHV_A_SCHED_POOL },
 	{ .name = "weight", NUMBER, LHV_A_SCHED_WEIGHT, .min = 1, .max = 10000,
-	  .takes = "a number from 1 to 10000" },
+	  .takes = "a number from 1 to 10000", .under = "credit gang edf", .usual = 100 },
 	{ .name = "cap", PERCENT, LHV_A_SCHED_CAP,
 	  .takes = "percent of one CPU, such as 250%; 0, no cap" },
 	{ .name = "priority", NUMBER, LHV_A_SCHED_PRIORITY, .max = 99,
-	  .takes = "a number from 0 to 99" },
-	{ .name = "length", TIME, LHV_A_SCHED_LENGTH, true, .takes = A_TIME "; 0, learn it" },
-	{ .name = "period", TIME, LHV_A_SCHED_PERIOD, true, .takes = A_TIME "; 0, no reservation" },
-	{ .name = "budget", TIME, LHV_A_SCHED_BUDGET, true, .takes = A_TIME "; 0, no reservation" },
-	{ .name = "hybrid", YESNO, LHV_A_SCHED_HYBRID, .takes = "yes or no" },
+	  .takes = "a number from 0 to 99", .under = "prio", .usual = 50 },
+	{ .name = "length", TIME, LHV_A_SCHED_LENGTH, true, .takes = A_TIME "; 0, learn it",
+	  .under = "sjf" },
+	{ .name = "period", TIME, LHV_A_SCHED_PERIOD, true, .takes = A_TIME "; 0, no reservation",
+	  .under = "edf" },
+	{ .name = "budget", TIME, LHV_A_SCHED_BUDGET, true, .takes = A_TIME "; 0, no reservation",
+	  .under = "edf" },
+	{ .name = "hybrid", YESNO, LHV_A_SCHED_HYBRID, .takes = "yes or no", .under = "edf" },
 	{ 0 }
 };
 
@@ -349,22 +357,29 @@ static int pool_id(struct mgmt *m, const char *name, uint64_t *id, char names[RE
 	return ret;
 }
 
+static bool among(const char *word, const char *words)
+{
+	size_t len = strlen(word);
+
+	for (words += strspn(words, " "); *words; words += strspn(words, " ")) {
+		if (strcspn(words, " ") == len && !strncmp(words, word, len))
+			return true;
+		words += strcspn(words, " ");
+	}
+	return false;
+}
+
 /* Is there a policy of this name? 1 when not, and @names are those there are. */
 static int policy_exists(struct mgmt *m, const char *name, char names[REMEDY_MAX])
 {
 	struct pool_info *pools = calloc(POOLS_MAX, sizeof(*pools));
-	size_t n = 0, len = strlen(name);
+	size_t n = 0;
 	int ret = -EINVAL;
-	const char *p;
 
 	names[0] = '\0';
 	if (pools && !mgmt_pools(m, pools, POOLS_MAX, &n) && n) {
 		snprintf(names, REMEDY_MAX, " %s", pools[0].policies);
-		ret = 1;
-		for (p = names; *p && ret; p += strcspn(p, " ")) {
-			p += strspn(p, " ");
-			ret = strcspn(p, " ") == len && !strncmp(p, name, len) ? 0 : 1;
-		}
+		ret = among(name, names) ? 0 : 1;
 	}
 	free(pools);
 	return ret;
@@ -447,6 +462,80 @@ static int parse_settings(struct mgmt *m, const struct key *keys, int argc, char
 	return argc;
 }
 
+/* Is something set that @policy does not go by? One that came in another module may go by all. */
+static bool ignores(const char *policy, const struct setting *set)
+{
+	const struct key *key = vm_keys;
+
+	while (key->name && key->attr != set->attr)
+		key++;
+	if (!key->name || key->kind == POOL || set->value == key->usual)
+		return false;
+	if (!strcmp(policy, "none"))
+		return true;
+	return key->under && !among(policy, key->under) &&
+	       among(policy, "fcfs sjf prio rr credit gang edf");
+}
+
+/* What is the policy that goes by all of @set that @policy does not? NULL: there is none. */
+static const char *better_policy(const char *policy, const struct setting *set, int n)
+{
+	static const char * const policies[] = { "credit", "prio", "sjf", "edf" };
+	size_t p;
+	int i;
+
+	for (p = 0; p < sizeof(policies) / sizeof(policies[0]); p++) {
+		for (i = 0; i < n; i++)
+			if (ignores(policy, &set[i]) && ignores(policies[p], &set[i]))
+				break;
+		if (i == n)
+			return policies[p];
+	}
+	return NULL;
+}
+
+/* They are set, and the pool's policy may be another one tomorrow; but who set them may think that they count. */
+static void warn_ignored(const char *name, const struct pool_info *pool,
+			 const struct setting *set, int n)
+{
+	const char *better = better_policy(pool->policy, set, n);
+	const struct key *key;
+	char names[128] = "";
+	size_t len = 0;
+	int i;
+
+	for (i = 0; i < n; i++) {
+		if (!ignores(pool->policy, &set[i]))
+			continue;
+		for (key = vm_keys; key->attr != set[i].attr; key++)
+			;
+		if (len < sizeof(names))
+			len += snprintf(names + len, sizeof(names) - len, "%s%s", len ? ", " : "",
+					key->name);
+	}
+	if (len && better)
+		report("%s: set, but policy %s of pool %s ignores %s; vmctl sched pool %s policy=%s",
+		       name, pool->policy, pool->name, names, pool->name, better);
+	else if (len)
+		report("%s: set, but policy %s of pool %s ignores %s; no policy goes by all of these",
+		       name, pool->policy, pool->name, names);
+}
+
+static void warn(struct mgmt *m, const char *name, uint64_t id, const struct setting *set, int n)
+{
+	struct pool_info *pools = calloc(POOLS_MAX, sizeof(*pools));
+	size_t npools = 0, i;
+	struct vm_info vm;
+
+	/* Who is gone meanwhile needs no warning. */
+	if (pools && !mgmt_get(m, id, &vm) && !mgmt_pools(m, pools, POOLS_MAX, &npools)) {
+		for (i = 0; i < npools; i++)
+			if (pools[i].id == vm.sched.pool)
+				warn_ignored(name, &pools[i], set, n);
+	}
+	free(pools);
+}
+
 static int change(struct mgmt *m, int argc, char **argv)
 {
 	struct setting set[SETTINGS_MAX];
@@ -467,8 +556,11 @@ static int change(struct mgmt *m, int argc, char **argv)
 		return STATUS_ERROR;
 	else
 		ret = mgmt_set_sched(m, vm.id, set, n);
-	if (!ret)
+	if (!ret) {
+		if (!pool)
+			warn(m, name, vm.id, set, n);
 		return STATUS_OK;
+	}
 	report("%s: %s%s", name, *mgmt_error(m) ? mgmt_error(m) : strerror(-ret),
 	       pool && ret == -ENOENT ? "; \"create\" among the settings makes it" : "");
 	return STATUS_ERROR;
