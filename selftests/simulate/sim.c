@@ -369,6 +369,30 @@ static bool in_vain(const struct sim *s)
 	return !too_wide;
 }
 
+/*
+ * edf, where all that was promised can be kept: somebody runs, and was not told to give way, while one with
+ * a reservation waits whose deadline is earlier. Who can wait no longer has a key in the past.
+ */
+static bool out_of_order(const struct sim *s)
+{
+	u64 latest = 0, earliest = LHV_SCHED_FOREVER;
+	unsigned int i, j;
+
+	if (!s->in_order || s->pool.ops != &lhv_sched_edf)
+		return false;
+	for (i = 0; i < s->nr_vms; i++) {
+		for (j = 0; j < s->vms[i].n; j++) {
+			const struct lhv_sched_vcpu *v = &s->vms[i].vcpus[j].s;
+
+			if (v->state == LHV_SCHED_RUNNING && !v->resched)
+				latest = max(latest, v->key);
+			if (v->state == LHV_SCHED_WAITING && v->vm->attrs.period)
+				earliest = min(earliest, v->key);
+		}
+	}
+	return latest > max(earliest, s->now);
+}
+
 void sim_run(struct sim *s, u64 until)
 {
 	/* For gangs all VMs have to be looked at. */
@@ -383,6 +407,8 @@ void sim_run(struct sim *s, u64 until)
 		/* Nothing more happens at this time. */
 		if (e.when > s->now && (often || s->pool.ops != &lhv_sched_gang))
 			must(!in_vain(s), "a slot is free while somebody waits");
+		if (e.when > s->now)
+			must(!out_of_order(s), "a later deadline goes first");
 		s->now = max(s->now, e.when);
 		if (e.what == EV_TIMER) {
 			if (e.serial == s->timer_serial)
@@ -533,4 +559,5 @@ void sim_check(struct sim *s)
 	must(waiting == s->pool.nr_waiting, "waiting vCPUs");
 	must(running <= s->pool.nr_slots, "more run than there are slots");
 	must(!in_vain(s), "a slot is free while somebody waits");
+	must(!out_of_order(s), "a later deadline goes first");
 }

@@ -92,6 +92,7 @@ struct sim {
 	u64 overrun;			/* the most that a cap was exceeded by in a period, ns */
 	u64 ops;			/* decisions taken */
 	bool watch_gangs;
+	bool in_order;			/* edf: reservations that are kept, and nothing changes */
 	u64 watched;
 };
 

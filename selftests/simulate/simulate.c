@@ -555,6 +555,7 @@ static void setup_periodic(struct sim *s)
 	unsigned int i;
 
 	sim_init(s, 1, 6);
+	s->in_order = true;
 	for (i = 0; i < 4; i++) {
 		u64 budget = period[i] * edf_load / 400;
 		struct sim_vm *vm = sim_vm(s, i, 1, JOB_PERIODIC, budget, period[i]);
@@ -665,6 +666,7 @@ static struct kept keep(struct sim *s, unsigned int n, const struct lhv_sched_op
 	for (i = n; i < n + 2; i++)
 		sim_vm(s, i, 1, JOB_SPIN, SEC, 0);
 	s->nr_vms = n + 2;
+	s->in_order = true;
 	expect(!sim_policy(s, ops), ops->name, "nine tenths of the slots are admitted");
 	sim_run(s, MS + 5 * SEC);
 	sim_check(s);
