@@ -94,6 +94,21 @@ static void add_real(struct json_object *o, const char *name, double value)
 			       json_object_new_double_s(value, text));
 }
 
+/* Names with blanks between them. */
+static struct json_object *names_json(const char *names)
+{
+	struct json_object *a = json_object_new_array();
+	size_t len;
+
+	for (; *names; names += len) {
+		names += strspn(names, " ");
+		len = strcspn(names, " ");
+		if (len)
+			json_object_array_add(a, json_object_new_string_len(names, len));
+	}
+	return a;
+}
+
 static struct json_object *pool_json(const struct pool_info *p)
 {
 	struct json_object *o = json_object_new_object();
@@ -106,6 +121,8 @@ static struct json_object *pool_json(const struct pool_info *p)
 	add(o, "busy", p->busy);
 	add(o, "waiting", p->waiting);
 	add(o, "quantum_ns", p->quantum);
+	json_object_object_add(o, "status", json_object_new_string(p->status));
+	json_object_object_add(o, "policies", names_json(p->policies));
 	json_object_object_add(o, "vms", p->admin ? json_object_new_int64(p->vms) : NULL);
 	json_object_object_add(o, "jain_millionths",
 			       p->admin ? json_object_new_int64(p->jain) : NULL);
