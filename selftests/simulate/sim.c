@@ -370,8 +370,9 @@ static bool in_vain(const struct sim *s)
 }
 
 /*
- * edf, where all that was promised can be kept: somebody runs, and was not told to give way, while one with
- * a reservation waits whose deadline is earlier. Who can wait no longer has a key in the past.
+ * edf, where all that was promised can be kept: somebody runs, and was not told to give way, while
+ * one with a reservation waits whose deadline is earlier. Who can wait no longer goes first; his
+ * key is in the past.
  */
 static bool out_of_order(const struct sim *s)
 {
