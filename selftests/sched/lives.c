@@ -815,8 +815,12 @@ static void storm(unsigned int seconds)
 			CHECK(!ret || ret == -EBUSY);
 			moved += !ret;
 		}
-		if (!(random() % 16))
-			offline += cpu1(n % 2 ? "0" : "1");
+		if (!(random() % 16)) {
+			if (n % 2)
+				offline += cpu1("0");
+			else
+				cpu1("1");
+		}
 		if (!(random() % 8)) {
 			CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_PAUSE, c[i].id), 0);
 			CHECK_EQ(vm_cmd(nl, LHV_CMD_VM_RESUME, c[i].id), 0);
@@ -827,9 +831,9 @@ static void storm(unsigned int seconds)
 			most = t > most ? t : most;
 		}
 	}
-	test_note("%u changes, %u refused for lack of slots, %u moves, a CPU switched %u times", n,
+	test_note("%u changes, %u refused for lack of slots, %u moves, a CPU switched off %u times", n,
 		  refused, moved, offline);
-	CHECK(moved && offline);
+	CHECK(moved && (offline || access(CPU1, W_OK)));
 	test_note("until all vCPUs had run: %llu ms at most", (unsigned long long)(most / MS));
 	cpu1("1");
 	CHECK_EQ(pool_set("default", "credit", 2, NULL), 0);
