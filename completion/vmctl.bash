@@ -24,8 +24,8 @@ _vmctl() {
 		list|show|status|stats)	words="-v --json $(_vmctl_vms)" ;;
 		sched)
 			case ${COMP_WORDS[2]} in
-			"$cur")	words="--json -s pool $(_vmctl_vms)" ;;
-			-*)	words="--json -s" ;;
+			"$cur")	words="--json -s -w pool $(_vmctl_vms)" ;;
+			-*)	words="--json -s -w" ;;
 			pool)	words="create remove policy= cpus= slots= quantum=" ;;
 			*)	words="pool= weight= cap= priority= length= period= budget= hybrid=" ;;
 			esac ;;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 
 #define SETTINGS_MAX	16
 #define REMEDY_MAX	(LIST_MAX + 64)
+#define WIDE		190	/* columns that a VM takes in one line, its name included */
 
 static const struct option json_options[] = {
 	{ "json", no_argument, NULL, 'j' },
@@ -42,12 +44,46 @@ static uint64_t pool_run(const struct look *l, uint32_t pool)
 	return run;
 }
 
-static void print_pool(const struct pool_info *p, const struct look *l)
+/* A line of the table: of @vm, or with NULL the heads. */
+static void print_line(const struct vm_info *vm, const struct figures *f, double share,
+		       bool settings, bool times)
 {
-	char quantum[16], fairness[32] = "", line[FIGURES_LINE];
-	uint64_t run = pool_run(l, p->id);
+	char id[24] = "ID", line[FIGURES_LINE];
+
+	if (vm)
+		snprintf(id, sizeof(id), "%llu", (unsigned long long)vm->id);
+	printf("%5s ", id);
+	if (settings) {
+		figures_settings(vm, f, share, line);
+		printf("%s ", line);
+	}
+	if (times) {
+		figures_times(vm, f, line);
+		printf("%s ", line);
+	}
+	puts(vm ? vm->name : "NAME");
+}
+
+static void print_vms(uint32_t pool, const struct look *l, bool settings, bool times)
+{
+	uint64_t run = pool_run(l, pool);
 	bool any = false;
 	size_t i;
+
+	for (i = 0; i < l->list.n; i++) {
+		if (l->list.vm[i].sched.pool != pool)
+			continue;
+		if (!any)
+			print_line(NULL, NULL, 0, settings, times);
+		any = true;
+		print_line(&l->list.vm[i], &l->figures[i],
+			   figures_share(l->figures[i].s.run, run), settings, times);
+	}
+}
+
+static void print_pool(const struct pool_info *p, const struct look *l, bool wide)
+{
+	char quantum[16], fairness[32] = "";
 
 	if (p->admin)
 		snprintf(fairness, sizeof(fairness), ", fairness %.3f", p->jain / 1e6);
@@ -55,28 +91,9 @@ static void print_pool(const struct pool_info *p, const struct look *l)
 	       p->name, p->policy, p->slots, p->slots == 1 ? "" : "s", p->busy, p->waiting,
 	       *p->cpus ? p->cpus : "all", figures_time(p->quantum, quantum), fairness,
 	       *p->status ? ", " : "", p->status);
-	for (i = 0; i < l->list.n; i++) {
-		if (l->list.vm[i].sched.pool != p->id)
-			continue;
-		if (!any) {
-			figures_settings(NULL, NULL, 0, line);
-			puts(line);
-			any = true;
-		}
-		figures_settings(&l->list.vm[i], &l->figures[i],
-				 figures_share(l->figures[i].s.run, run), line);
-		puts(line);
-	}
-	if (!any)
-		return;
-	figures_times(NULL, NULL, line);
-	puts(line);
-	for (i = 0; i < l->list.n; i++) {
-		if (l->list.vm[i].sched.pool != p->id)
-			continue;
-		figures_times(&l->list.vm[i], &l->figures[i], line);
-		puts(line);
-	}
+	print_vms(p->id, l, true, wide);
+	if (!wide)
+		print_vms(p->id, l, false, true);
 }
 
 static void add(struct json_object *o, const char *name, uint64_t value)
@@ -164,12 +181,12 @@ static struct json_object *sched_json(const struct vm_info *vm, const struct fig
 	return o;
 }
 
-static void print_text(const struct look *l, unsigned int seconds)
+static void print_text(const struct look *l, unsigned int seconds, bool wide)
 {
 	size_t i;
 
 	for (i = 0; i < l->npools; i++)
-		print_pool(&l->pools[i], l);
+		print_pool(&l->pools[i], l, wide);
 	if (l->npools)
 		printf("policies: %s\n", l->pools[0].policies);
 	if (seconds)
@@ -246,7 +263,14 @@ static int take(struct mgmt *m, unsigned int seconds, struct look *l)
 	return l->figures ? 0 : -1;
 }
 
-static int show(struct mgmt *m, bool json, unsigned int seconds)
+static bool terminal_is_wide(void)
+{
+	struct winsize size;
+
+	return !ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_col >= WIDE;
+}
+
+static int show(struct mgmt *m, bool json, unsigned int seconds, bool wide)
 {
 	struct look *l = calloc(1, sizeof(*l));
 	int status = STATUS_ERROR;
@@ -257,7 +281,7 @@ static int show(struct mgmt *m, bool json, unsigned int seconds)
 		if (json)
 			print_json(l);
 		else
-			print_text(l, seconds);
+			print_text(l, seconds, wide || terminal_is_wide());
 		status = STATUS_OK;
 	}
 	if (l) {
@@ -586,27 +610,29 @@ static int change(struct mgmt *m, int argc, char **argv)
 int cmd_sched(int argc, char **argv)
 {
 	unsigned int seconds = 0;
-	bool json = false;
+	bool json = false, wide = false;
 	struct mgmt *m;
 	int c, status;
 
 	optind = 1;
-	while ((c = getopt_long(argc, argv, "+js:", json_options, NULL)) != -1) {
-		if (c != 'j' && c != 's')
+	while ((c = getopt_long(argc, argv, "+js:w", json_options, NULL)) != -1) {
+		if (c != 'j' && c != 's' && c != 'w')
 			return command_usage("sched");
 		if (c == 'j') {
 			json = true;
+		} else if (c == 'w') {
+			wide = true;
 		} else if (parse_uint(optarg, 1, 1000000, &seconds)) {
 			report("-s %s: not a number of seconds from 1 on", optarg);
 			return STATUS_USAGE;
 		}
 	}
-	if (optind != argc && (json || seconds))
+	if (optind != argc && (json || seconds || wide))
 		return command_usage("sched");
 	m = mgmt_open(false);
 	if (!m)
 		return STATUS_ERROR;
-	status = optind == argc ? show(m, json, seconds) :
+	status = optind == argc ? show(m, json, seconds, wide) :
 				  change(m, argc - optind, argv + optind);
 	mgmt_close(m);
 	return status;

@@ -16,7 +16,7 @@ static const struct command commands[] = {
 	{ "metrics", cmd_metrics, "" },
 	{ "pause", cmd_pause, "id|name" },
 	{ "resume", cmd_resume, "id|name" },
-	{ "sched", cmd_sched, "[--json] [-s seconds] | pool name [create|remove] [policy=p] "
+	{ "sched", cmd_sched, "[--json] [-w] [-s seconds] | pool name [create|remove] [policy=p] "
 			      "[cpus=list] [slots=n] [quantum=time] | id|name [pool=name] [weight=n] "
 			      "[cap=percent] [priority=n] [length=time] [period=time] "
 			      "[budget=time] [hybrid=yes|no]" },

@@ -130,7 +130,7 @@ static void put_percent(char buf[16], double percent)
 }
 
 /**
- * figures_settings() - what a VM may have, and has: the first line
+ * figures_settings() - what a VM may have, and has
  * @vm: the VM, or NULL for the heads
  * @f: its figures
  * @share: of what its pool gave, in percent; negative: unknown
@@ -144,9 +144,9 @@ void figures_settings(const struct vm_info *vm, const struct figures *f, double 
 	const struct sched_info *s = &f->s;
 
 	if (!vm) {
-		snprintf(line, FIGURES_LINE, "%5s %6s %4s %7s %12s %6s %-*s %6s %7s %8s %s", "ID",
-			 "WEIGHT", "PRIO", "CAP", "RESERVED", "LENGTH", FIGURES_BAR, "SHARE", "",
-			 "UTIL", "BURSTS/S", "NAME");
+		snprintf(line, FIGURES_LINE, "%6s %4s %7s %12s %6s %-*s %6s %7s %8s", "WEIGHT",
+			 "PRIO", "CAP", "RESERVED", "LENGTH", FIGURES_BAR, "SHARE", "", "UTIL",
+			 "BURSTS/S");
 		return;
 	}
 	if (s->cap)
@@ -158,13 +158,13 @@ void figures_settings(const struct vm_info *vm, const struct figures *f, double 
 		figures_time(s->length, length);
 	put_percent(part, share);
 	put_percent(used, f->utilisation);
-	snprintf(line, FIGURES_LINE, "%5llu %6u %4u %7s %12s %6s %s %6s %7s %8.1f %s",
-		 (unsigned long long)vm->id, s->weight, s->priority, cap, promise, length,
-		 figures_bar(share, bar), part, used, f->throughput, vm->name);
+	snprintf(line, FIGURES_LINE, "%6u %4u %7s %12s %6s %s %6s %7s %8.1f", s->weight,
+		 s->priority, cap, promise, length, figures_bar(share, bar), part, used,
+		 f->throughput);
 }
 
 /**
- * figures_times() - how long a VM waited and for what: the second line
+ * figures_times() - how long a VM waited and for what
  * @vm: the VM, or NULL for the heads
  * @f: its figures
  * @line: for the text
@@ -175,15 +175,13 @@ void figures_times(const struct vm_info *vm, const struct figures *f, char line[
 	const struct sched_info *s = &f->s;
 
 	if (!vm) {
-		snprintf(line, FIGURES_LINE, "%5s %8s %9s %10s %8s %8s %8s %10s %8s %s", "ID",
-			 "WAITED", "THROTTLED", "SLICES", "RESPONSE", "P50", "P99", "TURNAROUND",
-			 "MISSES", "NAME");
+		snprintf(line, FIGURES_LINE, "%8s %9s %10s %8s %8s %8s %10s %8s", "WAITED",
+			 "THROTTLED", "SLICES", "RESPONSE", "P50", "P99", "TURNAROUND", "MISSES");
 		return;
 	}
-	snprintf(line, FIGURES_LINE, "%5llu %8s %9s %10llu %8s %8s %8s %10s %8llu %s",
-		 (unsigned long long)vm->id, figures_time(s->wait, wait),
-		 figures_time(s->throttled, throttled), (unsigned long long)s->slices,
-		 figures_time(f->response, response), figures_time(s->p50, p50),
-		 figures_time(s->p99, p99), figures_time(f->turnaround, turnaround),
-		 (unsigned long long)s->misses, vm->name);
+	snprintf(line, FIGURES_LINE, "%8s %9s %10llu %8s %8s %8s %10s %8llu",
+		 figures_time(s->wait, wait), figures_time(s->throttled, throttled),
+		 (unsigned long long)s->slices, figures_time(f->response, response),
+		 figures_time(s->p50, p50), figures_time(s->p99, p99),
+		 figures_time(f->turnaround, turnaround), (unsigned long long)s->misses);
 }

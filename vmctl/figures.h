@@ -36,7 +36,7 @@ double figures_per_second(uint64_t count, uint64_t ns);
 
 const char *figures_time(double ns, char buf[16]);
 const char *figures_bar(double percent, char buf[FIGURES_BAR + 1]);
-/* The two lines of a VM, and with @vm NULL their heads. */
+/* Columns of a VM, between its ID and its name, and with @vm NULL their heads. */
 void figures_settings(const struct vm_info *vm, const struct figures *f, double share,
 		      char line[FIGURES_LINE]);
 void figures_times(const struct vm_info *vm, const struct figures *f, char line[FIGURES_LINE]);
