@@ -92,6 +92,8 @@ struct busy {
 void busy_start(struct busy *b, int n, unsigned int what, bool lossy);
 /* Sum over all vCPUs of what they did so far. */
 uint64_t busy_beats(struct busy *b);
+/* Of the IPIs, NMIs and timer interrupts that @what has, did its vCPUs take some of each? */
+bool busy_took(struct busy *b, unsigned int what);
 /* Fail unless every vCPU goes on within @seconds. */
 void busy_alive(struct busy *b, unsigned int seconds);
 /* Ask the guest to end and wait for it. */

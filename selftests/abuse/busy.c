@@ -190,6 +190,14 @@ uint64_t busy_beats(struct busy *b)
 	return sum;
 }
 
+bool busy_took(struct busy *b, unsigned int what)
+{
+	volatile uint64_t *count = guest_ptr(b->vm, g_count);
+
+	return (!(what & BUSY_IPI) || count[VEC_IPI]) && (!(what & BUSY_NMI) || count[NMI]) &&
+	       (!(what & BUSY_TIMER) || count[VEC_TIMER]);
+}
+
 void busy_alive(struct busy *b, unsigned int seconds)
 {
 	volatile uint64_t *p = guest_ptr(b->vm, beats);
