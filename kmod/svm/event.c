@@ -28,7 +28,7 @@ void lhv_svm_inject_exception(struct lhv_vcpu *vcpu)
 	/* The guest's handler expects RIP behind the instruction; injection does not move it. */
 	if (is_soft_exception(vcpu->ev.exc.vector)) {
 		svm->soft_rip = vcpu->rip;
-		svm->soft_moved = true;
+		svm->watch |= LHV_SVM_SOFT;
 		vcpu->rip++;
 		/* A CPU that saves this at exits pushes it here. */
 		if (lhv_svm_caps.nrips)
@@ -96,9 +96,9 @@ void lhv_svm_nmi_window(struct lhv_vcpu *vcpu)
 {
 	struct lhv_svm_vcpu *svm = lhv_svm(vcpu);
 
-	if (svm->nmi_masked && !svm->iret_seen)
+	if (svm->nmi_masked && !(svm->watch & LHV_SVM_IRET))
 		return;
-	svm->step = true;
+	svm->watch |= LHV_SVM_STEP;
 }
 
 /* The intercept of IRET while NMIs are blocked. */
@@ -107,7 +107,7 @@ void lhv_svm_iret(struct lhv_vcpu *vcpu)
 	struct lhv_svm_vcpu *svm = lhv_svm(vcpu);
 
 	lhv_svm_intercept(vcpu, INTERCEPT_IRET, false);
-	svm->iret_seen = true;
+	svm->watch |= LHV_SVM_IRET;
 	svm->iret_rip = vcpu->rip;
 	if (atomic_read(&vcpu->ev.nmi_pending))
 		lhv_request_self(vcpu, LHV_REQ_EVENT);
@@ -142,7 +142,7 @@ bool lhv_svm_get_nmi_mask(struct lhv_vcpu *vcpu)
 void lhv_svm_set_nmi_mask(struct lhv_vcpu *vcpu, bool masked)
 {
 	lhv_svm(vcpu)->nmi_masked = masked;
-	lhv_svm(vcpu)->iret_seen = false;
+	lhv_svm(vcpu)->watch &= ~LHV_SVM_IRET;
 	lhv_svm_intercept(vcpu, INTERCEPT_IRET, masked);
 }
 
@@ -192,9 +192,9 @@ static bool undo_soft(struct lhv_vcpu *vcpu, u32 info)
 	struct lhv_svm_vcpu *svm = lhv_svm(vcpu);
 	u8 vector = info & SVM_EXITINTINFO_VEC_MASK;
 
-	if (!svm->soft_moved)
+	if (!(svm->watch & LHV_SVM_SOFT))
 		return false;
-	svm->soft_moved = false;
+	svm->watch &= ~LHV_SVM_SOFT;
 	if (!(info & SVM_EXITINTINFO_VALID) ||
 	    (info & SVM_EXITINTINFO_TYPE_MASK) != SVM_EXITINTINFO_TYPE_EXEPT ||
 	    !is_soft_exception(vector) || vcpu->rip != svm->soft_rip + 1)
@@ -227,12 +227,12 @@ void lhv_svm_interrupted(struct lhv_vcpu *vcpu)
 		lhv_request_self(vcpu, LHV_REQ_EVENT);
 
 	/* The IRET that ends NMI blocking has been executed. */
-	if (svm->iret_seen && vcpu->rip != svm->iret_rip) {
+	if (svm->watch & LHV_SVM_IRET && vcpu->rip != svm->iret_rip) {
 		lhv_svm_set_nmi_mask(vcpu, false);
 		if (atomic_read(&vcpu->ev.nmi_pending))
 			lhv_request_self(vcpu, LHV_REQ_EVENT);
 	}
 	/* A step is for one entry only; whoever still waits for an NMI asks again. */
-	if (svm->stepped)
+	if (svm->watch & LHV_SVM_STEPPED)
 		lhv_request_self(vcpu, LHV_REQ_EVENT);
 }

@@ -75,7 +75,8 @@ u32 lhv_svm_npf_access(u64 info1)
 	       (info1 & NPF_GUEST_TABLE ? LHV_ACC_GUEST_PT : 0);
 }
 
-static enum lhv_next handle_io(struct lhv_vcpu *vcpu)
+/* Out of line: other exits need no stack frame. */
+static noinline enum lhv_next handle_io(struct lhv_vcpu *vcpu)
 {
 	struct lhv_io io;
 
@@ -133,7 +134,7 @@ static enum lhv_next handle_db(struct lhv_vcpu *vcpu)
 	u32 debug = vcpu->cpu_state.guest_debug;
 
 	/* The step that waits for an NMI window, and nothing else: not the guest's business. */
-	if (svm->step_tf && save->dr6 & DR_STEP && !(save->dr6 & DR_TRAP_BITS)) {
+	if (svm->watch & LHV_SVM_STEP_TF && save->dr6 & DR_STEP && !(save->dr6 & DR_TRAP_BITS)) {
 		save->dr6 = svm->step_dr6;
 		lhv_svm_mark_dirty(vcpu, LHV_SVM_DR);
 		return LHV_RESUME;
@@ -213,14 +214,20 @@ static enum lhv_next handle_shutdown(struct lhv_vcpu *vcpu)
 /* See struct lhv_backend. */
 enum lhv_next lhv_svm_handle_exit(struct lhv_vcpu *vcpu)
 {
-	switch (vcpu->exit.reason) {
-	case LHV_EXIT_INTR:		/* taken when the host opened its interrupts */
+	u8 reason = vcpu->exit.reason;
+
+	/* Without jump tables the switch is a search. */
+	if (reason == LHV_EXIT_PIO)
+		return handle_io(vcpu);
+	if (reason == LHV_EXIT_INTR)	/* taken when the host opened its interrupts */
+		return LHV_RESUME;
+
+	switch (reason) {
 	case LHV_EXIT_NMI:		/* taken at the STGI */
-	case LHV_EXIT_SMI:		/* dito */
-	case LHV_EXIT_INIT:		/* dito */
+	case LHV_EXIT_SMI:		/* ditto */
+	case LHV_EXIT_INIT:		/* ditto */
 	case LHV_EXIT_MCE:		/* handed over in enter */
 		return LHV_RESUME;
-	case LHV_EXIT_PIO:		return handle_io(vcpu);
 	case LHV_EXIT_FAULT:		return handle_fault(vcpu);
 	case LHV_EXIT_MSR:		return handle_msr(vcpu);
 	case LHV_EXIT_CPUID:		return lhv_cpuid_exec(vcpu);

@@ -267,39 +267,47 @@ static void new_asid(struct lhv_svm_vcpu *svm)
 }
 
 /* RFLAGS to enter with: TF where somebody other than the guest wants to single-step. */
-static u64 entry_rflags(struct lhv_vcpu *vcpu)
+static noinline u64 stepping_rflags(struct lhv_vcpu *vcpu)
 {
 	struct lhv_svm_vcpu *svm = lhv_svm(vcpu);
+	bool step = svm->watch & LHV_SVM_STEP;
 	u64 rflags = vcpu->rflags;
 
-	if (unlikely(vcpu->cpu_state.guest_debug & KVM_GUESTDBG_SINGLESTEP))
+	if (vcpu->cpu_state.guest_debug & KVM_GUESTDBG_SINGLESTEP)
 		rflags |= X86_EFLAGS_TF;
 
-	svm->stepped = svm->step;
-	svm->step_tf = false;
-	if (likely(!svm->step))
+	svm->watch &= ~(LHV_SVM_STEP | LHV_SVM_STEPPED | LHV_SVM_STEP_TF);
+	if (!step)
 		return rflags;
-	svm->step = false;
+	svm->watch |= LHV_SVM_STEPPED;
 	if (svm->vmcb->control.event_inj & SVM_EVTINJ_VALID) {
 		/* The event's frame must not show our TF: look again right behind the delivery. */
 		lhv_host_kick_cpu(smp_processor_id());
 	} else if (!(rflags & X86_EFLAGS_TF)) {
-		svm->step_tf = true;
+		svm->watch |= LHV_SVM_STEP_TF;
 		svm->step_dr6 = svm->vmcb->save.dr6;
 		rflags |= X86_EFLAGS_TF;
 	}
 	return rflags;
 }
 
+static __always_inline u64 entry_rflags(struct lhv_vcpu *vcpu)
+{
+	if (likely(!lhv_svm(vcpu)->watch &&
+		   !(vcpu->cpu_state.guest_debug & KVM_GUESTDBG_SINGLESTEP)))
+		return vcpu->rflags;
+	return stepping_rflags(vcpu);
+}
+
 /* Take back a TF that was ours, unless the guest's IRET has loaded flags of its own. */
-static u64 exit_rflags(struct lhv_vcpu *vcpu, u64 rflags, u64 entered)
+static __always_inline u64 exit_rflags(struct lhv_vcpu *vcpu, u64 rflags, u64 entered)
 {
 	struct lhv_svm_vcpu *svm = lhv_svm(vcpu);
-	bool iret = svm->iret_seen && vcpu->rip != svm->iret_rip;
 
-	if ((entered ^ vcpu->rflags) & X86_EFLAGS_TF && !iret)
-		rflags &= ~X86_EFLAGS_TF;
-	return rflags;
+	if (likely(entered == vcpu->rflags) ||
+	    (svm->watch & LHV_SVM_IRET && vcpu->rip != svm->iret_rip))
+		return rflags;
+	return rflags & ~X86_EFLAGS_TF;
 }
 
 /* Where the CPU switches SPEC_CTRL, the host's may stay. */
@@ -406,14 +414,12 @@ static void decode_exit(struct lhv_vcpu *vcpu)
 static __always_inline void events_after_exit(struct lhv_vcpu *vcpu)
 {
 	struct vmcb_control_area *control = lhv_svm_control(vcpu);
-	const struct lhv_svm_vcpu *svm = lhv_svm(vcpu);
 
 	control->event_inj = 0;
 	vcpu->ev.exc.injected = false;
 	vcpu->ev.irq.injected = false;
 	vcpu->ev.nmi_injected = false;
-	if (unlikely(control->exit_int_info & SVM_EXITINTINFO_VALID || svm->soft_moved ||
-		     svm->iret_seen || svm->stepped))
+	if (unlikely(control->exit_int_info & SVM_EXITINTINFO_VALID || lhv_svm(vcpu)->watch))
 		lhv_svm_interrupted(vcpu);
 }
 
@@ -432,9 +438,9 @@ static bool entry_failed(struct lhv_vcpu *vcpu)
 	/* Without this bit the guest's IF would hold the host's interrupts; emulators drop it here. */
 	lhv_svm_control(vcpu)->int_ctl |= V_INTR_MASKING_MASK;
 	/* The event that was handed over is handed over again, from the same RIP. */
-	if (svm->soft_moved)
+	if (svm->watch & LHV_SVM_SOFT)
 		vcpu->rip = svm->soft_rip;
-	svm->soft_moved = false;
+	svm->watch &= ~LHV_SVM_SOFT;
 	run->exit_reason = KVM_EXIT_FAIL_ENTRY;
 	run->fail_entry.hardware_entry_failure_reason = (u32)SVM_EXIT_ERR;
 	run->fail_entry.cpu = vcpu->cpu;

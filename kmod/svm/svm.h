@@ -63,6 +63,15 @@ struct lhv_svm_cpu {
 	struct page *hsave, *save;
 };
 
+/* What there is to look at around an entry. Rare: asked for as a whole. */
+enum lhv_svm_watch {
+	LHV_SVM_IRET = BIT(0),		/* the guest's IRET was intercepted at @iret_rip and is being run */
+	LHV_SVM_STEP = BIT(1),		/* single-step the next instruction for an NMI */
+	LHV_SVM_STEPPED = BIT(2),	/* the last entry was asked to */
+	LHV_SVM_STEP_TF = BIT(3),	/* and nobody else wanted the trap */
+	LHV_SVM_SOFT = BIT(4),		/* #BP or #OF injected as by the VMM: RIP was moved behind it */
+};
+
 /* Everything O: touched only by the thread that holds vcpu->lock. */
 struct lhv_svm_vcpu {
 	struct vmcb *vmcb;
@@ -77,18 +86,11 @@ struct lhv_svm_vcpu {
 	bool cr0_shadowed;	/* the guest's CR0 is not what the hardware has */
 	bool has_tsc_aux;	/* guest has RDTSCP or RDPID */
 
-	/* NMI */
 	bool nmi_masked;	/* the guest is in its NMI handler */
-	bool iret_seen;		/* its IRET was intercepted at @iret_rip and is being run */
+	u8 watch;		/* enum lhv_svm_watch */
 	u64 iret_rip;
-	bool step;		/* single-step the next instruction for an NMI */
-	bool stepped;		/* the last entry was asked to */
-	bool step_tf;		/* and nobody else wanted the trap */
 	u64 step_dr6;		/* guest's DR6 before the step */
-
-	/* #BP or #OF injected as by the VMM: RIP was moved behind the instruction. */
-	bool soft_moved;
-	u64 soft_rip;		/* where it was */
+	u64 soft_rip;		/* RIP before it was moved */
 
 	const u64 *dr;		/* DR0-3 while the guest runs; NULL: it does not need them */
 	bool dr_open;		/* accesses are not intercepted; @dr is the guest's, read back */
@@ -201,8 +203,10 @@ enum lhv_next lhv_svm_handle_exit(struct lhv_vcpu *vcpu);
  */
 static __always_inline u8 lhv_svm_exit_reason(u32 code)
 {
-	if (code < LHV_SVM_NR_REASONS && lhv_svm_reasons[code])
-		return lhv_svm_reasons[code] - 1;
+	u8 plus_one = code < LHV_SVM_NR_REASONS ? lhv_svm_reasons[code] : 0;
+
+	if (plus_one)
+		return plus_one - 1;
 	return code == SVM_EXIT_NPF ? LHV_EXIT_FAULT : LHV_EXIT_OTHER;
 }
 

@@ -148,11 +148,7 @@ void lhv_svm_reset(struct lhv_vcpu *vcpu, bool init)
 	svm->asid_generation = 0;
 	svm->cr0_shadowed = false;
 	svm->nmi_masked = false;
-	svm->iret_seen = false;
-	svm->step = false;
-	svm->stepped = false;
-	svm->step_tf = false;
-	svm->soft_moved = false;
+	svm->watch = 0;
 	svm->dr_open = false;
 	lhv_svm_cpuid_changed(vcpu);
 	lhv_svm_update_debug(vcpu);
