@@ -156,6 +156,7 @@ struct lhv_cpu {
 	u32 guest_debug;		/* O KVM_GUESTDBG_* */
 
 	/* MSRs that have no other home: msr.c */
+	const struct lhv_msr_row *msr_row; /* O of the last one asked for, or NULL */
 	u64 mtrr_def_type, mtrr_fixed[11], mtrr_var[16];
 	u64 pat, misc_enable, mcg_cap, mcg_status, mcg_ctl, mci[LHV_MCE_BANKS * 4];
 	u64 tsc_aux, tsc_adjust, spec_ctrl, arch_capabilities, platform_info, ucode_rev;

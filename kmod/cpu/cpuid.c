@@ -19,6 +19,7 @@
  * @nent: number of entries
  * @basic: index of a leaf's first entry, plus 1; 0 where there is none
  * @ext: the same for 0x80000000 on
+ * @beyond: the same for the first leaf behind @basic's
  * @leaf1: entry with bits that change while the guest runs, or NULL
  * @leaf7: another
  * @xsave0: another
@@ -32,6 +33,7 @@ struct lhv_cpuid_table {
 	u32 nent;
 	u16 basic[0x20];
 	u16 ext[0x24];
+	u16 beyond;
 	struct kvm_cpuid_entry2 *leaf1, *leaf7, *xsave0, *xsave1;
 	u32 max_basic, max_ext;
 	bool intel_style;
@@ -50,7 +52,7 @@ static __always_inline struct kvm_cpuid_entry2 *table_find(struct lhv_cpuid_tabl
 		first = t->ext[array_index_nospec(function - LHV_CPUID_EXT_BASE,
 						  ARRAY_SIZE(t->ext))];
 	} else {
-		for (first = 1; first <= t->nent; first++)
+		for (first = t->beyond; first <= t->nent; first++)
 			if (t->entries[first - 1].function >= function)
 				break;
 	}
@@ -228,9 +230,12 @@ static struct lhv_cpuid_table *build_table(const struct kvm_cpuid_entry2 *entrie
 	memcpy(t->entries, entries, nent * sizeof(*entries));
 	sort_entries(t->entries, nent);
 
+	t->beyond = nent + 1;
 	for (i = nent; i--;) {
 		u32 function = t->entries[i].function;
 
+		if (function >= ARRAY_SIZE(t->basic))
+			t->beyond = i + 1;
 		if (function < ARRAY_SIZE(t->basic))
 			t->basic[function] = i + 1;
 		else if (function - LHV_CPUID_EXT_BASE < ARRAY_SIZE(t->ext))

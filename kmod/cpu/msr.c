@@ -572,7 +572,7 @@ static const struct lhv_msr_row rows[] = {
 	IGNORED(MSR_F15H_EX_CFG, MSR_F15H_EX_CFG),
 };
 
-static const struct lhv_msr_row *find_row(u32 index)
+static const struct lhv_msr_row *search_row(u32 index)
 {
 	unsigned int lo = 0, hi = ARRAY_SIZE(rows);
 
@@ -587,6 +587,18 @@ static const struct lhv_msr_row *find_row(u32 index)
 			return &rows[mid];
 	}
 	return NULL;
+}
+
+/* Guests use one MSR again and again: its timer's. */
+static const struct lhv_msr_row *find_row(struct lhv_vcpu *vcpu, u32 index)
+{
+	const struct lhv_msr_row *row = vcpu->cpu_state.msr_row;
+
+	if (row && index >= row->first && index <= row->last)
+		return row;
+	row = search_row(index);
+	vcpu->cpu_state.msr_row = row;
+	return row;
 }
 
 bool lhv_msr_any(bool (*is)(void *arg, u32 index), void *arg)
@@ -628,7 +640,7 @@ static bool is_canonical(const struct lhv_vcpu *vcpu, u64 addr)
  */
 int lhv_msr_read(struct lhv_vcpu *vcpu, u32 index, u64 *data, bool host)
 {
-	const struct lhv_msr_row *row = find_row(index);
+	const struct lhv_msr_row *row = find_row(vcpu, index);
 
 	if (!row)
 		return -ENOENT;
@@ -650,7 +662,7 @@ int lhv_msr_read(struct lhv_vcpu *vcpu, u32 index, u64 *data, bool host)
  */
 int lhv_msr_write(struct lhv_vcpu *vcpu, u32 index, u64 data, bool host)
 {
-	const struct lhv_msr_row *row = find_row(index);
+	const struct lhv_msr_row *row = find_row(vcpu, index);
 
 	if (!row)
 		return -ENOENT;
@@ -775,6 +787,6 @@ bool lhv_msr_test_sorted(void)
 
 bool lhv_msr_test_known(u32 index)
 {
-	return find_row(index);
+	return search_row(index);
 }
 #endif
