@@ -121,7 +121,8 @@ void lhv_ioapic_reg_write(struct lhv_ioapic *ioapic, u32 index, u32 val)
 	if (!(new & RTE_LEVEL))
 		new &= ~RTE_REMOTE_IRR;
 	ioapic->rte[pin] = new;
-	update_eoi_vectors(ioapic);
+	if ((old ^ new) & (RTE_VECTOR | RTE_LEVEL))
+		update_eoi_vectors(ioapic);
 	if (level_waits(ioapic, pin))
 		service(ioapic, pin);
 }
