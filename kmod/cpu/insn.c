@@ -53,7 +53,7 @@ static unsigned int plain_length(struct lhv_vcpu *vcpu)
 	if (unlikely(static_call(lhv_get_code)(vcpu, &base) != LHV_MODE_64))
 		lin = (u32)(base + lin);
 	code = lhv_code_page(&vcpu->mem, lin);
-	if (!code->page || code->cr0 != vcpu->cr0 || code->cr4 != vcpu->cr4 ||
+	if (!code->page || code->cr0 != vcpu->cr0 || code->cr4 != (vcpu->cr4 & LHV_WALK_CR4) ||
 	    code->efer != vcpu->efer || code->cr3 != static_call(lhv_get_cr3)(vcpu) ||
 	    offset_in_page(lin) > PAGE_SIZE - sizeof(bytes))
 		return 0;

@@ -304,8 +304,8 @@ static __always_inline bool still_there(struct lhv_vcpu *vcpu, const struct lhv_
 	u64 entry;
 	int i;
 
-	if (!code->page || code->user != !!user ||
-	    code->cr0 != vcpu->cr0 || code->cr4 != vcpu->cr4 || code->efer != vcpu->efer ||
+	if (!code->page || code->user != !!user || code->cr0 != vcpu->cr0 ||
+	    code->cr4 != (vcpu->cr4 & LHV_WALK_CR4) || code->efer != vcpu->efer ||
 	    code->cr3 != guest_cr3(vcpu) || code->nr > ARRAY_SIZE(code->entry) ||
 	    /* The slots' version is read before what depends on it, and written after it. */
 	    code->slots_seq != smp_load_acquire(&vcpu->vm->mem.slots_seq))
@@ -341,7 +341,7 @@ static noinline int find_code(struct lhv_vcpu *vcpu, struct lhv_code_page *code,
 	code->user = user;
 	code->cr0 = vcpu->cr0;
 	code->cr3 = guest_cr3(vcpu);
-	code->cr4 = vcpu->cr4;
+	code->cr4 = vcpu->cr4 & LHV_WALK_CR4;
 	code->efer = vcpu->efer;
 	return 0;
 }

@@ -99,7 +99,7 @@ struct lhv_mem {
  * struct lhv_code_page - a page of guest code, found by a walk, and what that walk depended on
  * @page: where it lies in the VMM; NULL: none is known
  * @lin: its linear address
- * @cr0, @cr3, @cr4, @efer, @user: what ruled the walk
+ * @cr0, @cr3, @cr4, @efer, @user: what ruled the walk; of CR4 LHV_WALK_CR4
  * @slots_seq: version of the slots
  * @nr: how many table entries were read on the way; more than fit: it is not known which
  * @len: bytes of an entry
@@ -119,6 +119,9 @@ struct lhv_code_page {
 		u64 is;
 	} entry[5];
 };
+
+/* PGE rules no walk, and is what guests toggle to flush their TLB. */
+#define LHV_WALK_CR4		(~(u64)X86_CR4_PGE)
 
 /* At most 65536 entries, as KVM. */
 #define LHV_RING_MAX_BYTES	(65536 * sizeof(struct kvm_dirty_gfn))
