@@ -4,6 +4,7 @@
  */
 #define pr_fmt(fmt) "lhv: " fmt
 
+#include <linux/crash_dump.h>
 #include <linux/kernel.h>
 #include <linux/printk.h>
 #include <linux/cpufeature.h>
@@ -34,7 +35,10 @@ static const struct {
  */
 bool lhv_svm_foreign_owner(void)
 {
-	return lhv_host_rdmsr(MSR_EFER) & EFER_SVME || lhv_host_rdmsr(MSR_VM_HSAVE_PA);
+	if (lhv_host_rdmsr(MSR_EFER) & EFER_SVME)
+		return true;
+	/* From 7.x a kernel that dies takes SVME away, whosever it was, and leaves this behind. */
+	return lhv_host_rdmsr(MSR_VM_HSAVE_PA) && !is_kdump_kernel();
 }
 
 static bool switched_off(void)
