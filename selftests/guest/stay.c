@@ -71,12 +71,18 @@ static void enable(struct vm *vm, uint64_t exits)
 	CHECK_OK(ioctl(vm->fd, KVM_ENABLE_CAP, &cap));
 }
 
-static void *send_nmi(void *arg)
+static volatile bool woken;
+
+/* One that comes between the guest's look and its HLT ends no halt: hence the next. */
+static void *send_nmis(void *arg)
 {
 	struct kvm_msi msi = { .address_lo = APIC_PAGE, .data = APIC_NMI };
 	struct vm *vm = arg;
 
-	CHECK_EQ(ioctl(vm->fd, KVM_SIGNAL_MSI, &msi), 1);
+	do {
+		CHECK_EQ(ioctl(vm->fd, KVM_SIGNAL_MSI, &msi), 1);
+		usleep(1000);
+	} while (!woken);
 	return NULL;
 }
 
@@ -124,8 +130,9 @@ static struct vcpu *naps(uint64_t exits, bool mwait)
 	GUEST_VAR(vm, by_mwait) = mwait;
 	vcpu = machine_vcpu(vm, g_naps);
 	vcpu_sync(vcpu, 1);
-	CHECK(!pthread_create(&t, NULL, send_nmi, vm));
+	CHECK(!pthread_create(&t, NULL, send_nmis, vm));
 	vcpu_done(vcpu);
+	woken = true;
 	pthread_join(t, NULL);
 	return vcpu;
 }
