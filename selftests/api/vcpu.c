@@ -557,8 +557,11 @@ TEST(msrs_of_clients)
 		{ 0x26b, 0 }, { 0x26c, 0 }, { 0x26d, 0 }, { 0x26e, 0 }, { 0x26f, 0 },
 		{ 0x200, 0x06 }, { 0x201, 0xff80000800 }, { 0x20e, 0 }, { 0x20f, 0 },
 		{ 0x17a, 0 }, { 0x11, 0x5001 }, { 0x12, 0 },
-		{ 0x4b564d00, 0 }, { 0x4b564d01, 0 }, { 0x4b564d02, 0 }, { 0x4b564d03, 0 },
-		{ 0x4b564d04, 0 },
+		/* The paravirtual ones: on, where that needs no memory slot, and off. */
+		{ 0x4b564d00, 0x5000 }, { 0x4b564d00, 0 }, { 0x4b564d01, 0x5001 },
+		{ 0x4b564d01, 0 }, { 0x4b564d02, 0 }, { 0x4b564d03, 0x6001 }, { 0x4b564d03, 0 },
+		{ 0x4b564d04, 0 }, { 0x4b564d05, 0 }, { 0x4b564d05, 1 },
+		{ 0x4b564d06, 0 }, { 0x4b564d07, 0 },
 	};
 	struct vcpu *vcpu = new_vcpu(VM_IRQCHIP);
 	uint64_t mce = 0;

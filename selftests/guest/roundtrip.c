@@ -21,7 +21,12 @@
 #define MSR_MTRR_DEF_TYPE	0x2ff
 #define MSR_MTRR_FIX64K		0x250
 #define MSR_MTRR_FIX16K		0x258
+#define MSR_MTRR_FIX4K_C0	0x268
 #define MSR_MTRR_FIX4K_F8	0x26f
+#define MSR_MC0_CTL		0x400
+#define MSR_MC0_STATUS		0x401
+#define MSR_MC0_ADDR		0x402
+#define MSR_MC0_MISC		0x403
 
 #define NR_CPUS		2
 #define VEC_TIMER	0x41
@@ -262,6 +267,10 @@ static const struct {
 	{ MSR_PAT, 0x0007010600070406 },
 	{ MSR_MTRR_VAR(2), 0x80000006 },
 	{ MSR_MTRR_VAR(3), 0xc0000800 },
+	{ MSR_MTRR_FIX4K_C0, 0x0606060606060606 },
+	{ MSR_MC0_CTL, 0 },
+	{ MSR_MC0_ADDR, 0x123456789000 },
+	{ MSR_MC0_MISC, 0x8c },
 };
 
 static void set_kept(uint32_t id)
@@ -444,6 +453,7 @@ struct vcpu_state {
 	struct cpuid cpuid;
 	struct kvm_regs regs;
 	struct kvm_sregs2 sregs;
+	struct kvm_sregs old_sregs;
 	struct kvm_fpu fpu;
 	uint8_t xsave[16384] __attribute__((aligned(64)));
 	struct kvm_xcrs xcrs;
@@ -473,7 +483,8 @@ static struct {
 /* What the list leaves out and a VMM saves all the same. */
 static const uint32_t more_msrs[] = {
 	MSR_MTRR_DEF_TYPE, MSR_MTRR_VAR(0), MSR_MTRR_VAR(1), MSR_MTRR_VAR(2), MSR_MTRR_VAR(3),
-	MSR_MTRR_FIX64K, MSR_MTRR_FIX16K, MSR_MTRR_FIX4K_F8,
+	MSR_MTRR_FIX64K, MSR_MTRR_FIX16K, MSR_MTRR_FIX4K_C0, MSR_MTRR_FIX4K_F8,
+	MSR_MC0_CTL, MSR_MC0_STATUS, MSR_MC0_ADDR, MSR_MC0_MISC,
 	MSR_FS_BASE, MSR_GS_BASE,
 };
 
@@ -492,6 +503,7 @@ static void list_msrs(int sys)
 
 static void get_vcpu(int fd, struct vcpu_state *s)
 {
+	static struct kvm_xsave old;
 	uint32_t i;
 
 	memset(s, 0, sizeof(*s));
@@ -499,8 +511,11 @@ static void get_vcpu(int fd, struct vcpu_state *s)
 	GET(fd, CPUID2, &s->cpuid.head);
 	GET(fd, REGS, &s->regs);
 	GET(fd, SREGS2, &s->sregs);
+	GET(fd, SREGS, &s->old_sregs);
 	GET(fd, FPU, &s->fpu);
 	GET(fd, XSAVE2, s->xsave);
+	GET(fd, XSAVE, &old);
+	CHECK(!memcmp(&old, s->xsave, sizeof(old)));
 	GET(fd, XCRS, &s->xcrs);
 	s->msrs.head.nmsrs = msr_list.head.nmsrs;
 	for (i = 0; i < msr_list.head.nmsrs; i++)
@@ -544,11 +559,16 @@ static void set_fpu(int fd, const struct vcpu_state *s)
 /* MTRRs and the like need CPUID; the LAPIC its base; the deadline the LAPIC and the TSC. */
 static void set_vcpu(int fd, struct vcpu_state *s)
 {
+	static unsigned int sregs_turn;
+
 	CHECK_OK(ioctl(fd, KVM_SET_CPUID2, &s->cpuid.head));
 	CHECK_OK(ioctl(fd, KVM_SET_TSC_KHZ, s->tsc_khz));
 	SET(fd, REGS, &s->regs);
 	SET(fd, XCRS, &s->xcrs);
-	SET(fd, SREGS2, &s->sregs);
+	if (sregs_turn++ % 2)
+		SET(fd, SREGS2, &s->sregs);
+	else
+		SET(fd, SREGS, &s->old_sregs);
 	set_fpu(fd, s);
 	SET(fd, LAPIC, &s->lapic);
 	CHECK_EQ(ioctl(fd, KVM_SET_MSRS, &s->msrs.head), msr_list.head.nmsrs);
@@ -587,16 +607,22 @@ static void set_vm(struct vm *vm, struct vm_state *s, bool split)
 	SET(vm->fd, CLOCK, &s->clock);
 }
 
-static void compare_msrs(const struct vcpu_state *is, const struct vcpu_state *was)
+/* The VMM's own time between the begin of reading and the end of reading back */
+static void compare_msrs(const struct vcpu_state *is, const struct vcpu_state *was, uint64_t ns)
 {
+	uint64_t cycles = ns * was->tsc_khz / 1000000;
 	uint32_t i;
 
 	for (i = 0; i < msr_list.head.nmsrs; i++) {
 		uint32_t index = was->msrs.entries[i].index;
 		uint64_t a = is->msrs.entries[i].data, b = was->msrs.entries[i].data;
 
-		/* Time goes on, and a deadline that has passed reads as 0. */
-		if (a == b || index == MSR_TSC || (index == MSR_TSC_DEADLINE && !a))
+		/*
+		 * Time goes on, as fast as it does; a TSC that was read after another vCPU's is set
+		 * in step with that one. A deadline that has passed reads as 0.
+		 */
+		if (a == b || (index == MSR_TSC && a - b + cycles <= 2 * cycles) ||
+		    (index == MSR_TSC_DEADLINE && !a))
 			continue;
 		FAIL("MSR %#x is %#llx, not %#llx", index, (unsigned long long)a,
 		     (unsigned long long)b);
@@ -655,13 +681,14 @@ static void compare_chips(struct vm_state *is, struct vm_state *was)
 }
 
 /* What does not change by itself reads as it was set. */
-static void compare(struct vcpu_state *a, struct vcpu_state *b)
+static void compare(struct vcpu_state *a, struct vcpu_state *b, uint64_t ns)
 {
-	compare_msrs(a, b);
+	compare_msrs(a, b, ns);
 	compare_lapic(&a->lapic, &b->lapic);
 	CHECK(!memcmp(&a->cpuid, &b->cpuid, sizeof(a->cpuid)));
 	CHECK(!memcmp(&a->regs, &b->regs, sizeof(a->regs)));
 	CHECK(!memcmp(&a->sregs, &b->sregs, sizeof(a->sregs)));
+	CHECK(!memcmp(&a->old_sregs, &b->old_sregs, sizeof(a->old_sregs)));
 	CHECK(!memcmp(&a->fpu, &b->fpu, sizeof(a->fpu)));
 	CHECK(!memcmp(a->xsave, b->xsave, sizeof(a->xsave)));
 	CHECK(!memcmp(&a->xcrs, &b->xcrs, sizeof(a->xcrs)));
@@ -671,13 +698,14 @@ static void compare(struct vcpu_state *a, struct vcpu_state *b)
 	CHECK_EQ(a->tsc_khz, b->tsc_khz);
 }
 
-static void compare_vm(struct vm_state *is, struct vm_state *was, bool split)
+static void compare_vm(struct vm_state *is, struct vm_state *was, bool split, uint64_t ns)
 {
 	int i;
 
 	for (i = 0; i < NR_CPUS; i++)
-		compare(&is->vcpu[i], &was->vcpu[i]);
-	CHECK(is->clock.clock >= was->clock.clock);
+		compare(&is->vcpu[i], &was->vcpu[i], ns);
+	CHECK(is->clock.clock >= was->clock.clock &&
+	      is->clock.clock - was->clock.clock <= ns);
 	if (!split)
 		compare_chips(is, was);
 }
@@ -847,10 +875,10 @@ static void round_trips(int nr, bool fresh, bool split)
 	struct kvm_xcrs xcrs = { .nr_xcrs = 1, .xcrs = { { .value = XCR0_AVX } } };
 	struct kvm_mp_state runnable = { KVM_MP_STATE_RUNNABLE };
 	struct sigaction sa = { .sa_handler = on_kick };
+	uint64_t rounds[NR_CPUS], start = now_ns(), passed, parked_at;
 	struct vm *vm = machine(split ? VM_SPLIT : VM_IRQCHIP | VM_PIT);
 	pthread_t threads[NR_CPUS];
 	unsigned int seed = getpid();
-	uint64_t rounds[NR_CPUS], start = now_ns(), passed;
 	int i, n;
 
 	list_msrs(vm->sys);
@@ -874,13 +902,14 @@ static void round_trips(int nr, bool fresh, bool split)
 	for (n = 0; n < nr; n++) {
 		wait_us(vm, rand_r(&seed) % 1000, split);
 		park(vm, threads);
+		parked_at = now_ns();
 		get_vm(vm, &state, split);
 		if (fresh)
 			replace(vm, &state, split);
 		else
 			set_vm(vm, &state, split);
 		get_vm(vm, &back, split);
-		compare_vm(&back, &state, split);
+		compare_vm(&back, &state, split, now_ns() - parked_at);
 		release(vm);
 	}
 	/* It was not only stopped: it got on. */
@@ -899,8 +928,11 @@ static void round_trips(int nr, bool fresh, bool split)
 			wait_us(vm, 1000, split);
 	/* No more than there was */
 	passed = now_ns() - start;
-	for (i = 0; i < NR_CPUS; i++)
+	for (i = 0; i < NR_CPUS; i++) {
 		CHECK(GUEST_VAR(vm, cpus)[i].last_stolen <= passed);
+		CHECK(GUEST_VAR(vm, cpus)[i].last_clock <= passed);
+		CHECK(GUEST_VAR(vm, cpus)[i].last_tsc / back.vcpu[i].tsc_khz <= passed / 1000000 + 1);
+	}
 	/* Each level interrupt's end was told, and told once. */
 	CHECK_EQ(eois, split ? GUEST_VAR(vm, rt_pit) : 0);
 	test_note("%d times, the guest's rounds: %llu and %llu", nr,
