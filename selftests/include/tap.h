@@ -9,7 +9,8 @@
  *	PROGRAM [-l] [-x PATTERN]... [-d DEVICE] [PATTERN...]
  *
  * DEVICE comes from -d, else from the environment's LHV_DEV, else /dev/lhv. Time limits
- * are multiplied by TAP_PATIENCE, if that is set.
+ * are multiplied by TAP_PATIENCE, if that is set. With TAP_AGAIN a case that failed in an
+ * emulator is tried a second time.
  */
 #ifndef TAP_H
 #define TAP_H
