@@ -349,7 +349,10 @@ TEST(faults_at_once, .timeout = 240)
 	lock_stat(false);
 	waits = contentions();
 	test_note("a lock was waited for %llu times", (unsigned long long)waits);
-	/* The host's own changes, by its notifier, may be in the way now and then; no fault is of another. */
+	/*
+	 * The host's own changes, by its notifier, may be in the way now and then; no fault is of
+	 * another. Seen: 0; with mmu_lock taken for writing by each fault, 8,214.
+	 */
 	if (!on_kvm())
 		CHECK(waits <= PAGES / 1000);
 }
