@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include "abuse.h"
+#include "cgroup.h"
 
 /* ---- random numbers ---- */
 
@@ -122,6 +123,34 @@ void expect_users(int n)
 		msleep(20);
 	} while (now() < end);
 	FAIL("%d users of the module, not %d: something is left", users, n);
+}
+
+/* kmemleak knows nothing of pages. */
+static uint64_t table_kib(void)
+{
+	/* The CPUs' own counts are added to the sum. */
+	try_write_file("/proc/sys/vm/stat_refresh", "1");
+	return file_value("/proc/meminfo", "SecPageTables:");
+}
+
+static uint64_t tables_before;
+
+__attribute__((constructor)) static void note_tables(void)
+{
+	tables_before = table_kib();
+}
+
+void expect_nothing(void)
+{
+	uint64_t end = now() + 10000, kib;
+
+	expect_users(0);
+	while ((kib = table_kib()) != tables_before) {
+		if (now() > end)
+			FAIL("%llu KiB of guests' page tables, not %llu", (unsigned long long)kib,
+			     (unsigned long long)tables_before);
+		msleep(10);
+	}
 }
 
 /* It aborts when it needs a TSS and TR is none, or busy. */

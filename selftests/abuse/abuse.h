@@ -54,6 +54,9 @@ int module_unload(void);
 /* Fail unless the module's use count falls to @n soon. */
 void expect_users(int n);
 
+/* The same for no users, and neither is a page left of all VMs' tables. */
+void expect_nothing(void);
+
 /* Take out of a vCPU's state what QEMU's TCG does not survive. */
 void spare_emulator(struct kvm_sregs *sregs);
 
@@ -82,6 +85,7 @@ struct busy {
 	struct vm *vm;
 	uint8_t *extra;		/* what lies at GUEST_EXTRA */
 	pthread_t threads[BUSY_MAX_CPUS];
+	int stats[BUSY_MAX_CPUS];	/* BUSY_STORM: of the vCPUs */
 	int n;
 };
 
@@ -92,8 +96,13 @@ struct busy {
 void busy_start(struct busy *b, int n, unsigned int what, bool lossy);
 /* Sum over all vCPUs of what they did so far. */
 uint64_t busy_beats(struct busy *b);
-/* Of the IPIs, NMIs and timer interrupts that @what has, did its vCPUs take some of each? */
-bool busy_took(struct busy *b, unsigned int what);
+/* Fail unless all vCPUs are at work within @seconds. */
+void busy_await_all(struct busy *b, unsigned int seconds);
+/*
+ * Fail unless each vCPU, for itself, made and took enough of all that @what has in the @ms since
+ * busy_await_all(): no exit may be missing, while interrupts may become one with those before.
+ */
+void busy_check_storm(struct busy *b, unsigned int what, uint64_t ms);
 /* Fail unless every vCPU goes on within @seconds. */
 void busy_alive(struct busy *b, unsigned int seconds);
 /* Ask the guest to end and wait for it. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The busy guest; see abuse.h. */
 #include "abuse.h"
+#include "stats.h"
 
 #define VEC_TIMER	0x41
 #define VEC_IPI		0x42
@@ -8,6 +9,12 @@
 
 static volatile uint64_t nr_cpus, ready, todo, lossy, quit, period;
 static volatile uint64_t beats[BUSY_MAX_CPUS];
+
+/* By vCPU and the number of a BUSY_ bit: what it did; interrupts sent to it, and taken. */
+#define KINDS	9
+#define KIND(what) __builtin_ctz(what)
+static volatile uint64_t did[BUSY_MAX_CPUS][KINDS], sent[BUSY_MAX_CPUS][KINDS];
+static volatile uint64_t taken[BUSY_MAX_CPUS][KINDS];
 
 /* ---- the guest's side ---- */
 
@@ -33,13 +40,18 @@ static volatile uint16_t gens[BUSY_SIZE / PAGE_SIZE];
 static void one(unsigned int what, uint32_t id, uint64_t random)
 {
 	uint64_t page = (random >> 16) % (BUSY_SIZE / PAGE_SIZE / nr_cpus) * nr_cpus + id;
-	uint32_t other = (random >> 40) % nr_cpus, r[4];
+	uint32_t other = (random >> 40) % nr_cpus, r[4], i;
+	bool all = random >> 48 & 1;
 
 	switch (what) {
 	case BUSY_IPI:
-		xapic_ipi(other, VEC_IPI | (random >> 48 & 1 ? APIC_TO_OTHERS : 0));
+		for (i = 0; i < nr_cpus; i++)
+			if (all ? i != id : i == other)
+				atomic_add(&sent[i][KIND(BUSY_IPI)], 1);
+		xapic_ipi(other, VEC_IPI | (all ? APIC_TO_OTHERS : 0));
 		break;
 	case BUSY_NMI:
+		atomic_add(&sent[other][KIND(BUSY_NMI)], 1);
 		xapic_ipi(other, APIC_NMI);
 		break;
 	case BUSY_MEMORY:
@@ -90,16 +102,41 @@ static void work(uint32_t id)
 		if (!(todo & what))
 			continue;
 		one(what, id, random);
+		did[id][KIND(what)]++;
 		beats[id]++;
 	}
 	cli();
 	g_done();
 }
 
+/* Handlers run on the stack of their vCPU. */
+static void take(struct frame *frame, unsigned int what)
+{
+	taken[((uintptr_t)frame - GUEST_STACKS) / GUEST_STACK][KIND(what)]++;
+}
+
+static void on_timer(struct frame *frame)
+{
+	take(frame, BUSY_TIMER);
+	g_eoi(frame);
+}
+
+static void on_ipi(struct frame *frame)
+{
+	take(frame, BUSY_IPI);
+	g_eoi(frame);
+}
+
+static void on_nmi(struct frame *frame)
+{
+	take(frame, BUSY_NMI);
+}
+
 static void g_busy(void)
 {
-	g_handlers[VEC_TIMER] = g_eoi;
-	g_handlers[VEC_IPI] = g_eoi;
+	g_handlers[VEC_TIMER] = on_timer;
+	g_handlers[VEC_IPI] = on_ipi;
+	g_handlers[NMI] = on_nmi;
 	xapic_on();
 	g_ap_main = work;
 	if (nr_cpus > 1) {
@@ -127,6 +164,7 @@ static bool absent(struct vcpu *vcpu, uint8_t *extra)
 }
 
 static struct busy *the_busy;
+static volatile uint64_t came[BUSY_MAX_CPUS][KINDS];	/* exits to here, as did[] */
 
 static void *vcpu_loop(void *arg)
 {
@@ -142,8 +180,10 @@ static void *vcpu_loop(void *arg)
 			FAIL("KVM_RUN: %s", strerror(errno));
 		if (absent(vcpu, the_busy->extra))
 			continue;
-		if (vcpu->run->exit_reason == KVM_EXIT_MMIO)
+		if (vcpu->run->exit_reason == KVM_EXIT_MMIO) {
+			came[vcpu->id][KIND(BUSY_MMIO)]++;
 			continue;
+		}
 		if (vcpu->run->exit_reason != KVM_EXIT_IO) {
 			vcpu_dump(vcpu);
 			FAIL("vCPU %d: exit %u", vcpu->id, vcpu->run->exit_reason);
@@ -152,6 +192,7 @@ static void *vcpu_loop(void *arg)
 			return NULL;
 		if (vcpu->run->io.port == PORT_FAIL)
 			vcpu_go(vcpu, &value);	/* says what failed */
+		came[vcpu->id][KIND(BUSY_PIO)]++;
 	}
 }
 
@@ -171,8 +212,12 @@ void busy_start(struct busy *b, int n, unsigned int what, bool may_lose)
 	GUEST_VAR(vm, todo) = what;
 	GUEST_VAR(vm, lossy) = may_lose;
 	GUEST_VAR(vm, period) = what & BUSY_STORM ? 1 : 1000000;
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
 		machine_vcpu(vm, i ? NULL : g_busy);
+		/* Later ioctls would wait for its KVM_RUN to end. */
+		if (what & BUSY_STORM)
+			b->stats[i] = CHECK_OK(ioctl(vm->vcpus[i].fd, KVM_GET_STATS_FD, 0));
+	}
 	for (i = 0; i < n; i++) {
 		errno = pthread_create(&b->threads[i], NULL, vcpu_loop, &vm->vcpus[i]);
 		CHECK(!errno);
@@ -190,12 +235,86 @@ uint64_t busy_beats(struct busy *b)
 	return sum;
 }
 
-bool busy_took(struct busy *b, unsigned int what)
+void busy_await_all(struct busy *b, unsigned int seconds)
 {
-	volatile uint64_t *count = guest_ptr(b->vm, g_count);
+	volatile uint64_t *p = guest_ptr(b->vm, &ready);
+	uint64_t end = now() + seconds * 1000ull;
 
-	return (!(what & BUSY_IPI) || count[VEC_IPI]) && (!(what & BUSY_NMI) || count[NMI]) &&
-	       (!(what & BUSY_TIMER) || count[VEC_TIMER]);
+	while (*p < (uint64_t)b->n) {
+		CHECK(now() < end);
+		msleep(1);
+	}
+}
+
+static uint64_t all_exits(int fd)
+{
+	struct stats s;
+	uint64_t n;
+
+	stats_open(fd, &s);
+	n = stats_get(fd, &s, "exits");
+	free(s.descs);
+	return n;
+}
+
+static void enough(int cpu, const char *what, uint64_t is, uint64_t least)
+{
+	if (is < least)
+		FAIL("vCPU %d: %llu %s, not %llu", cpu, (unsigned long long)is, what,
+		     (unsigned long long)least);
+}
+
+void busy_check_storm(struct busy *b, unsigned int what, uint64_t ms)
+{
+	static const char *const names[KINDS] = {
+		"IPIs", "NMIs", "pages", "CPUIDs", "port accesses", "MMIO accesses", "halts", "flushes",
+		"timer interrupts",
+	};
+	volatile uint64_t (*made)[KINDS] = guest_ptr(b->vm, did);
+	volatile uint64_t (*to)[KINDS] = guest_ptr(b->vm, sent);
+	volatile uint64_t (*got)[KINDS] = guest_ptr(b->vm, taken);
+	unsigned int kind, slow = slow_kernel() ? 10 : 1;
+	int i;
+
+	for (i = 0; i < b->n; i++) {
+		uint64_t exits = 0, n, m;
+
+		for (kind = 0; kind < KINDS; kind++) {
+			if (!(what & 1u << kind))
+				continue;
+			switch (1u << kind) {
+			case BUSY_IPI:
+			case BUSY_NMI:
+				n = to[i][kind];
+				m = got[i][kind];
+				enough(i, names[kind], n, ms / 20 / slow);
+				enough(i, names[kind], m, n / 100 + 10 / slow);
+				break;
+			case BUSY_TIMER:
+				n = ms;
+				m = got[i][kind];
+				enough(i, names[kind], m, ms / 20 / slow);
+				break;
+			case BUSY_PIO:
+			case BUSY_MMIO:
+				n = made[i][kind];
+				m = came[i][kind];
+				enough(i, names[kind], n, ms / 10 / slow);
+				enough(i, names[kind], m, n);
+				exits += n;
+				break;
+			default:
+				n = m = made[i][kind];
+				enough(i, names[kind], n, ms / 50 / slow);
+				exits += 1u << kind == BUSY_CPUID ? n : 0;
+				break;
+			}
+			test_note("vCPU %d: %llu of %llu %s", i, (unsigned long long)m,
+				  (unsigned long long)n, names[kind]);
+		}
+		if (exits)
+			enough(i, "exits", all_exits(b->stats[i]), exits);
+	}
 }
 
 void busy_alive(struct busy *b, unsigned int seconds)

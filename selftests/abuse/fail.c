@@ -592,7 +592,7 @@ TEST(alloc_failures, .timeout = 240)
 		for (n = 1; try_nth(&ops[i], n); n++)
 			CHECK(n < MAX_NTH);
 		test_note("%s: %d", ops[i].name, n - 1);
-		expect_users(0);
+		expect_nothing();
 	}
 }
 

@@ -597,5 +597,5 @@ TEST(fuzz, .timeout = 400)
 	test_note("%llu calls in %llu VMs", (unsigned long long)done,
 		  (unsigned long long)round);
 	CHECK(done);
-	expect_users(0);
+	expect_nothing();
 }

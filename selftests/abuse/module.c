@@ -125,5 +125,5 @@ TEST(reload, .timeout = 200)
 	kill(pid, SIGKILL);
 	reap_child(pid, 10);
 	test_note("unloading was refused %d times", refusals);
-	expect_users(0);
+	expect_nothing();
 }

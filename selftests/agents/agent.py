@@ -192,8 +192,8 @@ def end(mine, qemu):
     do("vm-kill", id=qemu)
     e = event(ears[0], qemu, "stopped")
     check(e.get("reason") == "killed", "QEMU's is killed", e)
-    await_that("and QEMU notices", lambda: not dump("vm-get", id=qemu) or
-               do("vm-get", id=qemu)["tables"] <= 4096)
+    # It is listed until QEMU has closed it: a second request might find it gone.
+    await_that("and QEMU notices", lambda: all(v["tables"] <= 4096 for v in dump("vm-get", id=qemu)))
 
 
 vm, qemu = look_around()

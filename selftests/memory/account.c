@@ -14,29 +14,6 @@ static void g_touch(void)
 	g_done();
 }
 
-static uint64_t charged(const char *cg, const char *key)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "%s/memory.stat", cg);
-	return file_value(path, key);
-}
-
-/* From 6.9 on the statistics may lag behind by two seconds; nothing tells when they are flushed. */
-static uint64_t await_charged(const char *cg, const char *key, uint64_t at_least, uint64_t at_most)
-{
-	uint64_t end = now_ms() + 20000, n;
-
-	do {
-		n = charged(cg, key);
-		if (n >= at_least && n <= at_most)
-			return n;
-		usleep(100000);
-	} while (now_ms() < end);
-	FAIL("%s: %llu bytes, not %llu to %llu", key, (unsigned long long)n,
-	     (unsigned long long)at_least, (unsigned long long)at_most);
-}
-
 /* The tables that map 64 MiB in small pages: at least 32 of them, charged and counted as such. */
 TEST(tables_are_charged)
 {

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cgroup.h"
 #include "guest.h"
 
 #define MIB		(1ul << 20)
@@ -57,18 +58,12 @@ void await_mapped(struct checker *c, int kind, uint64_t at_least, uint64_t at_mo
 /* madvise() about huge pages, where the kernel knows any; wants them: skips without. */
 void advise(void *mem, size_t size, int advice);
 
-void write_file(const char *path, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-bool try_write_file(const char *path, const char *text);
-/* The number behind @key in a file of "key value" lines; a test fails without it */
-uint64_t file_value(const char *path, const char *key);
 uint64_t file_number(const char *path);
 /* Bytes of the mapping at @mem that smaps counts as @key */
 uint64_t smaps_bytes(const void *mem, const char *key);
 uint64_t now_ms(void);
 /* A loop device on a file in memory, as swap, for as long as the machine runs */
 void need_swap(void);
-/* A new memory cgroup, this process in it; its folder */
-const char *own_cgroup(void);
 bool slow_kernel(void);
 
 #endif

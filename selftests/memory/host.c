@@ -22,46 +22,6 @@ void advise(void *mem, size_t size, int advice)
 	CHECK_OK(madvise(mem, size, advice));
 }
 
-bool try_write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-	bool ok;
-
-	if (fd < 0)
-		return false;
-	ok = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-	close(fd);
-	return ok;
-}
-
-void write_file(const char *path, const char *fmt, ...)
-{
-	char text[256];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	if (!try_write_file(path, text))
-		FAIL("%s does not take \"%s\": %s", path, text, strerror(errno));
-}
-
-uint64_t file_value(const char *path, const char *key)
-{
-	FILE *f = fopen(path, "r");
-	unsigned long long value;
-	bool found = false;
-	char name[128];
-
-	CHECK(f);
-	while (!found && fscanf(f, "%127s %llu%*[^\n]", name, &value) == 2)
-		found = !strcmp(name, key);
-	fclose(f);
-	if (!found)
-		FAIL("%s has no %s", path, key);
-	return value;
-}
-
 uint64_t file_number(const char *path)
 {
 	FILE *f = fopen(path, "r");
@@ -140,22 +100,4 @@ void need_swap(void)
 	close(loop);
 	close(file);
 	close(control);
-}
-
-const char *own_cgroup(void)
-{
-	static char dir[64];
-	char path[128];
-
-	mkdir("/tmp/cgroup", 0755);
-	if (access("/tmp/cgroup/cgroup.procs", F_OK) &&
-	    mount("cgroup2", "/tmp/cgroup", "cgroup2", 0, NULL))
-		test_skip("no cgroup2: %s", strerror(errno));
-	if (!try_write_file("/tmp/cgroup/cgroup.subtree_control", "+memory"))
-		test_skip("no memory cgroup");
-	snprintf(dir, sizeof(dir), "/tmp/cgroup/%d", getpid());
-	CHECK_OK(mkdir(dir, 0755));
-	snprintf(path, sizeof(path), "%s/cgroup.procs", dir);
-	write_file(path, "%d", getpid());
-	return dir;
 }
