@@ -535,16 +535,25 @@ static void g_pit(void)
 {
 	uint64_t t0, ns;
 	uint32_t a, b;
+	int round;
+	bool low;
 
 	apic_alone();
 	g_handlers[VEC] = g_eoi;
 	ioapic_route(0, VEC, 0);
 	sti();
-	t0 = rdtsc();
-	pit_set(0, 2, 5 * PIT_MS);
-	g_await(&g_count[VEC], 40);
-	ns = g_ns(rdtsc() - t0);
-	G_CHECK(ns >= 100 * MSEC && ns <= 400 * MSEC);
+	/* What a slow machine is late for is lost: the best of some rounds, here and below. */
+	for (round = 0; ; round++) {
+		G_CHECK(round < 10);
+		g_count[VEC] = 0;
+		t0 = rdtsc();
+		pit_set(0, 2, 5 * PIT_MS);
+		g_await(&g_count[VEC], 40);
+		ns = g_ns(rdtsc() - t0);
+		G_CHECK(ns >= 100 * MSEC);
+		if (ns <= 400 * MSEC)
+			break;
+	}
 	/* It stops when its mode is set and no count follows. */
 	outb(0x43, 0x30);
 	cpuid(0, 0, (uint32_t [4]){});
@@ -562,17 +571,26 @@ static void g_pit(void)
 
 	/* Channel 2: count down, output high at the end */
 	outb(0x61, (inb(0x61) & ~2) | 1);
-	t0 = rdtsc();
-	pit_set(2, 0, 10 * PIT_MS);
-	G_EQ(inb(0x61) & 0x20, 0);
-	a = pit_read(2);
-	G_CHECK(a <= 10 * PIT_MS);
-	b = pit_read(2);
-	G_CHECK(b <= a);
-	while (!(inb(0x61) & 0x20))
-		relax();
-	ns = g_ns(rdtsc() - t0);
-	G_CHECK(ns >= 5 * MSEC && ns <= 200 * MSEC);
+	for (round = 0; ; round++) {
+		G_CHECK(round < 10);
+		t0 = rdtsc();
+		pit_set(2, 0, 10 * PIT_MS);
+		low = !(inb(0x61) & 0x20);
+		a = pit_read(2);
+		b = pit_read(2);
+		/* It goes on below 0, and the output is high by then. */
+		if (g_ns(rdtsc() - t0) > 9 * MSEC)
+			continue;
+		G_CHECK(low);
+		G_CHECK(a <= 10 * PIT_MS);
+		G_CHECK(b <= a);
+		while (!(inb(0x61) & 0x20))
+			relax();
+		ns = g_ns(rdtsc() - t0);
+		G_CHECK(ns >= 5 * MSEC);
+		if (ns <= 200 * MSEC)
+			break;
+	}
 	/* Read-back of status: channel 2, mode 0, 16 bits, output high */
 	outb(0x43, 0xe8);
 	G_EQ(inb(0x42) & 0xbf, 0xb0);
