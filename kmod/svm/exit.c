@@ -221,6 +221,8 @@ enum lhv_next lhv_svm_handle_exit(struct lhv_vcpu *vcpu)
 		return handle_io(vcpu);
 	if (reason == LHV_EXIT_INTR)	/* taken when the host opened its interrupts */
 		return LHV_RESUME;
+	if (reason == LHV_EXIT_FAULT)
+		return handle_fault(vcpu);
 
 	switch (reason) {
 	case LHV_EXIT_NMI:		/* taken at the STGI */
@@ -228,7 +230,6 @@ enum lhv_next lhv_svm_handle_exit(struct lhv_vcpu *vcpu)
 	case LHV_EXIT_INIT:		/* ditto */
 	case LHV_EXIT_MCE:		/* handed over in enter */
 		return LHV_RESUME;
-	case LHV_EXIT_FAULT:		return handle_fault(vcpu);
 	case LHV_EXIT_MSR:		return handle_msr(vcpu);
 	case LHV_EXIT_CPUID:		return lhv_cpuid_exec(vcpu);
 	case LHV_EXIT_HLT:		return lhv_hlt_exec(vcpu);
