@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Abuse: what a hostile guest, a hostile VMM or a host in distress may do. No case
- * asks for more than that the host survives: no splat, no leak, no hang, no VM left.
+ * Abuse: what a hostile guest, a hostile VMM or a host in distress may do. The host survives: no
+ * splat, no leak, no hang, no VM left. And what was asked for was done, or refused without a trace.
  *
  * From the environment:
  *	ABUSE_SEED	what the random numbers start from; printed by each case
@@ -100,7 +100,8 @@ uint64_t busy_beats(struct busy *b);
 void busy_await_all(struct busy *b, unsigned int seconds);
 /*
  * Fail unless each vCPU, for itself, made and took enough of all that @what has in the @ms since
- * busy_await_all(): no exit may be missing, while interrupts may become one with those before.
+ * busy_await_all(): no exit may be missing, while interrupts may become one with those before. Beside
+ * a timer's, one of each is enough.
  */
 void busy_check_storm(struct busy *b, unsigned int what, uint64_t ms);
 /* Fail unless every vCPU goes on within @seconds. */

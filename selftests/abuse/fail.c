@@ -674,7 +674,7 @@ TEST(load_failures, .timeout = 240)
 	need_injection();
 	log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
 	CHECK_OK(log);
-	/* The second try, when the first ended in the middle */
+	/* What ended in the middle left it so. */
 	tell_loading(false);
 	module_load("");
 	need_module();

@@ -565,7 +565,8 @@ static void set_vcpu(int fd, struct vcpu_state *s)
 	CHECK_OK(ioctl(fd, KVM_SET_TSC_KHZ, s->tsc_khz));
 	SET(fd, REGS, &s->regs);
 	SET(fd, XCRS, &s->xcrs);
-	if (sregs_turn++ % 2)
+	/* No multiple of the vCPUs: each has both. */
+	if (sregs_turn++ % 3)
 		SET(fd, SREGS2, &s->sregs);
 	else
 		SET(fd, SREGS, &s->old_sregs);
