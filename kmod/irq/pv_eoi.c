@@ -25,11 +25,15 @@ static gpa_t flag_gpa(const struct lhv_vcpu *vcpu)
  * @data: address of the flag, and the enable bit
  *
  * Where the VMM has the LAPIC it has no effect, as on KVM, which lets a guest set it.
- * Return: 0 or -EINVAL (#GP).
+ * Return: 0 or -EINVAL (#GP): not aligned, or enabled where nothing can be written.
  */
 int lhv_pv_eoi_set(struct lhv_vcpu *vcpu, u64 data)
 {
-	if (!IS_ALIGNED(data & ~(u64)KVM_MSR_ENABLED, sizeof(u32)))
+	gpa_t gpa = data & ~(u64)KVM_MSR_ENABLED;
+
+	if (!IS_ALIGNED(gpa, sizeof(u32)))
+		return -EINVAL;
+	if (data & KVM_MSR_ENABLED && !lhv_gpa_is_memory(vcpu->vm, gpa, true))
 		return -EINVAL;
 	vcpu->pv_eoi = data;
 	return 0;

@@ -70,8 +70,9 @@ static void g_pv_eoi(void)
 	uint64_t i;
 
 	begin_pv_eoi();
-	/* Unaligned or with the reserved bit: #GP, and nothing changes. */
+	/* Unaligned, with the reserved bit or no memory: #GP, and nothing changes. */
 	G_EQ(G_TRY("wrmsr", : : "c"(MSR_KVM_PV_EOI_EN), "a"((uint32_t)pv_flag_gpa | 2), "d"(0)), GP);
+	G_EQ(G_TRY("wrmsr", : : "c"(MSR_KVM_PV_EOI_EN), "a"(0xfee00001), "d"(0)), GP);
 	G_EQ(rdmsr(MSR_KVM_PV_EOI_EN), pv_flag_gpa | 1);
 
 	sti();
