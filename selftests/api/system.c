@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The device itself: version, capabilities, CPUID and MSR lists, VMs. */
 #include <cpuid.h>
+#include <ctype.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -110,6 +112,50 @@ TEST(create_vm_no_fd)
 	CHECK_OK(setrlimit(RLIMIT_NOFILE, &limit));
 	for (i = 0; i < 20; i++)
 		CHECK_ERR(ioctl(sys, KVM_CREATE_VM, 0), EMFILE);
+}
+
+/* Threads of ours, and of the kernel but those of its workqueues, which come and go. */
+static unsigned int threads(void)
+{
+	DIR *proc = opendir("/proc"), *own = opendir("/proc/self/task");
+	unsigned int n = 0;
+	struct dirent *e;
+
+	CHECK(proc && own);
+	while ((e = readdir(own)))
+		n += e->d_name[0] != '.';
+	while ((e = readdir(proc))) {
+		char path[300], line[300] = "", *end;
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/%s/stat", e->d_name);
+		f = isdigit(e->d_name[0]) ? fopen(path, "r") : NULL;
+		if (!f)
+			continue;
+		end = fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
+		fclose(f);
+		/* Its name in parentheses, its state, its parent: kthreadd is 2. */
+		n += end && !strncmp(end + 3, " 2 ", 3) && !strstr(line, "(kworker/");
+	}
+	closedir(proc);
+	closedir(own);
+	return n;
+}
+
+/* KVM starts some: for the PIT, and to recover huge pages. */
+TEST(create_starts_no_thread)
+{
+	unsigned int before, i;
+
+	/* Somebody else's may come or go meanwhile. */
+	for (i = 0; i < 5; i++) {
+		before = threads();
+		CHECK(before > 3);
+		vcpu_add(vm_create(VM_IRQCHIP | VM_PIT), 0);
+		if (threads() == before)
+			return;
+	}
+	lacking("a VM has threads of its own");
 }
 
 TEST(create_many_vms)
