@@ -520,6 +520,7 @@ static void fuzz_round(void *arg)
 	static const unsigned int chips[] = { 0, VM_IRQCHIP, VM_IRQCHIP | VM_PIT, VM_SPLIT };
 	struct sigaction sa = { .sa_handler = on_tick };
 	struct target *t = arg;
+	unsigned int left = (1u << THREADS) - 1;
 	pthread_t threads[THREADS];
 	bool rings;
 	struct rng r;
@@ -561,11 +562,17 @@ static void fuzz_round(void *arg)
 	/* Sometimes nobody waits for the last call. */
 	if (t->round % 3)
 		return;
-	for (i = 0; i < THREADS; i++) {
-		while (pthread_tryjoin_np(threads[i], NULL)) {
-			pthread_kill(threads[i], SIGUSR1);
-			usleep(2000);
+	/* One may wait for another, who has to be interrupted. */
+	while (left) {
+		for (i = 0; i < THREADS; i++) {
+			if (!(left & 1u << i))
+				continue;
+			if (pthread_tryjoin_np(threads[i], NULL))
+				pthread_kill(threads[i], SIGUSR1);
+			else
+				left &= ~(1u << i);
 		}
+		usleep(2000);
 	}
 }
 
