@@ -85,6 +85,17 @@ static __always_inline void lhv_host_guest_ran(void)
 #endif
 }
 
+/**
+ * lhv_host_clear_divider() - right before the guest runs: leave no quotient in the divider
+ *
+ * On Zen 1 a division by zero goes on with the last one for a moment (CVE-2023-20588).
+ */
+static __always_inline void lhv_host_clear_divider(void)
+{
+	if (static_cpu_has_bug(X86_BUG_DIV0))
+		amd_clear_divider();
+}
+
 /*
  * Older kernels have a switch of its own for what is asked for only because a guest may own a
  * device (MMIO Stale Data). As where it is a feature bit, it is done for every guest. VT-x only.

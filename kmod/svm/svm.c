@@ -339,6 +339,7 @@ static __always_inline void world_switch(struct lhv_vcpu *vcpu)
 		save_host_state(svm->cpu);
 
 	lhv_host_guest_enter();
+	lhv_host_clear_divider();
 	lhv_svm_switch(vcpu->regs, svm->vmcb_pa, svm->cpu->save_pa,
 		       guest_spec_ctrl(vcpu, host_spec), host_spec);
 	lhv_host_guest_exit();
