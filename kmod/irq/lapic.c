@@ -873,7 +873,7 @@ int lhv_lapic_get_state(struct lhv_vcpu *vcpu, struct kvm_lapic_state *s)
 	*state_reg(s, APIC_LVR) = version(l);
 	*state_reg(s, APIC_TASKPRI) = tpr(l);
 	*state_reg(s, APIC_PROCPRI) = lhv_lapic_ppr(l);
-	*state_reg(s, APIC_TMCCT) = lhv_lapic_timer_count(l);
+	*state_reg(s, APIC_TMCCT) = lhv_lapic_timer_state(l);
 	if (lhv_lapic_x2(l))
 		*state_reg(s, APIC_ID) = vcpu->vm->irq.x2apic_ids ? vcpu->id : vcpu->id << 24;
 	return 0;

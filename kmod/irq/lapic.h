@@ -65,6 +65,8 @@ void lhv_lapic_timer_set_lvt(struct lhv_lapic *l, u32 lvtt);
 void lhv_lapic_timer_set_count(struct lhv_lapic *l, u32 count);
 void lhv_lapic_timer_set_divide(struct lhv_lapic *l, u32 tdcr);
 u32 lhv_lapic_timer_count(struct lhv_lapic *l);
+/* What KVM_GET_LAPIC says: not 0 while it has not been delivered, for 0 would be a timer that is over. */
+u32 lhv_lapic_timer_state(struct lhv_lapic *l);
 /* KVM_SET_LAPIC: go on counting from @count. */
 void lhv_lapic_timer_restore(struct lhv_lapic *l, u32 lvtt, u32 count);
 

@@ -268,22 +268,32 @@ void lhv_lapic_timer_settle(struct lhv_vcpu *vcpu)
 
 /* ---- arming ---- */
 
-static void cancel(struct lhv_lapic *l)
+/* Return: true when its hrtimer has not fired. */
+static bool cancel(struct lhv_lapic *l)
 {
-	hrtimer_cancel(&l->timer);
+	bool active = hrtimer_cancel(&l->timer);
+
 	if (l->in_backend) {
 		l->in_backend = false;
 		lhv_backend->set_deadline(l->vcpu, 0);
 	}
+	return active;
 }
 
-/* Nothing will come of what was armed, unless it is due. */
-static void disarm(struct lhv_lapic *l)
+/*
+ * Nothing will come of what was armed, unless it is due. Return: true when something was armed
+ * and has not been delivered, however late its hrtimer is.
+ */
+static bool disarm(struct lhv_lapic *l)
 {
-	cancel(l);
+	bool armed = cancel(l);
+
 	take_due(l);
-	if (has_fired(l))
+	if (has_fired(l)) {
+		armed = !l->early;
 		forget(l);
+	}
+	return armed;
 }
 
 void lhv_lapic_timer_stop(struct lhv_lapic *l)
@@ -350,6 +360,7 @@ void lhv_lapic_timer_set_lvt(struct lhv_lapic *l, u32 lvtt)
 {
 	u32 old = timer_mode(l), new = lvtt & LVTT_MODE;
 	u32 count;
+	bool armed;
 
 	take_due(l);
 	if (new == old) {
@@ -364,12 +375,12 @@ void lhv_lapic_timer_set_lvt(struct lhv_lapic *l, u32 lvtt)
 		return;
 	}
 	/* One-shot becomes periodic or back while it counts. */
-	disarm(l);
+	armed = disarm(l);
 	count = lhv_lapic_timer_count(l);
 	lhv_lapic_set_reg(l, APIC_LVTT, lvtt);
 	l->period_ns = 0;
-	if (count)
-		arm_count(l, count);
+	if (armed)
+		arm_count(l, max(count, 1U));
 }
 
 void lhv_lapic_timer_set_count(struct lhv_lapic *l, u32 count)
@@ -387,6 +398,7 @@ void lhv_lapic_timer_set_divide(struct lhv_lapic *l, u32 tdcr)
 {
 	u32 sel = (tdcr & 3) | (tdcr & 8) >> 1;
 	u32 count;
+	bool armed;
 
 	lhv_lapic_set_reg(l, APIC_TDCR, tdcr);
 	if (l->divide == 1U << ((sel + 1) & 7))
@@ -396,11 +408,11 @@ void lhv_lapic_timer_set_divide(struct lhv_lapic *l, u32 tdcr)
 		l->divide = 1U << ((sel + 1) & 7);
 		return;
 	}
-	disarm(l);
+	armed = disarm(l);
 	count = lhv_lapic_timer_count(l);
 	l->divide = 1U << ((sel + 1) & 7);
-	if (count)
-		arm_count(l, count);
+	if (armed)
+		arm_count(l, max(count, 1U));
 }
 
 u32 lhv_lapic_timer_count(struct lhv_lapic *l)
@@ -414,6 +426,16 @@ u32 lhv_lapic_timer_count(struct lhv_lapic *l)
 	if (left <= 0)
 		return 0;
 	return min_t(u64, div64_u64(left, tick_ns(l)), initial);
+}
+
+/* See lapic.h: between its last tick and the delivery a timer is not over. */
+u32 lhv_lapic_timer_state(struct lhv_lapic *l)
+{
+	/* In this order: the callback requests before it is no longer active. */
+	bool armed = counts(l) && (hrtimer_active(&l->timer) || has_fired(l));
+	u32 count = lhv_lapic_timer_count(l);
+
+	return armed ? max(count, 1U) : count;
 }
 
 void lhv_lapic_timer_restore(struct lhv_lapic *l, u32 lvtt, u32 count)

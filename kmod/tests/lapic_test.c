@@ -409,6 +409,43 @@ static void timer_kept(struct kunit *test)
 	lhv_lapic_set_deadline(vcpu, 0);
 }
 
+/* A host that is late with its timers loses none: not to a new divider, not to KVM_GET_LAPIC. */
+static void timer_late(struct kunit *test)
+{
+	struct kvm_lapic_state *state = kunit_kzalloc(test, sizeof(*state), GFP_KERNEL);
+	struct lhv_vcpu *vcpu = cpu(0);
+	struct lhv_lapic *l = vcpu->lapic;
+	bool divided, changed;
+
+	KUNIT_ASSERT_NOT_NULL(test, state);
+	apic_write(vcpu, APIC_TDCR, APIC_TDR_DIV_1);
+	apic_write(vcpu, APIC_LVTT, 0x99);
+	local_irq_disable();
+	apic_write(vcpu, APIC_TMICT, 1000);
+	udelay(50);
+	apic_write(vcpu, APIC_TDCR, APIC_TDR_DIV_128);
+	divided = hrtimer_active(&l->timer);
+	udelay(50);
+	apic_write(vcpu, APIC_LVTT, 0x99 | APIC_LVT_TIMER_PERIODIC);
+	apic_write(vcpu, APIC_LVTT, 0x99);
+	changed = hrtimer_active(&l->timer);
+	udelay(50);
+	lhv_lapic_get_state(vcpu, state);
+	local_irq_enable();
+	KUNIT_EXPECT_TRUE(test, divided);
+	KUNIT_EXPECT_TRUE(test, changed);
+	KUNIT_EXPECT_EQ(test, 1u, *(u32 *)(state->regs + APIC_TMCCT));
+
+	KUNIT_EXPECT_EQ(test, 0, lhv_lapic_set_state(vcpu, state));
+	while (!test_bit(LHV_REQ_TIMER, &vcpu->pending))
+		cpu_relax();
+	lhv_lapic_timer_settle(vcpu);
+	KUNIT_EXPECT_EQ(test, 0x99, lhv_irq_ack(vcpu));
+	KUNIT_EXPECT_EQ(test, 0, lhv_lapic_get_state(vcpu, state));
+	KUNIT_EXPECT_EQ(test, 0u, *(u32 *)(state->regs + APIC_TMCCT));
+	apic_write(vcpu, APIC_EOI, 0);
+}
+
 /* Both mode bits at once: no timer, however it comes about. */
 static void timer_reserved_mode(struct kunit *test)
 {
@@ -622,6 +659,7 @@ static struct kunit_case lapic_cases[] = {
 	KUNIT_CASE(timer),
 	KUNIT_CASE(timer_early),
 	KUNIT_CASE(timer_kept),
+	KUNIT_CASE(timer_late),
 	KUNIT_CASE(timer_reserved_mode),
 	KUNIT_CASE(save_restore),
 	KUNIT_CASE(ext_int),
