@@ -668,6 +668,10 @@ enum lhv_next lhv_mmio_exec(struct lhv_vcpu *vcpu, gpa_t gpa, u32 access)
 	/* Met while an event was being delivered: there is no instruction to carry out. */
 	if (unlikely(vcpu->ev.exc.injected || vcpu->ev.irq.injected || vcpu->ev.nmi_injected))
 		return no_insn(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV, gpa, access);
+	/* A user program that jumps to where no memory is does not end the guest. */
+	if (unlikely(access & LHV_ACC_EXEC) && !(access & LHV_ACC_GUEST_PT) &&
+	    static_call(lhv_get_cpl)(vcpu) == 3 && !READ_ONCE(vcpu->vm->exit_on_emulation_failure))
+		return lhv_inject_ud(vcpu);
 	/* The guest's page tables, or its code, lie where no memory is. */
 	if (unlikely(access & (LHV_ACC_GUEST_PT | LHV_ACC_EXEC)))
 		return no_insn(vcpu, KVM_INTERNAL_ERROR_EMULATION, gpa, access);

@@ -898,7 +898,9 @@ TEST(events_saved)
 
 /* Ring 3: syscall, int 0x80-like gates, interrupts from there, privileged instructions */
 
-extern const char g_user_code[], g_user_end[];
+#define NO_MEMORY	0xd0000000
+
+extern const char g_user_code[], g_user_on[], g_user_end[];
 static volatile uint64_t user_phase;
 
 asm(".text\n"
@@ -908,6 +910,10 @@ asm(".text\n"
     "hlt\n\t"			/* #GP: the handler steps over */
     "int3\n\t"
     "inb $0x70, %al\n\t"	/* #GP by IOPL and no bitmap */
+    "mov $0xd0000000, %eax\n\t"
+    "jmp *%rax\n"		/* #UD: there is nothing to run */
+    ".globl g_user_on\n"
+    "g_user_on:\n\t"
     "syscall\n"
     "g_user_end:");
 
@@ -918,17 +924,26 @@ static void g_user_fault(struct frame *frame)
 	frame->rip += user_phase++ ? 2 : 1;
 }
 
+static void g_user_nowhere(struct frame *frame)
+{
+	G_EQ(frame->cs, SEL_USER_CODE);
+	G_EQ(frame->rip, NO_MEMORY);
+	frame->rip = (uint64_t)g_user_on;
+}
+
 static void g_user_back(void)
 {
 	G_EQ(user_phase, 2);
 	G_EQ(g_count[GP], 2);
 	G_EQ(g_count[BP], 1);
+	G_EQ(g_count[UD], 1);
 	g_done();
 }
 
 static void g_user(void)
 {
 	g_handlers[GP] = g_user_fault;
+	g_handlers[UD] = g_user_nowhere;
 	wrmsr(MSR_STAR, (uint64_t)SEL_CODE64 << 32 | (uint64_t)(SEL_USER_DATA - 8) << 48);
 	wrmsr(MSR_LSTAR, (uint64_t)g_user_back);
 	wrmsr(MSR_SYSCALL_MASK, 0x200);
