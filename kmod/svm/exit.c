@@ -139,8 +139,13 @@ static enum lhv_next handle_db(struct lhv_vcpu *vcpu)
 		lhv_svm_mark_dirty(vcpu, LHV_SVM_DR);
 		return LHV_RESUME;
 	}
-	if (debug & debugger)
-		return lhv_debug_exit(vcpu, X86_TRAP_DB, save->dr6);
+	if (debug & debugger) {
+		u64 dr6 = save->dr6;
+
+		/* It is the debugger's: the guest's own stays as it was, as far as that is known. */
+		lhv_svm_set_dr6(vcpu, svm->dr_open ? dr6 & ~(u64)DR_STEP : vcpu->cpu_state.dr6);
+		return lhv_debug_exit(vcpu, X86_TRAP_DB, dr6);
+	}
 
 	/* DR6 and DR7 are as the handler has to see them: no payload. */
 	vcpu->cpu_state.dr6 = save->dr6;

@@ -141,11 +141,21 @@ TEST(debug_hw_breakpoint)
 	CHECK_OK(ioctl(vcpu->fd, KVM_GET_DEBUGREGS, &regs));
 	CHECK_EQ(regs.db[1] | regs.db[3], 0);
 	CHECK_EQ(regs.dr7, 0x400);
+	CHECK_EQ(regs.dr6, 0xffff0ff0);
 	/* As a debugger goes on: with that one off for a step. */
 	d.arch.debugreg[7] = 0x80;
+	d.control |= KVM_GUESTDBG_SINGLESTEP;
+	debug(vcpu, &d);
+	CHECK_OK(ioctl(vcpu->fd, KVM_RUN, 0));
+	CHECK_EQ(vcpu->run->exit_reason, KVM_EXIT_DEBUG);
+	CHECK_EQ(vcpu->run->debug.arch.dr6 & 0x400f, 0x4000);
+	d.control &= ~KVM_GUESTDBG_SINGLESTEP;
 	debug(vcpu, &d);
 	go_debug(vcpu, (uintptr_t)dbg_end, DB);
-	CHECK_EQ(vcpu->run->debug.arch.dr6 & 0xf, 8);
+	/* The step before is not among the reasons. */
+	CHECK_EQ(vcpu->run->debug.arch.dr6 & 0x400f, 8);
+	CHECK_OK(ioctl(vcpu->fd, KVM_GET_DEBUGREGS, &regs));
+	CHECK_EQ(regs.dr6, 0xffff0ff0);
 	d.control = 0;
 	debug(vcpu, &d);
 	vcpu_sync(vcpu, 2);
