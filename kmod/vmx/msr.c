@@ -201,6 +201,9 @@ int lhv_vmx_set_msr(struct lhv_vcpu *vcpu, u32 index, u64 data)
 	u64 *value;
 	int group;
 
+	/* SDM Vol 4: bits 63:32 are reserved. */
+	if (index == MSR_SYSCALL_MASK && upper_32_bits(data))
+		return -EINVAL;
 	value = kept(vmx, index, &group);
 	if (value) {
 		/* Its neighbours in the group are written with it. */

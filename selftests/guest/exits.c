@@ -404,6 +404,9 @@ static void g_msr_gp(void)
 	G_EQ(try_wrmsr(MSR_EFER, rdmsr(MSR_EFER) & ~(uint64_t)EFER_LME), GP);
 	G_EQ(try_wrmsr(MSR_APIC_BASE, ~0ull), GP);
 	G_EQ(try_rdmsr(MSR_EFER), NO_FAULT);
+	/* Reserved on Intel's, ignored on AMD's. */
+	if (g_is_intel())
+		G_EQ(try_wrmsr(MSR_SYSCALL_MASK, 1ull << 32), GP);
 	g_done();
 }
 
