@@ -39,6 +39,9 @@ struct lhv_walk_ops {
 	int (*update)(void *ctx, gpa_t gpa, u64 old, u64 new, unsigned int len);
 };
 
+/* So often does a walk begin again because an entry changed under it. The caller may not sleep. */
+#define LHV_WALK_TRIES	16
+
 /*
  * What the entries on the way have in common: the AND of all gives write, user and accessed,
  * the OR of all gives NX.
@@ -140,6 +143,7 @@ static __always_inline int lhv_walk_mode(const struct lhv_walk *w, const struct 
 	struct lhv_walk_rights rights;
 	gpa_t table, at[6];
 	u64 entry, seen[6], size;
+	unsigned int lost = 0;
 	int level, bottom, ret;
 	u32 denied;
 	bool huge;
@@ -196,7 +200,8 @@ restart:
 		ret = ops->update(ctx, at[level], seen[level], want, len);
 		if (ret == -EAGAIN)
 			return ret;
-		if (ret == 1)	/* the guest changed it meanwhile */
+		/* The guest changed it meanwhile. One that never stops does without the bits. */
+		if (ret == 1 && ++lost < LHV_WALK_TRIES)
 			goto restart;
 	}
 	return 0;
@@ -216,7 +221,8 @@ reserved:
  * @fault: filled when -EFAULT is returned
  *
  * Sets accessed bits on the way and the dirty bit of what is written, after the rights
- * were checked; where the tables are read-only the bits stay as they are.
+ * were checked; where the tables are read-only, or another vCPU changes them all the time, the
+ * bits stay as they are.
  *
  * Return: 0, -EFAULT, -EAGAIN.
  */

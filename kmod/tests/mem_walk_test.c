@@ -363,6 +363,12 @@ static void disturbed(struct kunit *test)
 	f->race = 3;
 	expect_gpa(test, f, &long_mode, 0, LHV_ACC_WRITE, 0xabc000);
 	KUNIT_EXPECT_EQ(test, f->updates, 4);
+
+	/* Another vCPU that changes the entries for ever does not keep this one here. */
+	f = fake_new(test);
+	f->race = INT_MAX;
+	expect_gpa(test, f, &long_mode, 0, LHV_ACC_WRITE, 0xabc000);
+	KUNIT_EXPECT_GT(test, f->race, INT_MAX - 100);
 }
 
 static struct kunit_case cases[] = {
