@@ -117,7 +117,10 @@ int lhv_bars_reset(struct lhv_device *dev)
 
 /* ---- mapping ---- */
 
-/* Bytes of a BAR that may be mapped; what shares its page with others may not. */
+/*
+ * Bytes of a BAR that may be mapped; what shares its page with others may not. Beyond the shift it
+ * would be the next one's offset.
+ */
 u64 lhv_bar_size(const struct lhv_device *dev, unsigned int bar)
 {
 	const struct pci_dev *pdev = dev->pdev;
@@ -125,7 +128,7 @@ u64 lhv_bar_size(const struct lhv_device *dev, unsigned int bar)
 	if (!(pci_resource_flags(pdev, bar) & IORESOURCE_MEM) ||
 	    pci_resource_start(pdev, bar) & ~PAGE_MASK || pci_resource_len(pdev, bar) < PAGE_SIZE)
 		return 0;
-	return pci_resource_len(pdev, bar) & PAGE_MASK;
+	return min_t(u64, pci_resource_len(pdev, bar) & PAGE_MASK, BIT_ULL(LHV_DEVICE_BAR_SHIFT));
 }
 
 static vm_fault_t bars_fault(struct vm_fault *vmf)
