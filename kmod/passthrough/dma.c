@@ -284,15 +284,15 @@ static bool is_memory(struct lhv_vm *vm, const struct lhv_slot *slot)
 
 /* ---- where the domain must not map ---- */
 
-static bool overlaps(u64 start, u64 length, const struct lhv_slot *slot)
+static bool overlaps(u64 start, u64 length, gfn_t gfn, u64 npages)
 {
-	u64 first = slot->base_gfn << PAGE_SHIFT, size = slot->npages << PAGE_SHIFT;
+	u64 first = gfn << PAGE_SHIFT, size = npages << PAGE_SHIFT;
 
 	return start < first + size && first < start + length;
 }
 
 /* Addresses that do not mean memory to the device: MSI, what firmware keeps for itself. */
-static int check_reserved(struct iommu_group *group, const struct lhv_slot *slot, char *why)
+static int check_reserved(struct iommu_group *group, gfn_t gfn, u64 npages, char *why)
 {
 	struct iommu_resv_region *region;
 	LIST_HEAD(regions);
@@ -300,7 +300,7 @@ static int check_reserved(struct iommu_group *group, const struct lhv_slot *slot
 
 	list_for_each_entry(region, &regions, list) {
 		if (ret || region->type == IOMMU_RESV_DIRECT_RELAXABLE ||
-		    !overlaps(region->start, region->length, slot))
+		    !overlaps(region->start, region->length, gfn, npages))
 			continue;
 		scnprintf(why, LHV_WHY_MAX, "memory of the VM lies at %#llx, reserved for devices",
 			  (u64)region->start);
@@ -314,19 +314,18 @@ static int check_reserved(struct iommu_group *group, const struct lhv_slot *slot
 	return ret;
 }
 
-static int check_slot(struct lhv_dma *dma, struct iommu_group *group,
-		      const struct lhv_slot *slot, char *why)
+static int check_place(struct lhv_dma *dma, struct iommu_group *group, gfn_t gfn, u64 npages,
+		       char *why)
 {
 	const struct iommu_domain_geometry *g = &dma->domain->geometry;
-	u64 first = slot->base_gfn << PAGE_SHIFT;
+	u64 first = gfn << PAGE_SHIFT;
 
-	if (first < g->aperture_start ||
-	    first + (slot->npages << PAGE_SHIFT) - 1 > g->aperture_end) {
+	if (first < g->aperture_start || first + (npages << PAGE_SHIFT) - 1 > g->aperture_end) {
 		scnprintf(why, LHV_WHY_MAX, "memory of the VM at %#llx is beyond the IOMMU's reach",
 			  first);
 		return -EINVAL;
 	}
-	return check_reserved(group, slot, why);
+	return check_reserved(group, gfn, npages, why);
 }
 
 /* For all devices of the VM; no others come while slots_lock is held. */
@@ -339,7 +338,7 @@ static int check_for_devices(struct lhv_vm *vm, const struct lhv_slot *slot, cha
 	if (!vm->dma)
 		return 0;
 	list_for_each_entry(dev, &vm->devices, of_vm) {
-		ret = check_slot(vm->dma, dev->group, slot, why);
+		ret = check_place(vm->dma, dev->group, slot->base_gfn, slot->npages, why);
 		if (ret)
 			return ret;
 	}
@@ -532,17 +531,17 @@ static int create_domain(struct lhv_dma *dma, struct lhv_device *dev, char *why)
 	return ret;
 }
 
-/* What the VM has must be where the device may have it, and the device is to have it. */
+/*
+ * What the VM has must be where the device may have it, and the device is to have it. What that is
+ * was seen when it was pinned: to look again would be to wait for mmap_lock.
+ */
 static int fill(struct lhv_vm *vm, struct lhv_dma *dma, struct lhv_device *dev, char *why)
 {
-	struct lhv_slot *slot;
-	unsigned long id;
+	struct dma_range *r;
 	int ret;
 
-	xa_for_each(&vm->mem.slot_ids, id, slot) {
-		if (!is_memory(vm, slot))
-			continue;
-		ret = check_slot(dma, dev->group, slot, why);
+	list_for_each_entry(r, &dma->ranges, link) {
+		ret = check_place(dma, dev->group, r->gfn, r->npages, why);
 		if (ret)
 			return ret;
 	}
@@ -593,8 +592,10 @@ int lhv_dma_attach(struct lhv_vm *vm, struct lhv_device *dev, bool first, struct
 			return ret;
 		}
 	}
+	/* Before anything is mapped; a domain that snoops takes no device that can't. */
 	ops = dma->domain->ops;
-	if (!ops->enforce_cache_coherency || !ops->enforce_cache_coherency(dma->domain))
+	if (dma != vm->dma &&
+	    (!ops->enforce_cache_coherency || !ops->enforce_cache_coherency(dma->domain)))
 		dma->noncoherent = true;
 	ret = fill(vm, dma, dev, why);
 	if (ret) {
