@@ -457,9 +457,8 @@ int lhv_set_events(struct lhv_vcpu *vcpu, const struct kvm_vcpu_events *in)
 		return -EINVAL;
 	set_exception(ev, in);
 
-	/* One whose delivery an exception interrupted waits for IF: whether it had to is not told. */
-	ev->irq.injected = in->interrupt.injected && in->interrupt.soft;
-	ev->irq.queued = in->interrupt.injected && !in->interrupt.soft;
+	ev->irq.injected = in->interrupt.injected;
+	ev->irq.queued = false;
 	if (!vcpu->lapic)
 		ev->user_irq = -1;
 	ev->irq.vector = in->interrupt.nr;

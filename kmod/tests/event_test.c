@@ -318,22 +318,6 @@ static void vcpu_events(struct kunit *test)
 	b = a;
 	b.interrupt.shadow = 0x80;
 	KUNIT_EXPECT_EQ(test, -EINVAL, lhv_set_events(vcpu, &b));
-	/* Nobody knows whether an interrupt was under way, or waits for the end of another event. */
-	b = a;
-	b.exception.injected = 0;
-	b.nmi.pending = 0;
-	b.interrupt = (typeof(b.interrupt)){ .injected = 1, .nr = 0x55 };
-	KUNIT_EXPECT_EQ(test, 0, lhv_set_events(vcpu, &b));
-	fake(vcpu)->irq_ok = false;
-	inject(vcpu);
-	KUNIT_EXPECT_EQ(test, -1, fake(vcpu)->irq);
-	KUNIT_EXPECT_EQ(test, 0, lhv_get_events(vcpu, &b));
-	KUNIT_EXPECT_EQ(test, 1, (int)b.interrupt.injected);
-	KUNIT_EXPECT_EQ(test, 0x55, (int)b.interrupt.nr);
-	fake(vcpu)->irq_ok = true;
-	inject(vcpu);
-	KUNIT_EXPECT_EQ(test, 0x55, fake(vcpu)->irq);
-	delivered(vcpu);
 	b = a;
 	b.nmi.pending = 200;
 	KUNIT_EXPECT_EQ(test, 0, lhv_set_events(vcpu, &b));
