@@ -274,7 +274,8 @@ TEST(measure_quantum, .timeout = 300)
 		t = now_ns();
 		for (i = 0; i < 2; i++)
 			slices[i] = sched_get(c[i].id, LHV_A_SCHED_SLICES);
-		sleep_ms(800);
+		/* Some fifty slices of each: one more or less is 2 %. */
+		sleep_ms(100 * quantum[k]);
 		t = now_ns() - t;
 		for (i = 0; i < 2; i++) {
 			slices[i] = sched_get(c[i].id, LHV_A_SCHED_SLICES) - slices[i];
