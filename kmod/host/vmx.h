@@ -9,6 +9,13 @@
 #include <linux/cpufeature.h>
 #include <asm/desc_defs.h>
 #include <asm/special_insns.h>
+#include <asm/vmx.h>
+
+/* Not in the headers of 6.1 and 6.12. SDM Vol 3D "Basic Exit Reasons". */
+#ifndef EXIT_REASON_SEAMCALL
+#define EXIT_REASON_SEAMCALL	76
+#define EXIT_REASON_TDCALL	77
+#endif
 
 /**
  * lhv_host_vmx_resident() - may a CPU stay in VMX operation while interrupts are on?

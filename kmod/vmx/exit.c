@@ -75,6 +75,9 @@ const struct lhv_vmx_reason lhv_vmx_reasons[LHV_VMX_NR_REASONS] = {
 	[EXIT_REASON_XSETBV] = R(XSETBV, LENGTH),
 	[EXIT_REASON_VMFUNC] = R(VIRT_INSN, LENGTH),
 	[EXIT_REASON_ENCLS] = R(VIRT_INSN, LENGTH),
+	/* Where the host's CPU has TDX, a user program's end here as well. */
+	[EXIT_REASON_SEAMCALL] = R(VIRT_INSN, LENGTH),
+	[EXIT_REASON_TDCALL] = R(VIRT_INSN, LENGTH),
 };
 
 #undef QUALIFICATION

@@ -285,7 +285,7 @@ bool lhv_vmx_requeue(struct lhv_event *ev, u32 info, u32 error, bool soft_inject
 void lhv_vmx_interrupted(struct lhv_vcpu *vcpu);
 
 /* exit.c */
-#define LHV_VMX_NR_REASONS	(EXIT_REASON_NOTIFY + 1)
+#define LHV_VMX_NR_REASONS	(EXIT_REASON_TDCALL + 1)
 
 /**
  * struct lhv_vmx_reason - what an exit reason means
