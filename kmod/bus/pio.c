@@ -149,6 +149,17 @@ static void advance(struct lhv_vcpu *vcpu, const struct lhv_io *io, u32 n)
 		add_reg(vcpu, io, LHV_RCX, -(s64)n);
 }
 
+/* The same of one that a device in memory had. True: it was the last. */
+static bool advance_one(struct lhv_vcpu *vcpu, const struct lhv_io *io)
+{
+	u64 left = elements_left(vcpu, io);
+
+	/* The VMM may have changed RCX meanwhile. */
+	if (left)
+		advance(vcpu, io, 1);
+	return left <= 1;
+}
+
 /* Linear address of the element that is @i after the current one. */
 static bool element(struct lhv_vcpu *vcpu, const struct lhv_io *io, u32 i, u64 *lin,
 		    struct lhv_fault *fault)
@@ -158,16 +169,28 @@ static bool element(struct lhv_vcpu *vcpu, const struct lhv_io *io, u32 i, u64 *
 	return lhv_linear(vcpu, io->seg, ea & addr_mask(io), io->size, io->in, lin, fault);
 }
 
-/* 0, -EFAULT with @fault, -ENXIO when there is no memory. */
+static bool in_one_page(const struct lhv_io *io, u64 lin)
+{
+	return offset_in_page(lin) + io->size <= PAGE_SIZE;
+}
+
+/*
+ * 0, -EFAULT with @fault. Where there is no memory, the current element is a device's, which may
+ * be the VMM's: -EINPROGRESS. -ENXIO: another one, or across two pages.
+ */
 static int load_element(struct lhv_vcpu *vcpu, const struct lhv_io *io, u32 i, void *data,
 			struct lhv_fault *fault)
 {
 	gpa_t gpa;
 	u64 lin;
+	int ret;
 
 	if (!element(vcpu, io, i, &lin, fault))
 		return -EFAULT;
-	return lhv_read_gva(vcpu, lin, data, io->size, lhv_access_user(vcpu), &gpa, fault);
+	ret = lhv_read_gva(vcpu, lin, data, io->size, lhv_access_user(vcpu), &gpa, fault);
+	if (ret == -ENXIO && !i && in_one_page(io, lin))
+		ret = lhv_mmio_read(vcpu, gpa, data, io->size);
+	return ret;
 }
 
 static int store_element(struct lhv_vcpu *vcpu, const struct lhv_io *io, u32 i, const void *data,
@@ -175,14 +198,21 @@ static int store_element(struct lhv_vcpu *vcpu, const struct lhv_io *io, u32 i, 
 {
 	gpa_t gpa;
 	u64 lin;
+	int ret;
 
 	if (!element(vcpu, io, i, &lin, fault))
 		return -EFAULT;
-	return lhv_write_gva(vcpu, lin, data, io->size, lhv_access_user(vcpu) | LHV_ACC_WRITE,
-			     &gpa, fault);
+	ret = lhv_write_gva(vcpu, lin, data, io->size, lhv_access_user(vcpu) | LHV_ACC_WRITE,
+			    &gpa, fault);
+	if (ret == -ENXIO && !i && in_one_page(io, lin))
+		ret = lhv_mmio_write(vcpu, gpa, data, io->size);
+	return ret;
 }
 
-/* Could element @i be stored? Asked before a device is read, which cannot be undone. */
+/*
+ * Could element @i be stored? Asked before a device is read, which cannot be undone. 0, or 1:
+ * in a device.
+ */
 static int probe_element(struct lhv_vcpu *vcpu, const struct lhv_io *io, u32 i,
 			 struct lhv_fault *fault)
 {
@@ -197,8 +227,8 @@ static int probe_element(struct lhv_vcpu *vcpu, const struct lhv_io *io, u32 i,
 	if (ret)
 		return ret;
 	if (!lhv_gpa_is_memory(vcpu->vm, gpa, true))
-		return -ENXIO;
-	if (offset_in_page(lin) + io->size <= PAGE_SIZE)
+		return in_one_page(io, lin) ? 1 : -ENXIO;
+	if (in_one_page(io, lin))
 		return 0;
 	ret = lhv_gva_to_gpa(vcpu, lin + io->size - 1, access, &gpa, fault);
 	if (ret)
@@ -206,12 +236,57 @@ static int probe_element(struct lhv_vcpu *vcpu, const struct lhv_io *io, u32 i,
 	return lhv_gpa_is_memory(vcpu->vm, gpa, true) ? 0 : -ENXIO;
 }
 
-static enum lhv_next memory_error(struct lhv_vcpu *vcpu, int err, const struct lhv_fault *fault)
+/* The VMM wrote the element to its device. */
+static enum lhv_next complete_store(struct lhv_vcpu *vcpu)
 {
-	if (err != -EFAULT)
+	const struct lhv_io io = vcpu->pio.io;
+
+	lhv_mmio_complete(vcpu);
+	if (vcpu->rip != vcpu->pio.rip)
+		return LHV_RESUME;
+	return advance_one(vcpu, &io) ? lhv_skip(vcpu) : LHV_RESUME;
+}
+
+/* The VMM read the element from its device, once: now it goes to the port. */
+static enum lhv_next complete_load(struct lhv_vcpu *vcpu)
+{
+	const struct lhv_io io = vcpu->pio.io;
+	bool last;
+	u64 val;
+	int ret;
+
+	lhv_mmio_complete(vcpu);
+	if (vcpu->rip != vcpu->pio.rip) {
+		lhv_mmio_cancel(vcpu);
+		return LHV_RESUME;
+	}
+	if (!lhv_mmio_take(vcpu, &val))
+		return LHV_RESUME;
+	ret = lhv_bus_write(vcpu, &vcpu->vm->pio_bus, io.port, io.size, &val);
+	if (ret && ret != -EOPNOTSUPP)
 		return lhv_emulation_failure(vcpu);
-	lhv_queue_fault(vcpu, fault);
-	return LHV_RESUME;
+	last = advance_one(vcpu, &io);
+	if (!ret)
+		return last ? lhv_skip(vcpu) : LHV_RESUME;
+	memcpy(data_page(vcpu), &val, io.size);
+	await_answer(vcpu, &io, 1, last ? complete_out : NULL);
+	return ask_vmm(vcpu, &io, 1);
+}
+
+/* What load_element(), store_element() and probe_element() refuse or wait for. */
+static enum lhv_next hold(struct lhv_vcpu *vcpu, const struct lhv_io *io, int err,
+			  const struct lhv_fault *fault)
+{
+	switch (err) {
+	case -EFAULT:
+		lhv_queue_fault(vcpu, fault);
+		return LHV_RESUME;
+	case -EINPROGRESS:
+		await_answer(vcpu, io, 1, io->in ? complete_store : complete_load);
+		return LHV_EXIT_USER;
+	default:
+		return lhv_emulation_failure(vcpu);
+	}
 }
 
 /* How many of the next @n elements lie in the page of the first, at least one. */
@@ -236,7 +311,7 @@ static int one_in_kernel(struct lhv_vcpu *vcpu, const struct lhv_io *io, struct 
 
 	if (io->in) {
 		ret = probe_element(vcpu, io, 0, fault);
-		if (!ret)
+		if (ret >= 0)
 			ret = lhv_bus_read(vcpu, &vcpu->vm->pio_bus, io->port, io->size, &val);
 		return ret ?: store_element(vcpu, io, 0, &val, fault);
 	}
@@ -261,7 +336,7 @@ static enum lhv_next complete_ins(struct lhv_vcpu *vcpu)
 		ret = store_element(vcpu, &io, i, &val, &fault);
 		if (ret) {
 			advance(vcpu, &io, i);
-			return memory_error(vcpu, ret, &fault);
+			return hold(vcpu, &io, ret, &fault);
 		}
 	}
 	advance(vcpu, &io, count);
@@ -274,9 +349,10 @@ static enum lhv_next ins_from_vmm(struct lhv_vcpu *vcpu, const struct lhv_io *io
 	struct lhv_fault fault;
 	int ret = probe_element(vcpu, io, 0, &fault);
 
-	if (ret)
-		return memory_error(vcpu, ret, &fault);
-	if (count > 1 && probe_element(vcpu, io, count - 1, &fault))
+	if (ret < 0)
+		return hold(vcpu, io, ret, &fault);
+	/* To a device one at a time. */
+	if (count > 1 && (ret || probe_element(vcpu, io, count - 1, &fault)))
 		count = 1;
 	await_answer(vcpu, io, count, complete_ins);
 	return ask_vmm(vcpu, io, count);
@@ -291,6 +367,7 @@ static enum lhv_next outs_to_vmm(struct lhv_vcpu *vcpu, const struct lhv_io *io,
 	for (i = 0; i < count; i++) {
 		u32 val = 0;
 
+		/* A second time where the kernel's own device is read: the APICs do not mind. */
 		ret = load_element(vcpu, io, i, &val, &fault);
 		if (ret)
 			break;
@@ -298,7 +375,7 @@ static enum lhv_next outs_to_vmm(struct lhv_vcpu *vcpu, const struct lhv_io *io,
 	}
 	/* What was read goes out; the fault is met again by what is left. */
 	if (!i)
-		return memory_error(vcpu, ret, &fault);
+		return hold(vcpu, io, ret, &fault);
 	advance(vcpu, io, i);
 	await_answer(vcpu, io, i, i == left ? complete_out : NULL);
 	return ask_vmm(vcpu, io, i);
@@ -373,7 +450,7 @@ static noinline enum lhv_next string_exec(struct lhv_vcpu *vcpu, struct lhv_io i
 	if (io.seg >= LHV_NR_SEGS || !io.addr_size) {
 		ret = operand_from_prefixes(vcpu, &io, &fault);
 		if (ret)
-			return memory_error(vcpu, ret, &fault);
+			return hold(vcpu, &io, ret, &fault);
 	}
 
 	left = elements_left(vcpu, &io);
@@ -383,7 +460,7 @@ static noinline enum lhv_next string_exec(struct lhv_vcpu *vcpu, struct lhv_io i
 			return io.in ? ins_from_vmm(vcpu, &io, left) :
 				       outs_to_vmm(vcpu, &io, left);
 		if (ret)
-			return memory_error(vcpu, ret, &fault);
+			return hold(vcpu, &io, ret, &fault);
 		advance(vcpu, &io, 1);
 		left--;
 	}

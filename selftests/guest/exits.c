@@ -297,6 +297,67 @@ TEST(io_string)
 	run_guest(g_io_string, 0);
 }
 
+/* The memory operand is a device's: the VMM's, or the LAPIC; each element is accessed once. */
+
+static void g_io_string_mmio(void)
+{
+	volatile uint8_t *dev = (volatile uint8_t *)MMIO_DEV;
+	volatile uint32_t *ram = (volatile uint32_t *)GUEST_SHARED;
+	uint64_t gva = 0x50000000, at = MMIO_DEV;
+	uint32_t i, size, down, count;
+
+	for (size = 1; size <= 4; size *= 2) {
+		for (down = 0; down < 2; down++) {
+			uint32_t skip = down ? 12 * size - size : 0;
+
+			for (i = 0; i < 64; i++) {
+				dev[i] = i * 7 + size;
+				dev[64 + i] = 0;
+			}
+			count = inl(PORT_COUNT);
+			outs((void *)(dev + 3 + skip), 12, size, down);
+			ins((void *)(dev + 64 + skip), 12, size, down);
+			G_EQ(inl(PORT_COUNT) - count, 24);
+			for (i = 0; i < 12 * size; i++)
+				G_EQ(dev[64 + i], dev[3 + i]);
+			G_EQ(dev[64 + i], 0);
+		}
+	}
+	/* From memory on into the device, and back */
+	g_map(gva, GUEST_SHARED, PTE_P | PTE_W);
+	g_map(gva + PAGE_SIZE, MMIO_DEV, PTE_P | PTE_W);
+	for (i = 0; i < 8; i++)
+		outl(PORT_FIFO, 0x1000 + i);
+	ins((void *)(gva + PAGE_SIZE - 16), 8, 4, 0);
+	for (i = 0; i < 4; i++) {
+		G_EQ(ram[PAGE_SIZE / 4 - 4 + i], 0x1000 + i);
+		G_EQ(((volatile uint32_t *)dev)[i], 0x1004 + i);
+	}
+	outs((void *)(gva + PAGE_SIZE - 16), 8, 4, 0);
+	for (i = 0; i < 8; i++)
+		G_EQ(inl(PORT_FIFO), 0x1000 + i);
+	/* Between a port and a device of which one or both are in the kernel */
+	outl(PORT_FIFO, 0x50);
+	ins((void *)(APIC_PAGE + APIC_TPR), 1, 4, 0);
+	G_EQ(xapic_read(APIC_TPR), 0x50);
+	outs((void *)(APIC_PAGE + APIC_TPR), 1, 4, 0);
+	G_EQ(inl(PORT_FIFO), 0x50);
+	xapic_write(APIC_TPR, 0);
+	dev[0] = 0xa5;			/* the PIC's mask */
+	asm volatile("outsb" : "+S"(at) : "d"(0x21) : "memory");
+	G_EQ(inb(0x21), 0xa5);
+	asm volatile("insb" : "+D"(at) : "d"(0x21) : "memory");
+	G_EQ(dev[1], 0xa5);
+	g_done();
+}
+
+TEST(io_string_mmio)
+{
+	if (on_kvm())
+		test_skip("KVM stores what INS read in one access; with DF set, upwards");
+	run_guest(g_io_string_mmio, VM_IRQCHIP);
+}
+
 /* ins into and outs from a page that faults halfway: rcx and rdi tell how far it came */
 
 static void g_io_string_fault(void)
