@@ -269,21 +269,49 @@ static struct vmm start_vmm(const char *name, int *up)
 	return v;
 }
 
+/* One who waits to write to @vmm's mappings, so that whoever would read them waits as well. */
+static pid_t waiting_writer(pid_t vmm)
+{
+	pid_t pid = CHECK_OK(fork());
+	uint64_t end = now_ns() + 5000000000ULL;
+	char path[64], state = 0;
+	FILE *f;
+
+	if (!pid) {
+		int fd;
+
+		snprintf(path, sizeof(path), "/proc/%d/clear_refs", vmm);
+		fd = CHECK_OK(open(path, O_WRONLY));
+		/* The peak of RSS: asks for the lock, and changes nothing that matters. */
+		_exit(write(fd, "5", 1) != 1);
+	}
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	while (state != 'D') {
+		CHECK(now_ns() < end);
+		f = fopen(path, "r");
+		CHECK(f && fscanf(f, "%*d (%*[^)]) %c", &state) == 1);
+		fclose(f);
+		nap(1);
+	}
+	return pid;
+}
+
 /* ---- what does not wait ---- */
 
 /* A friend reads the VMM's memory by /proc, and so has its mmap_lock. */
 TEST(memory_read_by_a_friend)
 {
-	const char *edu = find_edu(0);
+	const char *edu = find_edu(0), *other = find_function(EDU_VENDOR, EDU_DEVICE, 1);
 	struct server s = start_server();
 	struct nl *nl = nl_open();
 	uint64_t end;
 	struct vmm v;
-	pid_t friend;
+	pid_t friend, writer;
 	long before;
 	int up;
 
 	take(nl, edu);
+	take(nl, other);
 	v = start_vmm("a", &up);
 	before = pins();
 	CHECK_EQ(device_cmd(nl, LHV_CMD_DEVICE_ATTACH, edu, v.id, true), 0);
@@ -296,16 +324,21 @@ TEST(memory_read_by_a_friend)
 		_exit(pread(open(path, O_RDONLY), &c, 1, v.slow) != 1);
 	}
 	wait_held(&s);
+	writer = waiting_writer(v.pid);
+	ends_at_once(&s, command(LHV_CMD_DEVICE_ATTACH, other, v.id), "attaching another");
+	ends_at_once(&s, command(LHV_CMD_DEVICE_DETACH, other, 0), "detaching it");
 	ends_at_once(&s, command(LHV_CMD_DEVICE_DETACH, edu, 0), "detaching");
 	CHECK_EQ(pins(), before);
 	let_go(&s);
 	ended_well(friend);
+	ended_well(writer);
 	/* It was given back as soon as that could be. */
 	for (end = now_ns() + 5000000000ULL; locked_kb(v.pid); nap(1))
 		CHECK(now_ns() < end);
 	close(v.tell[1]);
 	ended_well(v.pid);
 	give_back(nl, edu);
+	give_back(nl, other);
 	stop_server(&s);
 }
 
