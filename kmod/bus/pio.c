@@ -149,7 +149,18 @@ static void advance(struct lhv_vcpu *vcpu, const struct lhv_io *io, u32 n)
 		add_reg(vcpu, io, LHV_RCX, -(s64)n);
 }
 
-/* The same of one that a device in memory had. True: it was the last. */
+/* After some of the elements: interrupts and a debugger come between two of them, too. */
+static enum lhv_next end(struct lhv_vcpu *vcpu, bool last)
+{
+	return last ? lhv_skip(vcpu) : lhv_retire(vcpu, 0);
+}
+
+static enum lhv_next complete_outs(struct lhv_vcpu *vcpu)
+{
+	return vcpu->rip == vcpu->pio.rip ? lhv_retire(vcpu, 0) : LHV_RESUME;
+}
+
+/* As advance(), of one that a device in memory had. True: it was the last. */
 static bool advance_one(struct lhv_vcpu *vcpu, const struct lhv_io *io)
 {
 	u64 left = elements_left(vcpu, io);
@@ -175,8 +186,8 @@ static bool in_one_page(const struct lhv_io *io, u64 lin)
 }
 
 /*
- * 0, -EFAULT with @fault. Where there is no memory, the current element is a device's, which may
- * be the VMM's: -EINPROGRESS. -ENXIO: another one, or across two pages.
+ * 0, -EFAULT with @fault, -ENXIO where there is no memory. The current element may be a device's, if
+ * it comes alone and does not lie astride two pages; -EINPROGRESS: the VMM's.
  */
 static int load_element(struct lhv_vcpu *vcpu, const struct lhv_io *io, u32 i, void *data,
 			struct lhv_fault *fault)
@@ -194,7 +205,7 @@ static int load_element(struct lhv_vcpu *vcpu, const struct lhv_io *io, u32 i, v
 }
 
 static int store_element(struct lhv_vcpu *vcpu, const struct lhv_io *io, u32 i, const void *data,
-			 struct lhv_fault *fault)
+			 bool alone, struct lhv_fault *fault)
 {
 	gpa_t gpa;
 	u64 lin;
@@ -204,7 +215,7 @@ static int store_element(struct lhv_vcpu *vcpu, const struct lhv_io *io, u32 i, 
 		return -EFAULT;
 	ret = lhv_write_gva(vcpu, lin, data, io->size, lhv_access_user(vcpu) | LHV_ACC_WRITE,
 			    &gpa, fault);
-	if (ret == -ENXIO && !i && in_one_page(io, lin))
+	if (ret == -ENXIO && alone && in_one_page(io, lin))
 		ret = lhv_mmio_write(vcpu, gpa, data, io->size);
 	return ret;
 }
@@ -230,7 +241,7 @@ static int probe_element(struct lhv_vcpu *vcpu, const struct lhv_io *io, u32 i,
 		return in_one_page(io, lin) ? 1 : -ENXIO;
 	if (in_one_page(io, lin))
 		return 0;
-	ret = lhv_gva_to_gpa(vcpu, lin + io->size - 1, access, &gpa, fault);
+	ret = lhv_gva_to_gpa(vcpu, (lin + io->size - 1) & PAGE_MASK, access, &gpa, fault);
 	if (ret)
 		return ret;
 	return lhv_gpa_is_memory(vcpu->vm, gpa, true) ? 0 : -ENXIO;
@@ -244,7 +255,7 @@ static enum lhv_next complete_store(struct lhv_vcpu *vcpu)
 	lhv_mmio_complete(vcpu);
 	if (vcpu->rip != vcpu->pio.rip)
 		return LHV_RESUME;
-	return advance_one(vcpu, &io) ? lhv_skip(vcpu) : LHV_RESUME;
+	return end(vcpu, advance_one(vcpu, &io));
 }
 
 /* The VMM read the element from its device, once: now it goes to the port. */
@@ -267,9 +278,9 @@ static enum lhv_next complete_load(struct lhv_vcpu *vcpu)
 		return lhv_emulation_failure(vcpu);
 	last = advance_one(vcpu, &io);
 	if (!ret)
-		return last ? lhv_skip(vcpu) : LHV_RESUME;
+		return end(vcpu, last);
 	memcpy(data_page(vcpu), &val, io.size);
-	await_answer(vcpu, &io, 1, last ? complete_out : NULL);
+	await_answer(vcpu, &io, 1, last ? complete_out : complete_outs);
 	return ask_vmm(vcpu, &io, 1);
 }
 
@@ -313,7 +324,7 @@ static int one_in_kernel(struct lhv_vcpu *vcpu, const struct lhv_io *io, struct 
 		ret = probe_element(vcpu, io, 0, fault);
 		if (ret >= 0)
 			ret = lhv_bus_read(vcpu, &vcpu->vm->pio_bus, io->port, io->size, &val);
-		return ret ?: store_element(vcpu, io, 0, &val, fault);
+		return ret ?: store_element(vcpu, io, 0, &val, true, fault);
 	}
 	ret = load_element(vcpu, io, 0, &val, fault);
 	return ret ?: lhv_bus_write(vcpu, &vcpu->vm->pio_bus, io->port, io->size, &val);
@@ -333,14 +344,14 @@ static enum lhv_next complete_ins(struct lhv_vcpu *vcpu)
 		return LHV_RESUME;
 	for (i = 0; i < count; i++) {
 		memcpy(&val, data_page(vcpu) + i * io.size, io.size);
-		ret = store_element(vcpu, &io, i, &val, &fault);
+		ret = store_element(vcpu, &io, i, &val, vcpu->pio.count == 1, &fault);
 		if (ret) {
 			advance(vcpu, &io, i);
 			return hold(vcpu, &io, ret, &fault);
 		}
 	}
 	advance(vcpu, &io, count);
-	return last ? lhv_skip(vcpu) : LHV_RESUME;
+	return end(vcpu, last);
 }
 
 static enum lhv_next ins_from_vmm(struct lhv_vcpu *vcpu, const struct lhv_io *io, u64 left)
@@ -377,7 +388,7 @@ static enum lhv_next outs_to_vmm(struct lhv_vcpu *vcpu, const struct lhv_io *io,
 	if (!i)
 		return hold(vcpu, io, ret, &fault);
 	advance(vcpu, io, i);
-	await_answer(vcpu, io, i, i == left ? complete_out : NULL);
+	await_answer(vcpu, io, i, i == left ? complete_out : complete_outs);
 	return ask_vmm(vcpu, io, i);
 }
 
@@ -464,7 +475,7 @@ static noinline enum lhv_next string_exec(struct lhv_vcpu *vcpu, struct lhv_io i
 		advance(vcpu, &io, 1);
 		left--;
 	}
-	return left ? LHV_RESUME : lhv_skip(vcpu);
+	return end(vcpu, !left);
 }
 
 /* See bus.h. */

@@ -327,6 +327,53 @@ TEST(shadow_sti)
 	run_guest(g_shadow, VM_IRQCHIP);
 }
 
+/* An iteration of a string instruction is enough to end it. */
+
+static uint64_t seen_rcx;
+
+static void g_note_rcx(struct frame *frame)
+{
+	seen_rcx = frame->rcx;
+	g_note_rip(frame);
+}
+
+static void g_shadow_string(void)
+{
+	uint64_t i, at, n, want, good[2] = {};
+
+	xapic_on();
+	g_handlers[VEC] = g_note_rcx;
+	cli();
+	for (i = 0; i < TRIES; i++) {
+		outl(PORT_FIFO, 0x04030201);
+		self_ipi(VEC);
+		at = MMIO_DEV;
+		n = 4;
+		asm volatile("lea 1f(%%rip), %0; sti; 1: rep insb; nop; cli"
+			     : "=&r"(want), "+D"(at), "+c"(n) : "d"(PORT_FIFO) : "memory");
+		G_EQ(g_count[VEC], 2 * i + 1);
+		good[0] += seen_rip == want && seen_rcx == 3;
+		self_ipi(VEC);
+		at = MMIO_DEV;
+		n = 4;
+		asm volatile("lea 1f(%%rip), %0; sti; 1: rep outsb; nop; cli"
+			     : "=&r"(want), "+S"(at), "+c"(n) : "d"(PORT_FIFO) : "memory");
+		G_EQ(g_count[VEC], 2 * i + 2);
+		good[1] += seen_rip == want && seen_rcx == 3;
+		G_EQ(inl(PORT_FIFO), 0x04030201);
+	}
+	G_CHECK(good[0] > TRIES / 2);
+	G_CHECK(good[1] > TRIES / 2);
+	g_done();
+}
+
+TEST(shadow_string)
+{
+	if (on_kvm())
+		test_skip("KVM takes several elements at once");
+	run_guest(g_shadow_string, VM_IRQCHIP);
+}
+
 /* sti; cli leaves no room. */
 
 static void g_no_room(void)

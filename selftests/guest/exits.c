@@ -379,6 +379,18 @@ static void g_io_string_fault(void)
 	G_EQ(n, 2);
 	G_EQ(p, gva + PAGE_SIZE);
 	G_EQ(*(volatile uint32_t *)(gva + PAGE_SIZE - 4), 1);
+	/* Astride: nothing is taken from the device. */
+	p = gva + PAGE_SIZE - 2;
+	n = 1;
+	g_fault = NO_FAULT;
+	asm volatile("movq $1f, g_fixup; rep insl; 1: movq $0, g_fixup"
+		     : "+D"(p), "+c"(n) : "d"(PORT_FIFO) : "memory");
+	G_EQ(g_fault, PF);
+	G_EQ(g_cr2, gva + PAGE_SIZE);
+	G_EQ(n, 1);
+	G_EQ(p, gva + PAGE_SIZE - 2);
+	p = gva + PAGE_SIZE;
+	n = 2;
 	/* Present again, the rest comes. */
 	g_map(gva + PAGE_SIZE, GUEST_SHARED + PAGE_SIZE, PTE_P | PTE_W);
 	asm volatile("rep insl" : "+D"(p), "+c"(n) : "d"(PORT_FIFO) : "memory");
