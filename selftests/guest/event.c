@@ -947,7 +947,7 @@ TEST(events_saved)
 
 #define NO_MEMORY	0xd0000000
 
-extern const char g_user_code[], g_user_on[], g_user_end[];
+extern const char g_user_code[], g_user_x87[], g_user_on[], g_user_end[];
 static volatile uint64_t user_phase;
 
 asm(".text\n"
@@ -957,7 +957,10 @@ asm(".text\n"
     "hlt\n\t"			/* #GP: the handler steps over */
     "int3\n\t"
     "inb $0x70, %al\n\t"	/* #GP by IOPL and no bitmap */
-    "mov $0xd0000000, %eax\n\t"
+    "mov $0xd0000000, %eax\n"
+    ".globl g_user_x87\n"
+    "g_user_x87:\n\t"
+    "fldt (%rax)\n\t"		/* #UD: not emulated, and no reason to end the guest */
     "jmp *%rax\n"		/* #UD: there is nothing to run */
     ".globl g_user_on\n"
     "g_user_on:\n\t"
@@ -971,11 +974,16 @@ static void g_user_fault(struct frame *frame)
 	frame->rip += user_phase++ ? 2 : 1;
 }
 
-static void g_user_nowhere(struct frame *frame)
+static void g_user_undefined(struct frame *frame)
 {
 	G_EQ(frame->cs, SEL_USER_CODE);
-	G_EQ(frame->rip, NO_MEMORY);
-	frame->rip = (uint64_t)g_user_on;
+	if (g_count[UD] == 1) {
+		G_EQ(frame->rip, (uint64_t)g_user_x87);
+		frame->rip += 2;
+	} else {
+		G_EQ(frame->rip, NO_MEMORY);
+		frame->rip = (uint64_t)g_user_on;
+	}
 }
 
 static void g_user_back(void)
@@ -983,14 +991,14 @@ static void g_user_back(void)
 	G_EQ(user_phase, 2);
 	G_EQ(g_count[GP], 2);
 	G_EQ(g_count[BP], 1);
-	G_EQ(g_count[UD], 1);
+	G_EQ(g_count[UD], 2);
 	g_done();
 }
 
 static void g_user(void)
 {
 	g_handlers[GP] = g_user_fault;
-	g_handlers[UD] = g_user_nowhere;
+	g_handlers[UD] = g_user_undefined;
 	wrmsr(MSR_STAR, (uint64_t)SEL_CODE64 << 32 | (uint64_t)(SEL_USER_DATA - 8) << 48);
 	wrmsr(MSR_LSTAR, (uint64_t)g_user_back);
 	wrmsr(MSR_SYSCALL_MASK, 0x200);
