@@ -337,29 +337,31 @@ static void g_note_rcx(struct frame *frame)
 	g_note_rip(frame);
 }
 
+/* Four elements between the port and the device at @at: did the interrupt come after the first? */
+#define STI_STRING(insn, reg, at)					\
+	({								\
+		uint64_t want_, at_ = (at), n_ = 4;			\
+									\
+		self_ipi(VEC);						\
+		asm volatile("lea 1f(%%rip), %0; sti; 1: rep " insn "; nop; cli"	\
+			     : "=&r"(want_), reg(at_), "+c"(n_)		\
+			     : "d"(PORT_FIFO) : "memory");		\
+		seen_rip == want_ && seen_rcx == 3;			\
+	})
+
 static void g_shadow_string(void)
 {
-	uint64_t i, at, n, want, good[2] = {};
+	uint64_t i, good[2] = {};
 
 	xapic_on();
 	g_handlers[VEC] = g_note_rcx;
 	cli();
 	for (i = 0; i < TRIES; i++) {
 		outl(PORT_FIFO, 0x04030201);
-		self_ipi(VEC);
-		at = MMIO_DEV;
-		n = 4;
-		asm volatile("lea 1f(%%rip), %0; sti; 1: rep insb; nop; cli"
-			     : "=&r"(want), "+D"(at), "+c"(n) : "d"(PORT_FIFO) : "memory");
+		good[0] += STI_STRING("insb", "+D", MMIO_DEV);
 		G_EQ(g_count[VEC], 2 * i + 1);
-		good[0] += seen_rip == want && seen_rcx == 3;
-		self_ipi(VEC);
-		at = MMIO_DEV;
-		n = 4;
-		asm volatile("lea 1f(%%rip), %0; sti; 1: rep outsb; nop; cli"
-			     : "=&r"(want), "+S"(at), "+c"(n) : "d"(PORT_FIFO) : "memory");
+		good[1] += STI_STRING("outsb", "+S", MMIO_DEV);
 		G_EQ(g_count[VEC], 2 * i + 2);
-		good[1] += seen_rip == want && seen_rcx == 3;
 		G_EQ(inl(PORT_FIFO), 0x04030201);
 	}
 	G_CHECK(good[0] > TRIES / 2);
