@@ -406,7 +406,7 @@ end_\name:
 
 	guest	prot32, MODE_PROT32
 	body32
-	/* No long mode without PAE; the exit on the way is one that TCG got wrong (lab.d/qemu-svm.patch). */
+	/* No long mode without PAE; the exit on the way is one that TCG got wrong (lab.d/qemu.patch). */
 	mov	$MSR_EFER, %ecx
 	rdmsr
 	or	$EFER_LME, %eax
